@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes. `struct span` borrows bytes, `struct buf` owns them and never grows past its limit. Every write
-// is bounds-checked and every size computed with checked arithmetic; a buf that may have held key
-// material is made with `secret` set and wipes whatever it gives back to the heap.
+// Bytes. `struct span` borrows bytes, `struct buf` owns them and never grows past its limit. Every
+// write is bounds-checked and every size computed with checked arithmetic; a buf that may have held
+// key material is made with `secret` set and wipes whatever it gives back to the heap.
 #ifndef KW_BASE_BUF_H
 #define KW_BASE_BUF_H
 

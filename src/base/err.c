@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of errors and the record of the one raised last. Processes are single-threaded; the record
-// is thread-local all the same, so that a test may use threads.
+// The table of errors and the record of the one raised last. Processes are single-threaded; the
+// record is thread-local all the same, so that a test may use threads.
 #include "base/err.h"
 
 #include <stdarg.h>

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Errors. Every fallible function returns `enum err` and is MUST_USE. FAIL raises an error once, with
-// the place and a detail for the log; TRY passes it on. These two macros are the only hidden returns.
+// Errors. Every fallible function returns `enum err` and is MUST_USE. FAIL raises an error once,
+// with the place and a detail for the log; TRY passes it on. These two macros are the only hidden
+// returns.
 //
 // The codes stand in err_table.h with what each means to a client (KMIP result reason, HTTP status,
-// exit status of the command line) and whether the detail may be shown to the one who asked. A detail
-// never carries a secret; names of objects in it are shown only to whoever may see the object.
+// exit status of the command line) and whether the detail may be shown to the one who asked. A
+// detail never carries a secret; names of objects in it are shown only to whoever may see the
+// object.
 #ifndef KW_BASE_ERR_H
 #define KW_BASE_ERR_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MUST_USE __attribute__((warn_unused_result))
+#define MUST_USE               __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 enum err {
@@ -50,7 +52,15 @@ const char *err_message(enum err code);
 // Replaces the detail by one that came from another process, with the code it came with.
 void err_adopt(enum err code, const char *detail, size_t len);
 
-#define FAIL(code, ...) return err_raise((code), __FILE__, __LINE__, __VA_ARGS__)
+// The compiler is told that a raised code is never ERR_OK, so that it knows outputs are set on
+// success.
+#define FAIL(code, ...)                                                                            \
+    do {                                                                                           \
+        enum err fail_err_ = err_raise((code), __FILE__, __LINE__, __VA_ARGS__);                   \
+        if (fail_err_ == ERR_OK)                                                                   \
+            __builtin_unreachable();                                                               \
+        return fail_err_;                                                                          \
+    } while (0)
 
 #define TRY(expr)                                                                                  \
     do {                                                                                           \

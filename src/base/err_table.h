@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every error code once: name, KMIP result reason, HTTP status, exit status, may the detail be shown,
-// and the text for whoever may not see the detail. Included by err.h and err.c with ERR defined.
+// Every error code once: name, KMIP result reason, HTTP status, exit status, may the detail be
+// shown, and the text for whoever may not see the detail. Included by err.h and err.c with ERR
+// defined.
 // clang-format off
 //  name                kmip  http exit shown  text
 ERR(OK,                    0,  200,  0, true,  "done")

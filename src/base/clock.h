@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Time. Deadlines, leases and rates use the monotonic clock; what is stored or shown uses the wall
+// clock.
+#ifndef KW_BASE_CLOCK_H
+#define KW_BASE_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_wall_ms(void); // milliseconds since 1970-01-01 UTC
+int64_t clock_wall_s(void);  // seconds since 1970-01-01 UTC, as KMIP's Date-Time
+int64_t clock_mono_ms(void); // for differences only
+
+// RFC 3339 in UTC with milliseconds, "2026-01-31T12:00:00.123Z".
+enum { CLOCK_TEXT_LEN = 24 };
+void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_LEN + 1]);
+
+#endif
