@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every path of a server, relative to its root prefix. The first group is documented (docs/KEYS.md)
+// and is what an administrator, or an HSM vendor's guide, sees, copies and edits; the second is
+// Keyward's own.
+#ifndef KW_BASE_PATHS_H
+#define KW_BASE_PATHS_H
+
+// Documented files (contract A3).
+#define PATH_TDE_DIR           "usr/local/okv/tde"
+#define PATH_TDE_WALLET        PATH_TDE_DIR "/ewallet.p12"
+#define PATH_TDE_AUTOLOGIN     PATH_TDE_DIR "/cwallet.sso" // only without an HSM
+#define PATH_HSM_DIR           "usr/local/okv/hsm"
+#define PATH_HSM_WALLET_DIR    PATH_HSM_DIR "/wallet"
+#define PATH_HSM_CREDENTIAL    PATH_HSM_WALLET_DIR "/cwallet.sso"
+#define PATH_HSM_PASSWORD      PATH_HSM_WALLET_DIR "/enctdepwd"
+#define PATH_HSM_RESTORE_DIR   PATH_HSM_DIR "/restore"
+#define PATH_RESTORE_WALLET    PATH_HSM_RESTORE_DIR "/ewallet.p12"
+#define PATH_RESTORE_AUTOLOGIN PATH_HSM_RESTORE_DIR "/cwallet.sso"
+#define PATH_RAM_DIR           "mnt/okvram"
+#define PATH_RAM_AUTOLOGIN     PATH_RAM_DIR "/cwallet.sso"
+#define PATH_RAM_WALLET        PATH_RAM_DIR "/ewallet.p12"
+#define PATH_RAM_RESTORE_DIR   PATH_RAM_DIR "/restore"
+#define PATH_GENERIC_DIR       PATH_HSM_DIR "/generic"
+#define PATH_HSM_CONF          PATH_GENERIC_DIR "/okv_hsm.conf"
+#define PATH_HSM_ENV           PATH_GENERIC_DIR "/okv_hsm_env"
+#define PATH_HSM_BIN_DIR       PATH_HSM_DIR "/bin"
+#define PATH_SECURITY_DIR      "usr/local/okv/etc"
+#define PATH_SECURITY_CONF     PATH_SECURITY_DIR "/okv_security.conf"
+#define PATH_HSM_LOG_DIR       "var/okv/log/hsm"
+#define PATH_DB_LOG_DIR        "var/okv/log/db"
+
+// Keyward's own.
+#define PATH_CONF_DIR     "etc/keyward"
+#define PATH_CONF         PATH_CONF_DIR "/keywardd.conf"
+#define PATH_STATE_DIR    "var/lib/keyward"
+#define PATH_STORE        PATH_STATE_DIR "/store.db"
+#define PATH_ROOT_RECORD  PATH_STATE_DIR "/root.record"
+#define PATH_ROOT_JOURNAL PATH_STATE_DIR "/root.journal"
+#define PATH_STAGING_DIR  PATH_STATE_DIR "/staging"
+#define PATH_PIN_LATCH    PATH_STATE_DIR "/pin.latch"
+#define PATH_AUDIT_DIR    PATH_STATE_DIR "/audit"
+#define PATH_TLS_DIR      PATH_STATE_DIR "/tls"
+#define PATH_TLS_KEY      PATH_TLS_DIR "/server.key"
+#define PATH_TLS_CERT     PATH_TLS_DIR "/server.crt"
+#define PATH_TLS_CA       PATH_TLS_DIR "/ca.crt"
+#define PATH_RUN_DIR      "run/keyward"
+#define PATH_PID          PATH_RUN_DIR "/keywardd.pid"
+#define PATH_API_SOCKET   PATH_RUN_DIR "/api.sock"
+#define PATH_LOG          "var/okv/log/keywardd.log"
+
+#endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of a child process: what it must do first (harden), and its talk with the supervisor
+// over descriptor PROC_CONTROL_FD. The supervisor alone starts processes and makes the socket pairs
+// between them; the list of pairs in proc/wiring.c is the data-flow diagram. When a child dies it
+// is started again and its peers get a new descriptor for it: PROC_ATTACH.
+#ifndef KW_PROC_PROC_H
+#define KW_PROC_PROC_H
+
+#include "base/err.h"
+
+enum { PROC_CONTROL_FD = 3, PROC_PEERS_MAX = 64 };
+
+enum proc_role {
+    ROLE_NONE,
+    ROLE_SUPERVISOR,
+    ROLE_FRONT,    // keyward-front: KMIP over TLS
+    ROLE_WEB,      // keyward-web: REST over the local socket
+    ROLE_READER,   // keyward-engine --role reader
+    ROLE_WRITER,   // keyward-engine --role writer: group commit
+    ROLE_ADMIN,    // keyward-engine --role admin: slow work, root of trust
+    ROLE_KEEPER,   // keyward-keeper
+    ROLE_HSMD,     // keyward-hsmd: one operation, then gone
+    ROLE_PROVER,   // keyward-keeper --prove: opens staged files in a fresh process, then gone
+    ROLE_LISTENER, // not a process: a listening socket
+    ROLE_COUNT
+};
+
+const char *proc_role_name(enum proc_role role);
+
+enum proc_kind {
+    PROC_ATTACH = 1, // to a child: here is your channel to (role, index); replaces an earlier one
+    PROC_STOP,       // to a child: finish what is in hand, then exit 0
+    PROC_READY,      // from a child: serving
+    PROC_SPAWN, // from the keeper: start a fresh (role), killing the one there was; answered by
+                // PROC_ATTACH
+    PROC_KILL   // from the keeper: kill (role) now
+};
+
+struct proc_message {
+    uint32_t kind; // enum proc_kind
+    uint32_t role; // enum proc_role
+    uint32_t index;
+    uint32_t failed; // of an answer to PROC_SPAWN: 1 when it could not be started
+};
+
+// Waits at most timeout_ms (-1: for ever) for a message on the control channel. *ret_fd is -1 or a
+// descriptor that the caller owns. ERR_TIMEOUT; ERR_UNAVAILABLE when the supervisor is gone: the
+// child must then exit.
+MUST_USE enum err proc_receive(int timeout_ms, struct proc_message *ret, int *ret_fd);
+MUST_USE enum err proc_send(const struct proc_message *message);
+MUST_USE enum err proc_ready(void);
+
+// Asks for a fresh hsmd or prover and waits for its channel (descriptor, caller owns).
+// ERR_UNAVAILABLE when it could not be started, ERR_TIMEOUT. Other control messages that arrive
+// meanwhile are kept and handed out by the next proc_receive.
+MUST_USE enum err proc_spawn(enum proc_role role, int timeout_ms, int *ret_fd);
+MUST_USE enum err proc_kill(enum proc_role role);
+
+// What every process does before it reads a byte from outside: no core dump, not dumpable,
+// no_new_privs, SIGPIPE ignored, umask 0077, memory locked where the limit allows, dies with the
+// supervisor.
+MUST_USE enum err proc_harden(void);
+
+// Installs the role's seccomp allow-list (table in proc/seccomp.c): any other call ends the process
+// (SIGSYS). Call after everything is opened; not for ROLE_HSMD before its library is loaded (its
+// list is the loosest).
+MUST_USE enum err proc_confine(enum proc_role role);
+
+#endif
