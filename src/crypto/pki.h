@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Certificates: the server's own CA, server and endpoint certificates (RFC 5280), P-256 and SHA-256
+// throughout. Keys and certificates travel as PEM in bufs; buf for keys are `secret`.
+#ifndef KW_CRYPTO_PKI_H
+#define KW_CRYPTO_PKI_H
+
+#include "base/buf.h"
+
+enum { PKI_NAME_MAX = 64, PKI_HOSTS_MAX = 16, PKI_FINGERPRINT_LEN = 32 };
+
+// A P-256 key pair (PKCS#8 PEM).
+MUST_USE enum err pki_make_key(struct buf *ret_key_pem);
+
+// A self-signed CA certificate, `days` valid, path length 0.
+MUST_USE enum err pki_make_ca(struct span key_pem, const char *common_name, int days,
+                              struct buf *ret_cert_pem);
+
+// A server certificate for `hosts` (DNS names or IP addresses; also in subjectAltName), signed by
+// the CA.
+MUST_USE enum err pki_sign_server(struct span ca_key_pem, struct span ca_cert_pem,
+                                  struct span key_pem, const char *const *hosts, size_t host_count,
+                                  int days, struct buf *ret_cert_pem);
+
+// A certificate signing request (PKCS#10 PEM) for `common_name`.
+MUST_USE enum err pki_make_csr(struct span key_pem, const char *common_name,
+                               struct buf *ret_csr_pem);
+
+// A client certificate for the key of the request; subject and validity are ours, the request's are
+// ignored. Checks the request's signature and that the key is P-256, P-384 or RSA of 2048 to 8192
+// bits: ERR_INVALID.
+MUST_USE enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pem,
+                                  struct span csr_pem, const char *common_name, int days,
+                                  struct buf *ret_cert_pem,
+                                  uint8_t ret_fingerprint[PKI_FINGERPRINT_LEN]);
+
+// SHA-256 over the DER of the first certificate in a PEM text.
+MUST_USE enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN]);
+
+#endif

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The HSM, as the keeper sees it. Two implementations stand behind this header: hsm_direct.c (in
+// keyward-hsmd, the only file that knows pkcs11.h) and hsm_rpc.c (in the keeper: a fresh hsmd for
+// each hsm_open, a deadline on each call, killed when it passes). The vendor's library is
+// untrusted: it may hang, crash, leak, print or lie, and only hsmd suffers.
+//
+// The root key encrypts nothing but a random 32-byte key (hsm_seal); what that key protects is
+// sealed in software by the keyring (docs/KEYS.md). Errors: ERR_HSM_LIBRARY, ERR_HSM_SLOT,
+// ERR_HSM_PIN (final: never retried by itself), ERR_HSM_KEY, ERR_HSM_FAILED, ERR_HSM_TIMEOUT,
+// ERR_HSM_CRASHED, each with the path or label tried, the CK_RV by name, and what to check next.
+#ifndef KW_HSM_HSM_H
+#define KW_HSM_HSM_H
+
+#include "base/secret.h"
+
+enum {
+    HSM_CREDENTIAL_MAX = 79, // bytes
+    HSM_LABEL_MAX = 32,      // bytes, CK_TOKEN_INFO.label
+    HSM_VENDOR_MAX = 64,
+    HSM_LIBRARY_MAX = 512,
+    HSM_KEY_ID_MAX = 32,
+    HSM_DEK_LEN = 32,
+    HSM_SEALED_MAX = 256,
+    HSM_CALL_MS = 10000, // deadline of one PKCS#11 call
+    HSM_OPEN_MS = 30000, // load, find the slot, log in
+};
+
+// What the configuration files say (contract A4, B12).
+struct hsm_settings {
+    bool enabled;                      // HSM_ENABLED
+    int provider;                      // HSM_PROVIDER 1 to 4
+    char vendor[HSM_VENDOR_MAX + 1];   // Thales, Entrust, Utimaco or VENDOR_NAME
+    char library[HSM_LIBRARY_MAX + 1]; // absolute path
+    bool use_label;                    // HSM_TOKEN_LABEL is set
+    char label[HSM_LABEL_MAX + 1];
+    bool key_extractable;         // HSM_KEY_EXTRACTABLE
+    bool reverse_migrate_enabled; // HSM_REVERSE_MIGRATE_ENABLED
+    char mechanism[32];           // HSM_MECHANISM, "auto"
+};
+
+// Reads okv_security.conf and okv_hsm.conf below the root prefix. ERR_CONFIG names file, line and
+// key.
+MUST_USE enum err hsm_settings_load(int root, struct hsm_settings *ret);
+
+// The settings with another vendor and label, as Initialize and Set Credential choose them.
+// `vendor` NULL or "": keep. ERR_CONFIG when there is no such vendor (the ones there are are
+// named); ERR_HSM_SLOT for a label that is empty, too long or has a leading blank.
+MUST_USE enum err hsm_settings_choose(int root, const char *vendor, bool use_label,
+                                      const char *label, struct hsm_settings *settings);
+
+// okv_security.conf with the settings written back: unknown keys and comments survive. Appends the
+// file's new text.
+MUST_USE enum err hsm_settings_text(int root, const struct hsm_settings *settings, struct buf *out);
+
+struct hsm_token {
+    char label[HSM_LABEL_MAX + 1]; // without the padding
+    char manufacturer[HSM_LABEL_MAX + 1];
+    char model[17];
+    char serial[17];
+    char firmware[16]; // "2.6"
+};
+
+// One root key on the HSM. `id` is CKA_ID: the key number, 4 bytes big-endian.
+struct hsm_key {
+    uint32_t number;
+    uint8_t id[HSM_KEY_ID_MAX];
+    size_t id_len;
+    char label[64]; // CKA_LABEL, "OKV <release> HSM Root Key"
+};
+
+struct hsm;
+
+// Loads the library, finds the one slot, logs in. Asks the supervisor for a fresh process (rpc).
+// `trace` names the trace file's operation ("initialize", "monitor"), written to var/okv/log/hsm.
+// Credential: 1 to 79 bytes, as typed.
+MUST_USE enum err hsm_open(int root, const struct hsm_settings *settings, struct span credential,
+                           const char *trace, struct hsm **ret);
+void hsm_close(struct hsm *hsm); // ends the process
+void hsm_closep(struct hsm **hsm);
+
+MUST_USE enum err hsm_token_info(struct hsm *hsm, struct hsm_token *ret);
+
+// Raises the key number object by one and generates a root key with that number: AES-256, token,
+// private, sensitive, extractable as set, label of `release`. Attributes are read back. A number in
+// use is passed over.
+MUST_USE enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *ret);
+
+// How many keys answer to label and id: 0 missing, 1 right, 2 or more ambiguous.
+MUST_USE enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret);
+
+// Removes a key that hsm_key_create of this process made, when the operation fails afterwards.
+MUST_USE enum err hsm_key_destroy(struct hsm *hsm, const struct hsm_key *key);
+
+// Encrypts HSM_DEK_LEN bytes under the root key. `mechanism` in/out: "auto" is replaced by the
+// first that works
+// ("AES_CBC", "AES_CBC_PAD", "AES_GCM", "AES_ECB"). Output is opaque to the caller, at most
+// HSM_SEALED_MAX bytes.
+MUST_USE enum err hsm_seal(struct hsm *hsm, const struct hsm_key *key, char mechanism[32],
+                           struct span dek, struct buf *ret_sealed);
+
+// Decrypts with the `nth` (0-based) of the keys that answer to label and id; ERR_HSM_KEY past the
+// last. A wrong key or damaged bytes may give ERR_OK and garbage: the caller's own seal decides.
+MUST_USE enum err hsm_unseal(struct hsm *hsm, const struct hsm_key *key, uint32_t nth,
+                             const char *mechanism, struct span sealed, struct secret **ret_dek);
+
+// The root keys and number objects on the token, one JSON object each in an array: class, label,
+// number (hsmclient verify).
+MUST_USE enum err hsm_list(struct hsm *hsm, struct buf *ret_json);
+
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the engines may ask the keeper: about ten verbs. The keeper holds the TDE wallet and the
+// master keys, which never leave it; an engine gets data keys, which wrap under the current
+// generation of the master key. These are the client's functions, over IPC; `keyring/keeper.h` is
+// the keeper's side. Each call blocks up to its deadline: KEEPER_TIMEOUT_MS, for root-of-trust
+// operations KEEPER_OPERATION_MS.
+//
+// ERR_LOCKED: the wallet is not open (the detail says why: HSM away, PIN refused, …); nothing was
+// changed.
+#ifndef KW_KEYRING_KEYRING_H
+#define KW_KEYRING_KEYRING_H
+
+#include "base/secret.h"
+#include "ipc/ipc.h"
+
+enum { KEEPER_TIMEOUT_MS = 10000, KEEPER_OPERATION_MS = 120000, KEYRING_WRAPPED_MAX = 256 };
+
+enum keyring_state {
+    KEYRING_EMPTY,  // no wallet yet: `keyward setup` has not been run
+    KEYRING_LOCKED, // there is a wallet, not open yet
+    KEYRING_OPEN
+};
+
+struct keyring_status {
+    enum keyring_state state;
+    bool hsm_enabled;
+    uint32_t generation; // of the root record: rises by one with each committed operation
+    uint32_t master;     // newest generation of the TDE master key, 0 when locked
+    char reason[512];    // why it is locked, "" when open
+};
+
+MUST_USE enum err keyring_status(struct ipc *keeper, struct keyring_status *ret);
+
+// A fresh data key (32 random bytes) and the same wrapped under the newest master key, bound to
+// `context` (for example the data key's id). Caller frees the secret.
+MUST_USE enum err keyring_new_key(struct ipc *keeper, struct span context, struct secret **ret_key,
+                                  struct buf *ret_wrapped);
+
+// ERR_DAMAGED when wrapped bytes and context do not belong together; ERR_NOT_FOUND when the wallet
+// lacks the generation that they are wrapped under.
+MUST_USE enum err keyring_unwrap(struct ipc *keeper, struct span context, struct span wrapped,
+                                 struct secret **ret_key);
+
+// The same data key under the newest generation; *ret_changed false when it was that already.
+MUST_USE enum err keyring_rewrap(struct ipc *keeper, struct span context, struct span wrapped,
+                                 struct buf *ret_wrapped, bool *ret_changed);
+
+enum keyring_operation {
+    KEYRING_SETUP = 1,  // recovery_passphrase: makes the first wallet
+    KEYRING_HSM_STATUS, // type, label, manufacturer, firmware, key number; no HSM call when locked
+                        // by a latch
+    KEYRING_HSM_INITIALIZE,  // credential, recovery_passphrase
+    KEYRING_HSM_CREDENTIAL,  // credential
+    KEYRING_REVERSE_MIGRATE, // credential, recovery_passphrase, new_recovery_passphrase
+    KEYRING_HSM_VERIFY,
+    KEYRING_OPEN_WALLET, // optional: credential, or recovery_passphrase
+    KEYRING_PRE_RESTORE, // credential
+    KEYRING_OPERATION_END
+};
+
+// Runs a root-of-trust operation: all or nothing. `doc` is a JSON object of parameters ("vendor",
+// "token_label", "use_token_label", "dry_run"), `secrets` name the secrets above. *ret_doc gets a
+// JSON object that tells what was done, step by step, also on failure. One at a time: ERR_BUSY.
+// Meanwhile the other verbs are still answered.
+struct keyring_secret {
+    const char *name;
+    struct span value;
+};
+
+MUST_USE enum err keyring_operate(struct ipc *keeper, enum keyring_operation operation,
+                                  struct span doc, const struct keyring_secret *secrets,
+                                  size_t secret_count, struct buf *ret_doc);
+
+#endif

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Persistence as verbs; SQL stays inside. store/sqlite is the embedded engine, a networked one can
+// stand beside it, and one contract suite (tests/contract) runs on every driver. The store sees no
+// clear key and no clear name: values that tell come sealed, and equality search goes by keyed
+// hashes (blind index) that the caller makes.
+//
+// Shared state (objects, endpoints, data keys, settings) stands apart from node-local state (audit
+// trail of this node, node settings): table names start with `node_` for the latter. Rows have
+// UUIDs, every change is conditional on the version that was read (ERR_CONFLICT otherwise), and
+// every write transaction carries an id by which its outcome can be looked up.
+//
+// Every call may block on the disk. Spans in results live in the arena that the call was given.
+#ifndef KW_STORE_STORE_H
+#define KW_STORE_STORE_H
+
+#include "base/arena.h"
+#include "base/rand.h"
+
+enum {
+    STORE_SCHEMA = 1,
+    STORE_HASH_LEN = 16,   // bytes of a blind index value
+    STORE_INDEX_MAX = 512, // index values of one object
+    STORE_FIND_MAX = 1000  // objects of one page
+};
+
+struct store;
+
+enum store_mode { STORE_READ, STORE_WRITE };
+
+// Opens (for STORE_WRITE: makes or migrates) the store below the root prefix. ERR_DAMAGED,
+// ERR_VERSION (a newer schema), ERR_FILE_MODE, ERR_NOT_FOUND (STORE_READ before the first
+// STORE_WRITE), ERR_IO.
+MUST_USE enum err store_open(int root, const char *path, enum store_mode mode, struct store **ret);
+void store_close(struct store *store);
+void store_closep(struct store **store);
+
+// One transaction at a time. A read transaction sees one snapshot. store_commit returns after
+// fsync; when it fails the store refuses everything until it is opened again (a failed fsync is
+// never retried).
+MUST_USE enum err store_begin(struct store *store, enum store_mode mode);
+MUST_USE enum err store_commit(struct store *store);
+void store_rollback(struct store *store);
+
+// A point to which one request of a group can be taken back: store_save, then store_keep or
+// store_undo. They nest to 2.
+MUST_USE enum err store_save(struct store *store);
+MUST_USE enum err store_keep(struct store *store);
+void store_undo(struct store *store);
+
+// Remembers, in the current transaction, that the write with this id is done; `answer` is what is
+// to be told again.
+MUST_USE enum err store_outcome_put(struct store *store, const struct uuid *id, int64_t now_s,
+                                    struct span answer);
+MUST_USE enum err store_outcome_find(struct store *store, const struct uuid *id,
+                                     struct arena *arena, bool *ret_found, struct span *ret_answer);
+
+// ---- data keys: wrapped by the keeper ----
+struct store_data_key {
+    struct uuid id;
+    uint64_t version;
+    char purpose[16]; // "objects", "index", "audit", …
+    struct span wrapped;
+};
+MUST_USE enum err store_data_key_put(struct store *store, const struct store_data_key *key);
+MUST_USE enum err store_data_key_update(struct store *store, const struct store_data_key *key);
+MUST_USE enum err store_data_key_list(struct store *store, struct arena *arena,
+                                      struct store_data_key **ret, size_t *ret_count);
+
+// ---- objects ----
+// The dates that the life cycle looks at, seconds since 1970; 0 when not set.
+struct store_dates {
+    int64_t initial, activation, process_start, protect_stop, deactivation, destroy, compromise,
+        compromise_occurrence, last_change, archive;
+};
+
+struct store_object {
+    struct uuid id;
+    uint64_t version; // of the row; an update wants the one that was read and writes it plus one
+    uint32_t type;    // Object Type
+    uint32_t state;   // State as last written; dates may have moved it on since
+    uint32_t flags;   // the model's object flags: sensitive, extractable, …
+    struct uuid owner;
+    struct uuid key_id; // data key that sealed the two below
+    struct store_dates dates;
+    struct span attributes; // sealed
+    struct span material;   // sealed; empty after destruction
+};
+
+// One value that the object can be found by: `kind` separates name spaces (the attribute's tag),
+// `hash` is the blind index.
+struct store_index {
+    uint32_t kind;
+    uint8_t hash[STORE_HASH_LEN];
+    bool unique; // no other object of the same owner may have this kind and hash: ERR_CONFLICT
+};
+
+MUST_USE enum err store_object_put(struct store *store, const struct store_object *object,
+                                   const struct store_index *index, size_t index_count);
+// Replaces row and index where id and version match; ERR_CONFLICT, ERR_NOT_FOUND.
+MUST_USE enum err store_object_update(struct store *store, const struct store_object *object,
+                                      const struct store_index *index, size_t index_count);
+MUST_USE enum err store_object_get(struct store *store, const struct uuid *id, struct arena *arena,
+                                   struct store_object *ret);
+
+struct store_range {
+    int64_t from, to; // both inclusive; from > to matches nothing
+};
+
+// What to find: every part that is set must match. Order: by id, which is the order of creation;
+// `after` is exclusive (zero: start).
+struct store_query {
+    bool any_owner;
+    struct uuid owner;
+    const struct store_index *index;
+    size_t index_count;
+    uint32_t type;   // 0 any
+    uint32_t states; // bit (1 << State); 0 any
+    bool has_initial, has_activation, has_deactivation, has_process_start, has_protect_stop,
+        has_destroy, has_compromise, has_last_change;
+    struct store_range initial, activation, deactivation, process_start, protect_stop, destroy,
+        compromise, last_change;
+    struct uuid after;
+    uint32_t skip;
+    uint32_t limit; // 1 to STORE_FIND_MAX
+};
+
+// Whole rows without material, at most `limit`.
+MUST_USE enum err store_object_find(struct store *store, const struct store_query *query,
+                                    struct arena *arena, struct store_object **ret,
+                                    size_t *ret_count);
+MUST_USE enum err store_object_count(struct store *store, const struct store_query *query,
+                                     uint64_t *ret);
+
+// ---- endpoints ----
+enum endpoint_state { ENDPOINT_REGISTERED = 1, ENDPOINT_ENROLLED = 2, ENDPOINT_SUSPENDED = 3 };
+
+struct store_endpoint {
+    struct uuid id;
+    uint64_t version;
+    uint32_t state;                    // enum endpoint_state
+    uint8_t name_hash[STORE_HASH_LEN]; // unique: ERR_CONFLICT
+    uint8_t fingerprint[32];           // SHA-256 of its certificate; zeros before enrolment; unique
+    uint8_t token_hash[32];            // SHA-256 of the one-time token; zeros when used up
+    int64_t token_expires;             // seconds
+    int64_t created, enrolled;
+    struct uuid key_id;
+    struct span sealed; // name, description, certificate, …
+};
+MUST_USE enum err store_endpoint_put(struct store *store, const struct store_endpoint *endpoint);
+MUST_USE enum err store_endpoint_update(struct store *store, const struct store_endpoint *endpoint);
+MUST_USE enum err store_endpoint_get(struct store *store, const struct uuid *id,
+                                     struct arena *arena, struct store_endpoint *ret);
+MUST_USE enum err store_endpoint_by_fingerprint(struct store *store, const uint8_t fingerprint[32],
+                                                struct arena *arena, struct store_endpoint *ret);
+MUST_USE enum err store_endpoint_by_name(struct store *store,
+                                         const uint8_t name_hash[STORE_HASH_LEN],
+                                         struct arena *arena, struct store_endpoint *ret);
+MUST_USE enum err store_endpoint_list(struct store *store, const struct uuid *after, uint32_t limit,
+                                      struct arena *arena, struct store_endpoint **ret,
+                                      size_t *ret_count);
+
+// ---- settings: small sealed or public values by name; `node` selects node-local ones ----
+MUST_USE enum err store_setting_put(struct store *store, bool node, const char *name,
+                                    struct span value);
+MUST_USE enum err store_setting_get(struct store *store, bool node, const char *name,
+                                    struct arena *arena, struct span *ret); // ERR_NOT_FOUND
+
+// ---- audit trail of this node: rows in order, never changed ----
+struct store_audit {
+    uint64_t sequence; // from 1, without gaps
+    int64_t time_ms;
+    uint8_t hash[32]; // of the previous row's hash and this record
+    struct span record;
+};
+// ERR_CONFLICT when the sequence is not the last one plus one.
+MUST_USE enum err store_audit_append(struct store *store, const struct store_audit *row);
+// The last row; sequence 0 and zero hash when there is none.
+MUST_USE enum err store_audit_head(struct store *store, struct store_audit *ret);
+MUST_USE enum err store_audit_list(struct store *store, uint64_t from, uint32_t limit,
+                                   struct arena *arena, struct store_audit **ret,
+                                   size_t *ret_count);
+
+#endif
