@@ -7,6 +7,8 @@
 #ifndef KW_PROC_PROC_H
 #define KW_PROC_PROC_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 
 enum { PROC_CONTROL_FD = 3, PROC_PEERS_MAX = 64 };
@@ -56,6 +58,10 @@ MUST_USE enum err proc_ready(void);
 // meanwhile are kept and handed out by the next proc_receive.
 MUST_USE enum err proc_spawn(enum proc_role role, int timeout_ms, int *ret_fd);
 MUST_USE enum err proc_kill(enum proc_role role);
+
+// True when proc_receive would give a message at once that proc_spawn had to set aside: look before
+// you sleep in poll.
+bool proc_has_kept(void);
 
 // What every process does before it reads a byte from outside: no core dump, not dumpable,
 // no_new_privs, SIGPIPE ignored, umask 0077, memory locked where the limit allows, dies with the

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Frames over a non-blocking stream socket. Header, big-endian: u32 body length, u16 kind, u16
+// status, u64 id. Invariants: `out` holds whole frames but for the one being built, whose header
+// stands at `building`; `in` holds what was read and not yet handed out, from `taken` on.
+#include "ipc/ipc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { HEADER_LEN = 16, READ_CHUNK = 256 * 1024, KEEP_BYTES = 1024 * 1024 };
+
+struct ipc {
+    int fd;
+    bool broken;
+    struct buf in;
+    size_t taken; // bytes of `in` that were handed out
+    struct buf out;
+    size_t sent;     // bytes of `out` that the socket has taken
+    size_t building; // offset of the frame begun with ipc_begin
+};
+
+enum err ipc_new(int fd, struct ipc **ret)
+{
+    struct ipc *ipc = calloc(1, sizeof *ipc);
+    if (ipc == NULL) {
+        (void)close(fd);
+        FAIL(ERR_MEMORY, "no memory for a channel");
+    }
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+        (void)close(fd);
+        free(ipc);
+        FAIL(ERR_INTERNAL, "a channel could not be made non-blocking");
+    }
+    ipc->fd = fd;
+    buf_init(&ipc->in, IPC_FRAME_MAX + HEADER_LEN + READ_CHUNK, true);
+    buf_init(&ipc->out, IPC_QUEUE_MAX, true);
+    *ret = ipc;
+    return ERR_OK;
+}
+
+void ipc_free(struct ipc *ipc)
+{
+    if (ipc == NULL)
+        return;
+    (void)close(ipc->fd);
+    buf_done(&ipc->in);
+    buf_done(&ipc->out);
+    free(ipc);
+}
+
+void ipc_freep(struct ipc **ipc)
+{
+    ipc_free(*ipc);
+    *ipc = NULL;
+}
+
+int ipc_fd(const struct ipc *ipc)
+{
+    return ipc->fd;
+}
+
+enum err ipc_begin(struct ipc *ipc, uint16_t kind, uint16_t status, uint64_t id,
+                   struct buf **ret_body)
+{
+    if (ipc->broken)
+        FAIL(ERR_UNAVAILABLE, "the channel is closed");
+    ipc->building = ipc->out.len;
+    enum err err = buf_put_u32(&ipc->out, 0);
+    if (err == ERR_OK)
+        err = buf_put_u16(&ipc->out, kind);
+    if (err == ERR_OK)
+        err = buf_put_u16(&ipc->out, status);
+    if (err == ERR_OK)
+        err = buf_put_u64(&ipc->out, id);
+    if (err != ERR_OK) {
+        ipc->out.len = ipc->building;
+        return err;
+    }
+    *ret_body = &ipc->out;
+    return ERR_OK;
+}
+
+void ipc_drop(struct ipc *ipc)
+{
+    explicit_bzero(ipc->out.data + ipc->building, ipc->out.len - ipc->building);
+    ipc->out.len = ipc->building;
+}
+
+enum err ipc_end(struct ipc *ipc)
+{
+    size_t body = ipc->out.len - ipc->building - HEADER_LEN;
+    if (body > IPC_FRAME_MAX) {
+        ipc_drop(ipc);
+        FAIL(ERR_TOO_LARGE, "a message of %zu bytes exceeds %d", body, IPC_FRAME_MAX);
+    }
+    buf_patch_u32(&ipc->out, ipc->building, (uint32_t)body);
+    return ERR_OK;
+}
+
+enum err ipc_put(struct ipc *ipc, const struct ipc_frame *frame)
+{
+    struct buf *body;
+    TRY(ipc_begin(ipc, frame->kind, frame->status, frame->id, &body));
+    enum err err = buf_put(body, frame->body);
+    if (err != ERR_OK) {
+        ipc_drop(ipc);
+        return err;
+    }
+    return ipc_end(ipc);
+}
+
+size_t ipc_pending(const struct ipc *ipc)
+{
+    return ipc->out.len - ipc->sent;
+}
+
+static enum err broke(struct ipc *ipc)
+{
+    ipc->broken = true;
+    FAIL(ERR_UNAVAILABLE, "the process at the other end of the channel is gone");
+}
+
+// Empties a buffer; gives the memory back when a giant message had blown it up.
+static void empty(struct buf *buf)
+{
+    if (buf->cap > KEEP_BYTES)
+        buf_done(buf);
+    else
+        buf_clear(buf);
+}
+
+enum err ipc_flush(struct ipc *ipc)
+{
+    if (ipc->broken)
+        return broke(ipc);
+    while (ipc_pending(ipc) > 0) {
+        ssize_t put = send(ipc->fd, ipc->out.data + ipc->sent, ipc_pending(ipc), MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno == EAGAIN)
+            return ERR_OK;
+        if (put < 0)
+            return broke(ipc);
+        ipc->sent += (size_t)put;
+    }
+    empty(&ipc->out);
+    ipc->sent = 0;
+    return ERR_OK;
+}
+
+// Waits for `events` until the deadline (monotonic milliseconds).
+static enum err wait_for(struct ipc *ipc, short events, int64_t deadline)
+{
+    for (;;) {
+        int64_t left = deadline - clock_mono_ms();
+        struct pollfd poll_fd = {.fd = ipc->fd, .events = events};
+        int ready = poll(&poll_fd, 1, left < 0 ? 0 : (int)left);
+        if (ready > 0)
+            return ERR_OK;
+        if (ready < 0 && errno != EINTR)
+            return broke(ipc);
+        if (ready == 0 && left <= 0)
+            FAIL(ERR_TIMEOUT, "the process at the other end of the channel did not answer in time");
+    }
+}
+
+enum err ipc_flush_wait(struct ipc *ipc, int timeout_ms)
+{
+    int64_t deadline = clock_mono_ms() + timeout_ms;
+    TRY(ipc_flush(ipc));
+    while (ipc_pending(ipc) > 0) {
+        TRY(wait_for(ipc, POLLOUT, deadline));
+        TRY(ipc_flush(ipc));
+    }
+    return ERR_OK;
+}
+
+enum err ipc_fill(struct ipc *ipc)
+{
+    if (ipc->broken)
+        return broke(ipc);
+    if (ipc->taken == ipc->in.len)
+        empty(&ipc->in);
+    else
+        buf_consume(&ipc->in, ipc->taken);
+    ipc->taken = 0;
+    for (;;) {
+        size_t room = ipc->in.cap - ipc->in.len;
+        if (room < READ_CHUNK / 8) {
+            TRY(buf_reserve(&ipc->in, READ_CHUNK / 4));
+            room = ipc->in.cap - ipc->in.len;
+        }
+        ssize_t got = recv(ipc->fd, ipc->in.data + ipc->in.len, room, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            return ERR_OK;
+        if (got <= 0)
+            return broke(ipc);
+        ipc->in.len += (size_t)got;
+        if ((size_t)got < room || ipc->in.len >= IPC_FRAME_MAX)
+            return ERR_OK;
+    }
+}
+
+bool ipc_next(struct ipc *ipc, struct ipc_frame *ret)
+{
+    struct cursor in = cursor_of(span_of(ipc->in.data + ipc->taken, ipc->in.len - ipc->taken));
+    struct ipc_frame frame;
+    uint32_t len;
+    if (ipc->broken || in.rest.len < HEADER_LEN || cursor_u32(&in, &len) != ERR_OK ||
+        cursor_u16(&in, &frame.kind) != ERR_OK || cursor_u16(&in, &frame.status) != ERR_OK ||
+        cursor_u64(&in, &frame.id) != ERR_OK)
+        return false;
+    if (len > IPC_FRAME_MAX) {
+        ipc->broken = true;
+        return false;
+    }
+    if (in.rest.len < len)
+        return false;
+    frame.body = span_of(in.rest.data, len);
+    ipc->taken += HEADER_LEN + len;
+    *ret = frame;
+    return true;
+}
+
+enum err ipc_call(struct ipc *ipc, const struct ipc_frame *ask, int timeout_ms,
+                  struct ipc_frame *ret)
+{
+    int64_t deadline = clock_mono_ms() + timeout_ms;
+    TRY(ipc_put(ipc, ask));
+    TRY(ipc_flush_wait(ipc, timeout_ms));
+    for (;;) {
+        struct ipc_frame frame;
+        while (ipc_next(ipc, &frame)) {
+            if (frame.id == ask->id) {
+                *ret = frame;
+                return ERR_OK;
+            }
+        }
+        TRY(wait_for(ipc, POLLIN, deadline));
+        TRY(ipc_fill(ipc));
+    }
+}
+
+enum err ipc_answer(struct ipc *ipc, const struct ipc_frame *ask, enum err code, struct span body)
+{
+    struct ipc_frame answer = {.kind = ask->kind, .status = (uint16_t)code, .id = ask->id};
+    answer.body = code == ERR_OK ? body : span_str(err_message(code));
+    return ipc_put(ipc, &answer);
+}
+
+enum err ipc_check(const struct ipc_frame *answer)
+{
+    if (answer->status == ERR_OK)
+        return ERR_OK;
+    enum err code = answer->status < ERR_COUNT ? (enum err)answer->status : ERR_INTERNAL;
+    err_adopt(code, (const char *)answer->body.data, answer->body.len);
+    return code;
+}
