@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The verbs in one table: what each is called in logs, audit records and messages, and whether it
+// changes the store. A verb without a row has no name and writes nothing.
+#include "model/model.h"
+
+struct verb_row {
+    const char *name;
+    bool writes;
+};
+
+static const struct verb_row kmip_verbs[] = {
+    [VERB_CREATE] = {"Create", true},
+    [VERB_CREATE_KEY_PAIR] = {"Create Key Pair", true},
+    [VERB_REGISTER] = {"Register", true},
+    [VERB_LOCATE] = {"Locate", false},
+    [VERB_GET] = {"Get", false},
+    [VERB_GET_ATTRIBUTES] = {"Get Attributes", false},
+    [VERB_GET_ATTRIBUTE_LIST] = {"Get Attribute List", false},
+    [VERB_ADD_ATTRIBUTE] = {"Add Attribute", true},
+    [VERB_MODIFY_ATTRIBUTE] = {"Modify Attribute", true},
+    [VERB_DELETE_ATTRIBUTE] = {"Delete Attribute", true},
+    [VERB_ACTIVATE] = {"Activate", true},
+    [VERB_REVOKE] = {"Revoke", true},
+    [VERB_DESTROY] = {"Destroy", true},
+    [VERB_QUERY] = {"Query", false},
+    [VERB_DISCOVER_VERSIONS] = {"Discover Versions", false},
+};
+
+static const struct verb_row admin_verbs[VERB_ADMIN_END - VERB_ADMIN_FIRST] = {
+    [VERB_STATUS - VERB_ADMIN_FIRST] = {"status", false},
+    [VERB_SETUP - VERB_ADMIN_FIRST] = {"setup", true},
+    [VERB_HSM_STATUS - VERB_ADMIN_FIRST] = {"hsm status", false},
+    [VERB_HSM_INITIALIZE - VERB_ADMIN_FIRST] = {"hsm initialize", true},
+    [VERB_HSM_SET_CREDENTIAL - VERB_ADMIN_FIRST] = {"hsm set-credential", true},
+    [VERB_HSM_REVERSE_MIGRATE - VERB_ADMIN_FIRST] = {"hsm reverse-migrate", true},
+    [VERB_HSM_VERIFY - VERB_ADMIN_FIRST] = {"hsm verify", false},
+    [VERB_HSM_OPEN_WALLET - VERB_ADMIN_FIRST] = {"hsm open-wallet", false},
+    [VERB_HSM_PRE_RESTORE - VERB_ADMIN_FIRST] = {"hsm pre-restore", false},
+    [VERB_ENDPOINT_ADD - VERB_ADMIN_FIRST] = {"endpoint add", true},
+    [VERB_ENDPOINT_ENROLL - VERB_ADMIN_FIRST] = {"endpoint enroll", true},
+    [VERB_ENDPOINT_LIST - VERB_ADMIN_FIRST] = {"endpoint list", false},
+    [VERB_ENDPOINT_SHOW - VERB_ADMIN_FIRST] = {"endpoint show", false},
+    [VERB_KEY_LIST - VERB_ADMIN_FIRST] = {"key list", false},
+    [VERB_KEY_CREATE - VERB_ADMIN_FIRST] = {"key create", true},
+    [VERB_KEY_SHOW - VERB_ADMIN_FIRST] = {"key show", false},
+    [VERB_AUDIT_VERIFY - VERB_ADMIN_FIRST] = {"audit verify", false},
+    [VERB_AUDIT_LIST - VERB_ADMIN_FIRST] = {"audit list", false},
+};
+
+static const struct verb_row no_verb = {"unknown", false};
+
+static const struct verb_row *row_of(enum verb verb)
+{
+    const struct verb_row *row = &no_verb;
+    unsigned number = (unsigned)verb;
+    if (number < sizeof kmip_verbs / sizeof *kmip_verbs)
+        row = &kmip_verbs[number];
+    else if (number >= VERB_ADMIN_FIRST && number < VERB_ADMIN_END)
+        row = &admin_verbs[number - VERB_ADMIN_FIRST];
+    return row->name != NULL ? row : &no_verb;
+}
+
+bool verb_writes(enum verb verb)
+{
+    return row_of(verb)->writes;
+}
+
+const char *verb_name(enum verb verb)
+{
+    return row_of(verb)->name;
+}
