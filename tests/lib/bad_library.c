@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Libraries that are no PKCS#11 modules, or bad ones; meson builds one for each value of BAD. The
+// constructors run while the library is being loaded.
+#include <p11-kit/pkcs11.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define BAD_NO_SYMBOL 1 // exports something else
+#define BAD_ABORTS    2 // ends the process while it is loaded
+#define BAD_REFUSES   3 // C_Initialize prints and returns CKR_GENERAL_ERROR
+#define BAD_NO_LIST   4 // C_GetFunctionList says CKR_OK and leaves NULL
+#define BAD_HANGS     5 // never finishes loading
+
+#if BAD == BAD_NO_SYMBOL
+extern int bad_library_version;
+int bad_library_version = 1;
+#elif BAD == BAD_ABORTS
+__attribute__((constructor)) static void on_load(void)
+{
+    abort();
+}
+#elif BAD == BAD_HANGS
+__attribute__((constructor)) static void on_load(void)
+{
+    for (;;) {
+        pause();
+    }
+}
+#elif BAD == BAD_REFUSES
+static ck_rv_t initialize(void *init_args)
+{
+    static const char text[] = "vendor: licence file not found\n";
+    (void)init_args;
+    if (write(STDOUT_FILENO, text, sizeof text - 1) < 0 ||
+        write(STDERR_FILENO, text, sizeof text - 1) < 0) {
+        return CKR_FUNCTION_FAILED;
+    }
+    return CKR_GENERAL_ERROR;
+}
+
+static struct ck_function_list list = {.version = {2, 40}, .C_Initialize = initialize};
+
+ck_rv_t C_GetFunctionList(struct ck_function_list **ret_list)
+{
+    *ret_list = &list;
+    return CKR_OK;
+}
+#elif BAD == BAD_NO_LIST
+ck_rv_t C_GetFunctionList(struct ck_function_list **ret_list)
+{
+    *ret_list = NULL;
+    return CKR_OK;
+}
+#else
+#error "BAD is not set"
+#endif
