@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The children: started in the order of the table, wired pair by pair. Invariant: two running
+// children whose roles stand in the wiring table hold the two ends of one socket pair, made after
+// the later of them was started.
+#include "supervise/children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proc/control.h"
+#include "proc/wiring.h"
+#include "supervise/spawn.h"
+
+enum { SHORT_LIFE_MS = 1000, PAUSE_MIN_MS = 50, PAUSE_MAX_MS = 5000, CHANNEL_BYTES = 4 << 20 };
+
+enum err children_add(struct children *all, enum proc_role role, uint32_t index)
+{
+    if (all->count == PROC_PEERS_MAX)
+        FAIL(ERR_CONFIG, "more than %d processes", PROC_PEERS_MAX);
+    all->items[all->count++] = (struct child){
+        .role = role, .index = index, .control = -1, .owner = -1, .restart_ms = clock_mono_ms()};
+    return ERR_OK;
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+// A stream socket pair with room for a batch in each direction.
+static enum err channel_pair(int pair[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        FAIL(ERR_UNAVAILABLE, "a channel could not be made: %s", strerror(errno));
+    int bytes = CHANNEL_BYTES;
+    for (int i = 0; i < 2; i++) {
+        (void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+        (void)setsockopt(pair[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    }
+    return ERR_OK;
+}
+
+static enum err attach(const struct child *to, const struct child *peer, int fd)
+{
+    struct proc_message message = {
+        .kind = PROC_ATTACH, .role = (uint32_t)peer->role, .index = peer->index};
+    return control_send(to->control, &message, fd);
+}
+
+static void wire(const struct child *a, const struct child *b)
+{
+    int pair[2];
+    enum err err = channel_pair(pair);
+    if (err == ERR_OK) {
+        err = attach(a, b, pair[0]);
+        if (err == ERR_OK)
+            err = attach(b, a, pair[1]);
+        close_fd(pair[0]);
+        close_fd(pair[1]);
+    }
+    // A peer that is dying gets a new channel when it is started again.
+    if (err != ERR_OK)
+        log_error("wire_failed", err);
+}
+
+static bool are_wired(enum proc_role a, enum proc_role b)
+{
+    for (size_t i = 0; i < wiring_pair_count; i++) {
+        if (wiring_pairs[i].a == a && wiring_pairs[i].b == b)
+            return true;
+    }
+    return false;
+}
+
+static void give_listener(const struct children *all, const struct child *child)
+{
+    int fd = child->role == ROLE_FRONT ? all->kmip_listener : all->web_listener;
+    struct proc_message message = {.kind = PROC_ATTACH, .role = ROLE_LISTENER};
+    if (fd >= 0 && (child->role == ROLE_FRONT || child->role == ROLE_WEB) &&
+        control_send(child->control, &message, fd) != ERR_OK)
+        log_error("listener_not_given", ERR_UNAVAILABLE);
+}
+
+static void wire_to_all(struct children *all, const struct child *child)
+{
+    for (int i = 0; i < all->count; i++) {
+        const struct child *peer = &all->items[i];
+        if (peer == child || peer->pid == 0 || peer->one_shot)
+            continue;
+        if (are_wired(child->role, peer->role) || are_wired(peer->role, child->role))
+            wire(child, peer);
+    }
+}
+
+static void schedule(struct child *child)
+{
+    int64_t now = clock_mono_ms();
+    bool short_life = now - child->started_ms < SHORT_LIFE_MS;
+    child->failures = short_life ? child->failures + 1 : 0;
+    int64_t pause = 0;
+    if (child->failures > 0) {
+        uint32_t doublings = child->failures < 8 ? child->failures - 1 : 7;
+        pause = (int64_t)PAUSE_MIN_MS << doublings;
+    }
+    child->restart_ms = now + (pause > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause);
+}
+
+static void start(struct children *all, struct child *child)
+{
+    child->started_ms = clock_mono_ms();
+    child->restart_ms = 0;
+    child->ready = false;
+    enum err err = spawn_child(all, child, &child->pid, &child->control);
+    if (err != ERR_OK) {
+        log_error("start_failed", err);
+        child->pid = 0;
+        schedule(child);
+        return;
+    }
+    log_event(LOG_LEVEL_INFO, "process_started role=%s index=%u pid=%d",
+              proc_role_name(child->role), child->index, (int)child->pid);
+    wire_to_all(all, child);
+    give_listener(all, child);
+}
+
+static bool may_start(const struct children *all, const struct child *child)
+{
+    return child->pid == 0 && child->restart_ms != 0 && !child->one_shot && !all->stopping &&
+           !(child->role == ROLE_FRONT && all->kmip_listener < 0);
+}
+
+void children_start_due(struct children *all)
+{
+    int64_t now = clock_mono_ms();
+    for (int i = 0; i < all->count; i++) {
+        struct child *child = &all->items[i];
+        if (may_start(all, child) && child->restart_ms <= now)
+            start(all, child);
+    }
+}
+
+int children_wait_ms(const struct children *all)
+{
+    int64_t now = clock_mono_ms();
+    int64_t least = -1;
+    for (int i = 0; i < all->count; i++) {
+        if (!may_start(all, &all->items[i]))
+            continue;
+        int64_t left = all->items[i].restart_ms - now;
+        left = left < 0 ? 0 : left;
+        least = least < 0 || left < least ? left : least;
+    }
+    return (int)least;
+}
+
+static void forget(struct child *child)
+{
+    close_fd(child->control);
+    child->control = -1;
+    child->pid = 0;
+    child->ready = false;
+}
+
+// Takes a one-shot out of the table's running ones; its row is used again for the next.
+static void end_one_shot(struct children *all, int number)
+{
+    struct child *child = &all->items[number];
+    if (child->pid == 0)
+        return;
+    (void)kill(child->pid, SIGKILL);
+    (void)waitpid(child->pid, NULL, 0);
+    forget(child);
+    for (int i = 0; i < all->count; i++) {
+        if (all->items[i].one_shot && all->items[i].owner == number)
+            end_one_shot(all, i);
+    }
+}
+
+static void end_owned(struct children *all, int owner, enum proc_role role)
+{
+    for (int i = 0; i < all->count; i++) {
+        const struct child *child = &all->items[i];
+        if (child->one_shot && child->owner == owner && (role == ROLE_NONE || child->role == role))
+            end_one_shot(all, i);
+    }
+}
+
+static void died(struct children *all, int number, int status)
+{
+    struct child *child = &all->items[number];
+    int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    bool expected = all->stopping || (child->one_shot && sig == 0 && code == 0);
+    log_event(expected ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
+              "process_ended role=%s index=%u pid=%d signal=%d status=%d",
+              proc_role_name(child->role), child->index, (int)child->pid, sig, code);
+    forget(child);
+    end_owned(all, number, ROLE_NONE);
+    if (child->one_shot || all->stopping)
+        return;
+    child->restarts++;
+    schedule(child);
+}
+
+void children_reap(struct children *all)
+{
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        for (int i = 0; i < all->count; i++) {
+            if (all->items[i].pid == pid) {
+                died(all, i, status);
+                break;
+            }
+        }
+    }
+}
+
+// A free row for a one-shot of this owner and role: the one it had before, or a new one.
+static struct child *one_shot_row(struct children *all, int owner, enum proc_role role)
+{
+    for (int i = 0; i < all->count; i++) {
+        struct child *child = &all->items[i];
+        if (child->one_shot && child->pid == 0 && child->role == role && child->owner == owner)
+            return child;
+    }
+    if (all->count == PROC_PEERS_MAX)
+        return NULL;
+    struct child *child = &all->items[all->count++];
+    *child = (struct child){.role = role, .control = -1, .one_shot = true, .owner = owner};
+    return child;
+}
+
+static enum err start_one_shot(struct children *all, int asker, struct child *child)
+{
+    int pair[2];
+    TRY(spawn_child(all, child, &child->pid, &child->control));
+    child->started_ms = clock_mono_ms();
+    TRY(channel_pair(pair));
+    const struct child *owner = &all->items[asker];
+    enum err err = attach(child, owner, pair[0]);
+    if (err == ERR_OK)
+        err = attach(owner, child, pair[1]);
+    close_fd(pair[0]);
+    close_fd(pair[1]);
+    return err;
+}
+
+static void spawn_for(struct children *all, int asker, enum proc_role role)
+{
+    enum err err = ERR_NOT_PERMITTED;
+    struct child *child = NULL;
+    if (wiring_may_spawn(all->items[asker].role, role)) {
+        end_owned(all, asker, role);
+        child = one_shot_row(all, asker, role);
+        err = child == NULL ? ERR_UNAVAILABLE : start_one_shot(all, asker, child);
+    }
+    if (err == ERR_OK)
+        return;
+    log_error("spawn_failed", err);
+    if (child != NULL)
+        end_one_shot(all, (int)(child - all->items));
+    struct proc_message answer = {.kind = PROC_SPAWN, .role = (uint32_t)role, .failed = 1};
+    if (control_send(all->items[asker].control, &answer, -1) != ERR_OK)
+        log_error("spawn_answer_failed", ERR_UNAVAILABLE);
+}
+
+void children_hear(struct children *all, int number)
+{
+    struct child *child = &all->items[number];
+    struct proc_message message;
+    int fd = -1;
+    enum err err = control_receive(child->control, 0, &message, &fd);
+    close_fd(fd);
+    if (err == ERR_TIMEOUT)
+        return;
+    if (err != ERR_OK) {
+        // The death itself is reaped; until then the channel must not wake us again.
+        close_fd(child->control);
+        child->control = -1;
+        return;
+    }
+    if (message.kind == PROC_READY)
+        child->ready = true;
+    else if (message.kind == PROC_SPAWN && message.role < ROLE_COUNT)
+        spawn_for(all, number, (enum proc_role)message.role);
+    else if (message.kind == PROC_KILL && message.role < ROLE_COUNT &&
+             wiring_may_spawn(child->role, (enum proc_role)message.role))
+        end_owned(all, number, (enum proc_role)message.role);
+}
+
+bool children_all_ready(const struct children *all)
+{
+    for (int i = 0; i < all->count; i++) {
+        const struct child *child = &all->items[i];
+        bool wanted = !child->one_shot && !(child->role == ROLE_FRONT && all->kmip_listener < 0);
+        if (wanted && !(child->pid > 0 && child->ready))
+            return false;
+    }
+    return true;
+}
+
+static bool any_running(const struct children *all, const enum proc_role *roles, size_t count)
+{
+    for (int i = 0; i < all->count; i++) {
+        for (size_t k = 0; k < count; k++) {
+            if (all->items[i].pid > 0 && all->items[i].role == roles[k])
+                return true;
+        }
+    }
+    return false;
+}
+
+// Tells the children of some roles to finish and waits for them until the deadline.
+static void stop_roles(struct children *all, const enum proc_role *roles, size_t count,
+                       int64_t deadline)
+{
+    struct proc_message stop = {.kind = PROC_STOP};
+    for (int i = 0; i < all->count; i++) {
+        struct child *child = &all->items[i];
+        for (size_t k = 0; k < count; k++) {
+            if (child->pid > 0 && child->control >= 0 && child->role == roles[k] &&
+                control_send(child->control, &stop, -1) != ERR_OK)
+                (void)kill(child->pid, SIGKILL);
+        }
+    }
+    while (any_running(all, roles, count) && clock_mono_ms() < deadline) {
+        (void)poll(NULL, 0, 2);
+        children_reap(all);
+    }
+}
+
+void children_stop(struct children *all, int timeout_ms)
+{
+    static const enum proc_role outer[] = {ROLE_FRONT, ROLE_WEB};
+    static const enum proc_role engines[] = {ROLE_READER, ROLE_WRITER, ROLE_ADMIN};
+    static const enum proc_role inner[] = {ROLE_KEEPER};
+    int64_t deadline = clock_mono_ms() + timeout_ms;
+    all->stopping = true;
+    stop_roles(all, outer, sizeof outer / sizeof *outer, deadline);
+    stop_roles(all, engines, sizeof engines / sizeof *engines, deadline);
+    stop_roles(all, inner, sizeof inner / sizeof *inner, deadline);
+    for (int i = 0; i < all->count; i++) {
+        struct child *child = &all->items[i];
+        if (child->pid == 0)
+            continue;
+        if (!child->one_shot)
+            log_event(LOG_LEVEL_WARN, "process_killed role=%s pid=%d: it did not stop in time",
+                      proc_role_name(child->role), (int)child->pid);
+        (void)kill(child->pid, SIGKILL);
+        (void)waitpid(child->pid, NULL, 0);
+        forget(child);
+    }
+}

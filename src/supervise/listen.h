@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ports: opened by the supervisor, served by fronts and web.
+#ifndef KW_SUPERVISE_LISTEN_H
+#define KW_SUPERVISE_LISTEN_H
+
+#include "base/err.h"
+
+// A listening TCP socket for "ADDRESS:PORT" or "[V6]:PORT"; caller closes. ERR_CONFIG for a text
+// that is no such thing, ERR_CONFLICT when the port is taken (the message says how to find by
+// whom).
+MUST_USE enum err listen_tcp(const char *address, int *ret_fd);
+
+// A listening Unix socket at `path` below `dir` with mode 0600, replacing a stale one; caller
+// closes.
+MUST_USE enum err listen_unix(int dir, const char *path, int *ret_fd);
+
+#endif
