@@ -253,7 +253,9 @@ static void handshake(struct load *l, struct connection *c)
         return;
     }
     if (error != SSL_ERROR_NONE) {
-        fail(l, c, "the TLS handshake failed");
+        fail(l, c,
+             error == SSL_ERROR_SYSCALL && errno != 0 ? strerror(errno)
+                                                      : "the TLS handshake failed");
         return;
     }
     if (l->result->tls[0] == '\0') {
@@ -343,10 +345,10 @@ static void measure(struct load *l)
         drain = wants_more(l, now) ? 0 : drain == 0 ? now + DRAIN_SECONDS * 1000000000ull : drain;
         if (drain != 0 && now > drain) {
             refuse(l, "an answer did not come in time");
-            l->result->errors += l->outstanding;
             break;
         }
     }
+    l->result->errors += l->outstanding;
     l->result->seconds = (double)(measure_now_ns() - start) / 1e9;
     l->result->own_cpu_us = measure_own_cpu_us() - own;
     if (l->plan->server != 0) {
