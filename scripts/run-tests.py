@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the steps of scripts/test in order and adds up what passed and failed.
+
+A step is a command and a way to count it: a gate counts as one test by its exit status, meson and pytest report theirs. A
+step that fails without naming a failed test counts as one failure.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+OUT = TOP / "build" / "results"
+SANITIZED = TOP / "build" / "sanitized"
+
+
+def sources(*folders):
+    return sorted(str(p.relative_to(TOP)) for f in folders for p in (TOP / f).rglob("*.[ch]"))
+
+
+def run(command, **more):
+    return subprocess.run(command, cwd=TOP, **more).returncode
+
+
+def gate(command):
+    """One test: the command's exit status."""
+    def count():
+        return (1, 0) if run(command) == 0 else (0, 1)
+    return count
+
+
+def build_sanitized():
+    if not (SANITIZED / "build.ninja").exists():
+        code = run(["meson", "setup", str(SANITIZED), "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                    "--buildtype=debugoptimized"], stdout=subprocess.DEVNULL)
+        if code != 0:
+            return 0, 1
+    return (1, 0) if run(["ninja", "-C", str(SANITIZED), "--quiet"]) == 0 else (0, 1)
+
+
+def meson_tests():
+    run(["meson", "test", "-C", str(SANITIZED), "--no-rebuild", "--print-errorlogs", "--num-processes", "2"])
+    log = SANITIZED / "meson-logs" / "testlog.json"
+    results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
+    passed = results.count("OK")
+    return passed, len(results) - passed
+
+
+def pytest(*paths):
+    def count():
+        report = OUT / (paths[0].replace("/", "-") + ".xml")
+        report.unlink(missing_ok=True)
+        code = run(["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
+                    f"--junitxml={report}", *paths])
+        if not report.exists():
+            return 0, 1
+        suite = ElementTree.parse(report).getroot().find("testsuite")
+        tests, failures, errors, skipped = (int(suite.get(k)) for k in ("tests", "failures", "errors", "skipped"))
+        failed = failures + errors
+        if code != 0 and failed == 0:
+            failed = 1
+        return tests - failures - errors - skipped, failed
+    return count
+
+
+def steps():
+    return [
+        ("format", gate(["clang-format-14", "--dry-run", "--Werror", *sources("src", "tests", "bench")])),
+        ("includes", gate(["scripts/check-includes"])),
+        ("sizes", gate(["scripts/check-size"])),
+        ("spec tables", gate(["scripts/gen-kmip", "--check"])),
+        ("release build", gate(["scripts/build"])),
+        ("cppcheck", gate(["scripts/check-static", "cppcheck"])),
+        ("clang-tidy", gate(["scripts/check-static", "clang-tidy"])),
+        ("sanitized build", build_sanitized),
+        ("unit and contract tests", meson_tests),
+        ("test tools", pytest("tests/crash", "tests/lib")),
+        ("fuzz sample", gate(["scripts/fuzz", "10"])),
+        ("system tests", pytest("tests/system")),
+    ]
+
+
+def main():
+    OUT.mkdir(parents=True, exist_ok=True)
+    wanted = sys.argv[1:]
+    if wanted == ["--list"]:
+        print("\n".join(name for name, _ in steps()))
+        return 0
+    unknown = set(wanted) - {name for name, _ in steps()}
+    if unknown:
+        print(f"scripts/test: there is no step {sorted(unknown)}; see scripts/test --list", file=sys.stderr)
+        return 2
+    passed = failed = 0
+    for name, count in steps():
+        if wanted and name not in wanted:
+            continue
+        print(f"== {name}", flush=True)
+        start = time.monotonic()
+        more, less = count()
+        passed, failed = passed + more, failed + less
+        print(f"== {name}: {more} passed, {less} failed, {time.monotonic() - start:.0f} s", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.exit(main())
