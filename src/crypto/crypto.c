@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// XAES-256-GCM (C2SP, "The XAES-256-GCM extended-nonce AEAD"), SHA-256, HMAC and HKDF.
+//
+// A key and the first 12 bytes of a 24-byte random nonce give a key of one message's own (the KDF
+// of NIST SP 800-108r1 with AES-CMAC, a 16-bit counter and label "X"); the last 12 bytes are the
+// nonce of AES-256-GCM under it. With 192 random bits no counter has to be kept anywhere, also not
+// across restarts, snapshots and restores.
+//
+// This runs once in every Get, so each thread fetches the algorithms once and keeps two contexts.
+// Invariant: no function returns with plain bytes in `out` that were not authenticated.
+#include "crypto/crypto.h"
+
+#include "base/openssl.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/sha.h>
+
+#include "base/rand.h"
+#include "crypto/kat.h"
+
+enum { BLOCK_LEN = 16, NONCE_LEN = 24, NONCE_HALF = 12, TAG_LEN = 16 };
+
+// What one thread keeps. Never freed: it lives as long as the process' threads.
+struct engine {
+    EVP_CIPHER *ecb;
+    EVP_CIPHER *gcm;
+    EVP_CIPHER_CTX *block;
+    EVP_CIPHER_CTX *stream;
+};
+
+static __thread struct engine engine_of_thread;
+
+static enum err openssl_failed(const char *what)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = ERR_reason_error_string(code);
+    ERR_clear_error();
+    FAIL(ERR_CRYPTOGRAPHIC, "%s failed: %s", what, reason == NULL ? "no reason given" : reason);
+}
+
+static enum err engine_get(struct engine **ret)
+{
+    struct engine *e = &engine_of_thread;
+    if (e->stream == NULL) {
+        if (e->ecb == NULL)
+            e->ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+        if (e->gcm == NULL)
+            e->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+        if (e->block == NULL)
+            e->block = EVP_CIPHER_CTX_new();
+        if (e->ecb == NULL || e->gcm == NULL || e->block == NULL)
+            return openssl_failed("loading AES-256");
+        e->stream = EVP_CIPHER_CTX_new();
+        if (e->stream == NULL)
+            return openssl_failed("loading AES-256");
+    }
+    *ret = e;
+    return ERR_OK;
+}
+
+// Doubling in GF(2^128), the subkey step of CMAC (NIST SP 800-38B section 6.1), in constant time.
+static void double_block(uint8_t block[BLOCK_LEN])
+{
+    uint8_t carry = (uint8_t)(block[0] >> 7);
+    for (size_t i = 0; i + 1 < BLOCK_LEN; i++)
+        block[i] = (uint8_t)((block[i] << 1) | (block[i + 1] >> 7));
+    block[BLOCK_LEN - 1] =
+        (uint8_t)(((unsigned)block[BLOCK_LEN - 1] << 1) ^ (0x87U & (0U - carry)));
+}
+
+// The key of one message. Both CMACs are of one whole block, so each is one AES call on the block
+// xor K1.
+static enum err message_key(struct engine *e, struct span key, const uint8_t *nonce,
+                            uint8_t out[CRYPTO_KEY_LEN])
+{
+    uint8_t k1[BLOCK_LEN] = {0};
+    uint8_t blocks[2 * BLOCK_LEN];
+    int len = 0;
+    if (EVP_EncryptInit_ex2(e->block, e->ecb, key.data, NULL, NULL) != 1 ||
+        EVP_CIPHER_CTX_set_padding(e->block, 0) != 1 ||
+        EVP_EncryptUpdate(e->block, k1, &len, k1, BLOCK_LEN) != 1)
+        return openssl_failed("AES-256");
+    double_block(k1);
+    for (uint8_t i = 0; i < 2; i++) {
+        uint8_t *block = blocks + i * BLOCK_LEN;
+        const uint8_t head[4] = {0, (uint8_t)(i + 1), 'X', 0};
+        memcpy(block, head, sizeof head);
+        memcpy(block + sizeof head, nonce, NONCE_HALF);
+        for (size_t j = 0; j < BLOCK_LEN; j++)
+            block[j] ^= k1[j];
+    }
+    int done = EVP_EncryptUpdate(e->block, out, &len, blocks, sizeof blocks);
+    explicit_bzero(k1, sizeof k1);
+    explicit_bzero(blocks, sizeof blocks);
+    return done == 1 ? ERR_OK : openssl_failed("AES-256");
+}
+
+static enum err check_sizes(struct span key, struct span aad, struct span text)
+{
+    if (key.len != CRYPTO_KEY_LEN)
+        FAIL(ERR_CRYPTOGRAPHIC, "a key has %zu bytes instead of %d", key.len, CRYPTO_KEY_LEN);
+    if (aad.len > INT32_MAX || text.len > INT32_MAX - CRYPTO_SEAL_OVERHEAD)
+        FAIL(ERR_TOO_LARGE, "a message to seal is longer than 2 GiB");
+    return ERR_OK;
+}
+
+// `out` has room for the ciphertext and the tag.
+static enum err gcm_seal(struct engine *e, const uint8_t *key, const uint8_t *nonce,
+                         struct span aad, struct span plain, uint8_t *out)
+{
+    int len = 0;
+    uint8_t none = 0;
+    bool done = EVP_EncryptInit_ex2(e->stream, e->gcm, key, nonce, NULL) == 1;
+    if (done && aad.len > 0)
+        done = EVP_EncryptUpdate(e->stream, NULL, &len, aad.data, (int)aad.len) == 1;
+    if (done && plain.len > 0)
+        done = EVP_EncryptUpdate(e->stream, out, &len, plain.data, (int)plain.len) == 1;
+    if (!done || EVP_EncryptFinal_ex(e->stream, &none, &len) != 1 ||
+        EVP_CIPHER_CTX_ctrl(e->stream, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, out + plain.len) != 1)
+        return openssl_failed("AES-256-GCM");
+    return ERR_OK;
+}
+
+enum err kat_seal(struct span key, const uint8_t nonce[NONCE_LEN], struct span aad,
+                  struct span plain, struct buf *out)
+{
+    struct engine *e = NULL;
+    uint8_t one[CRYPTO_KEY_LEN];
+    TRY(check_sizes(key, aad, plain));
+    TRY(engine_get(&e));
+    TRY(buf_reserve(out, plain.len + CRYPTO_SEAL_OVERHEAD));
+    TRY(message_key(e, key, nonce, one));
+    uint8_t *to = out->data + out->len;
+    memcpy(to, nonce, NONCE_LEN);
+    enum err err = gcm_seal(e, one, nonce + NONCE_HALF, aad, plain, to + NONCE_LEN);
+    explicit_bzero(one, sizeof one);
+    TRY(err);
+    out->len += plain.len + CRYPTO_SEAL_OVERHEAD;
+    return ERR_OK;
+}
+
+enum err crypto_seal(struct span key, struct span aad, struct span plain, struct buf *out)
+{
+    uint8_t nonce[NONCE_LEN];
+    rand_bytes(nonce, sizeof nonce);
+    return kat_seal(key, nonce, aad, plain, out);
+}
+
+static enum err gcm_open(struct engine *e, const uint8_t *key, const uint8_t *nonce,
+                         struct span aad, struct span text, const uint8_t *tag, uint8_t *out)
+{
+    int len = 0;
+    uint8_t none = 0;
+    uint8_t copy[TAG_LEN];
+    memcpy(copy, tag, sizeof copy);
+    bool done = EVP_DecryptInit_ex2(e->stream, e->gcm, key, nonce, NULL) == 1;
+    if (done && aad.len > 0)
+        done = EVP_DecryptUpdate(e->stream, NULL, &len, aad.data, (int)aad.len) == 1;
+    if (done && text.len > 0)
+        done = EVP_DecryptUpdate(e->stream, out, &len, text.data, (int)text.len) == 1;
+    if (!done || EVP_CIPHER_CTX_ctrl(e->stream, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, copy) != 1)
+        return openssl_failed("AES-256-GCM");
+    if (EVP_DecryptFinal_ex(e->stream, &none, &len) != 1) {
+        ERR_clear_error();
+        explicit_bzero(out, text.len);
+        FAIL(ERR_DAMAGED, "sealed bytes do not open: the key is another one, or they were changed");
+    }
+    return ERR_OK;
+}
+
+enum err crypto_open(struct span key, struct span aad, struct span sealed, struct buf *out)
+{
+    struct engine *e = NULL;
+    uint8_t one[CRYPTO_KEY_LEN];
+    TRY(check_sizes(key, aad, (struct span){NULL, 0}));
+    if (sealed.len < CRYPTO_SEAL_OVERHEAD || sealed.len > INT32_MAX)
+        FAIL(ERR_DAMAGED, "sealed bytes are too short or too long (%zu)", sealed.len);
+    size_t len = sealed.len - CRYPTO_SEAL_OVERHEAD;
+    TRY(engine_get(&e));
+    // One byte more than needed, so that there is an address also for an empty text.
+    TRY(buf_reserve(out, len == 0 ? 1 : len));
+    TRY(message_key(e, key, sealed.data, one));
+    struct span text = span_of(sealed.data + NONCE_LEN, len);
+    enum err err = gcm_open(e, one, sealed.data + NONCE_HALF, aad, text, text.data + len,
+                            out->data + out->len);
+    explicit_bzero(one, sizeof one);
+    TRY(err);
+    out->len += len;
+    return ERR_OK;
+}
+
+void crypto_sha256(struct span bytes, uint8_t out[CRYPTO_HASH_LEN])
+{
+    static const uint8_t none;
+    (void)SHA256(bytes.len == 0 ? &none : bytes.data, bytes.len, out);
+}
+
+enum err crypto_hmac_sha256(struct span key, struct span bytes, uint8_t out[CRYPTO_HASH_LEN])
+{
+    static const uint8_t none;
+    unsigned len = CRYPTO_HASH_LEN;
+    if (key.len > INT32_MAX)
+        FAIL(ERR_CRYPTOGRAPHIC, "an HMAC key is too long");
+    const uint8_t *at = bytes.len == 0 ? &none : bytes.data;
+    if (HMAC(EVP_sha256(), key.len == 0 ? &none : key.data, (int)key.len, at, bytes.len, out,
+             &len) == NULL ||
+        len != CRYPTO_HASH_LEN)
+        return openssl_failed("HMAC-SHA-256");
+    return ERR_OK;
+}
+
+enum err kat_hkdf(struct span key, struct span info, uint8_t *out, size_t len)
+{
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *context = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
+    EVP_KDF_free(kdf);
+    if (context == NULL)
+        return openssl_failed("loading HKDF");
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)key.data, key.len),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info.data,
+                                          info.len),
+        OSSL_PARAM_construct_end(),
+    };
+    int done = EVP_KDF_derive(context, out, len, params);
+    EVP_KDF_CTX_free(context);
+    return done == 1 ? ERR_OK : openssl_failed("HKDF");
+}
+
+enum err crypto_derive(struct span key, const char *label, uint8_t out[CRYPTO_KEY_LEN])
+{
+    return kat_hkdf(key, span_str(label), out, CRYPTO_KEY_LEN);
+}

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Certificates by OpenSSL's X509. Every certificate is version 3, has a random 128-bit serial
+// number, is valid from five minutes ago (clocks differ) and is signed with SHA-256. Nothing of a
+// request but its public key finds its way into a certificate.
+#include "crypto/pki.h"
+
+#include "base/openssl.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+
+#include "base/rand.h"
+#include "crypto/crypto.h"
+
+enum { SERIAL_LEN = 16, BACKDATE_S = 300, DAYS_MAX = 36500, PEM_LIMIT = 1 << 18, HOST_MAX = 255 };
+
+static enum err openssl_failed(enum err code, const char *what)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    ERR_clear_error();
+    FAIL(code, "%s: %s", what, reason == NULL ? "no reason given" : reason);
+}
+
+static void pkey_freep(EVP_PKEY **key)
+{
+    EVP_PKEY_free(*key);
+}
+
+static void cert_freep(X509 **cert)
+{
+    X509_free(*cert);
+}
+
+static void csr_freep(X509_REQ **csr)
+{
+    X509_REQ_free(*csr);
+}
+
+static void bio_freep(BIO **bio)
+{
+    BIO_free(*bio);
+}
+
+static enum err open_text(struct span pem, BIO **ret)
+{
+    if (pem.len == 0 || pem.len > PEM_LIMIT)
+        FAIL(ERR_INVALID, "a PEM text of %zu bytes is empty or too long", pem.len);
+    *ret = BIO_new_mem_buf(pem.data, (int)pem.len);
+    if (*ret == NULL)
+        return openssl_failed(ERR_MEMORY, "no memory for a PEM text");
+    return ERR_OK;
+}
+
+static enum err take_text(BIO *bio, struct buf *out)
+{
+    char *data = NULL;
+    long len = BIO_get_mem_data(bio, &data);
+    enum err err = buf_put(out, span_of(data, (size_t)len));
+    explicit_bzero(data, (size_t)len);
+    return err;
+}
+
+// Never asks for a passphrase on the terminal.
+static int no_passphrase(char *out, int size, int writing, void *arg)
+{
+    (void)out, (void)size, (void)writing, (void)arg;
+    return -1;
+}
+
+static enum err read_key(struct span pem, EVP_PKEY **ret)
+{
+    CLEANUP(bio_freep) BIO *bio = NULL;
+    TRY(open_text(pem, &bio));
+    *ret = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    return *ret == NULL ? openssl_failed(ERR_INVALID, "the text holds no private key") : ERR_OK;
+}
+
+static enum err read_cert(struct span pem, X509 **ret)
+{
+    CLEANUP(bio_freep) BIO *bio = NULL;
+    TRY(open_text(pem, &bio));
+    *ret = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    return *ret == NULL ? openssl_failed(ERR_INVALID, "the text holds no certificate") : ERR_OK;
+}
+
+enum err pki_make_key(struct buf *ret_key_pem)
+{
+    CLEANUP(pkey_freep) EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "prime256v1");
+    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
+    if (key == NULL || bio == NULL ||
+        PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
+        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a key");
+    return take_text(bio, ret_key_pem);
+}
+
+static enum err check_name(const char *name)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > PKI_NAME_MAX || !span_is_utf8(span_str(name)))
+        FAIL(ERR_INVALID, "a common name must have 1 to %d bytes of UTF-8", PKI_NAME_MAX);
+    return ERR_OK;
+}
+
+static bool set_serial(X509 *cert)
+{
+    uint8_t bytes[SERIAL_LEN];
+    rand_bytes(bytes, sizeof bytes);
+    bytes[0] = (uint8_t)((bytes[0] & 0x7f) | 0x40); // positive, and always 16 bytes long
+    BIGNUM *number = BN_bin2bn(bytes, sizeof bytes, NULL);
+    bool done = number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL;
+    BN_free(number);
+    return done;
+}
+
+static bool set_name(X509_NAME *name, const char *common_name)
+{
+    return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name,
+                                      -1, -1, 0) == 1;
+}
+
+// A certificate with everything but extensions, issuer and signature.
+static enum err new_cert(EVP_PKEY *key, const char *common_name, int days, X509 **ret)
+{
+    TRY(check_name(common_name));
+    if (days < 1 || days > DAYS_MAX)
+        FAIL(ERR_INVALID, "a certificate cannot be valid %d days: give 1 to %d", days, DAYS_MAX);
+    X509 *cert = X509_new();
+    if (cert == NULL)
+        return openssl_failed(ERR_MEMORY, "no memory for a certificate");
+    *ret = cert;
+    if (X509_set_version(cert, X509_VERSION_3) != 1 || !set_serial(cert) ||
+        X509_gmtime_adj(X509_getm_notBefore(cert), -BACKDATE_S) == NULL ||
+        X509_time_adj_ex(X509_getm_notAfter(cert), days, 0, NULL) == NULL ||
+        !set_name(X509_get_subject_name(cert), common_name) || X509_set_pubkey(cert, key) != 1)
+        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not fill a certificate");
+    return ERR_OK;
+}
+
+static enum err add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+{
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, cert, NULL, NULL, 0);
+    X509V3_set_ctx_nodb(&context);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
+    int done = extension != NULL && X509_add_ext(cert, extension, -1) == 1;
+    X509_EXTENSION_free(extension);
+    return done ? ERR_OK : openssl_failed(ERR_CRYPTOGRAPHIC, "could not add an extension");
+}
+
+struct extension {
+    int nid;
+    const char *value;
+};
+
+static enum err add_extensions(X509 *cert, X509 *issuer, const struct extension *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        TRY(add_extension(cert, issuer, list[i].nid, list[i].value));
+    return ERR_OK;
+}
+
+static enum err sign(X509 *cert, const X509 *issuer, EVP_PKEY *issuer_key, struct buf *out)
+{
+    if (X509_set_issuer_name(cert, X509_get_subject_name(issuer)) != 1 ||
+        X509_sign(cert, issuer_key, EVP_sha256()) <= 0)
+        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not sign a certificate");
+    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    if (bio == NULL || PEM_write_bio_X509(bio, cert) != 1)
+        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not write a certificate");
+    return take_text(bio, out);
+}
+
+enum err pki_make_ca(struct span key_pem, const char *common_name, int days,
+                     struct buf *ret_cert_pem)
+{
+    static const struct extension list[] = {
+        {NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+        {NID_key_usage, "critical,keyCertSign,cRLSign"},
+        {NID_subject_key_identifier, "hash"},
+    };
+    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
+    CLEANUP(cert_freep) X509 *cert = NULL;
+    TRY(read_key(key_pem, &key));
+    TRY(new_cert(key, common_name, days, &cert));
+    TRY(add_extensions(cert, cert, list, sizeof list / sizeof *list));
+    return sign(cert, cert, key, ret_cert_pem);
+}
+
+// The issuer's certificate and key, checked to belong together.
+static enum err read_ca(struct span key_pem, struct span cert_pem, EVP_PKEY **ret_key,
+                        X509 **ret_cert)
+{
+    TRY(read_key(key_pem, ret_key));
+    TRY(read_cert(cert_pem, ret_cert));
+    if (X509_check_private_key(*ret_cert, *ret_key) != 1)
+        return openssl_failed(ERR_INVALID, "the CA's key and certificate do not belong together");
+    if (X509_check_ca(*ret_cert) != 1)
+        FAIL(ERR_INVALID, "the certificate given as CA is not one");
+    return ERR_OK;
+}
+
+static bool is_address(const char *host)
+{
+    uint8_t bytes[16];
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+// Letters, digits, '-', '.', '_' and one leading "*.": nothing that could end a list entry early.
+static bool is_dns_name(const char *host)
+{
+    size_t len = strlen(host);
+    if (len == 0 || len > HOST_MAX)
+        return false;
+    if (strncmp(host, "*.", 2) == 0)
+        host += 2;
+    return *host != '\0' &&
+           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
+               strlen(host);
+}
+
+static enum err host_list(const char *const *hosts, size_t count, struct buf *out)
+{
+    if (count == 0 || count > PKI_HOSTS_MAX)
+        FAIL(ERR_INVALID, "a server certificate needs 1 to %d host names", PKI_HOSTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        bool address = is_address(hosts[i]);
+        if (!address && !is_dns_name(hosts[i]))
+            FAIL(ERR_INVALID, "\"%s\" is no host name and no IP address", hosts[i]);
+        TRY(buf_printf(out, "%s%s:%s", i == 0 ? "" : ",", address ? "IP" : "DNS", hosts[i]));
+    }
+    return buf_put_u8(out, 0);
+}
+
+enum err pki_sign_server(struct span ca_key_pem, struct span ca_cert_pem, struct span key_pem,
+                         const char *const *hosts, size_t host_count, int days,
+                         struct buf *ret_cert_pem)
+{
+    CLEANUP(pkey_freep) EVP_PKEY *ca_key = NULL;
+    CLEANUP(cert_freep) X509 *ca = NULL;
+    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
+    CLEANUP(cert_freep) X509 *cert = NULL;
+    struct buf names CLEANUP(buf_done);
+    buf_init(&names, (size_t)PKI_HOSTS_MAX * (HOST_MAX + 8), false);
+    TRY(host_list(hosts, host_count, &names));
+    TRY(read_ca(ca_key_pem, ca_cert_pem, &ca_key, &ca));
+    TRY(read_key(key_pem, &key));
+    const struct extension list[] = {
+        {NID_basic_constraints, "critical,CA:FALSE"},
+        {NID_key_usage, "critical,digitalSignature"},
+        {NID_ext_key_usage, "serverAuth,clientAuth"},
+        {NID_subject_key_identifier, "hash"},
+        {NID_authority_key_identifier, "keyid:always"},
+        {NID_subject_alt_name, (const char *)names.data},
+    };
+    char common_name[PKI_NAME_MAX + 1];
+    (void)snprintf(common_name, sizeof common_name, "%s", hosts[0]);
+    TRY(new_cert(key, common_name, days, &cert));
+    TRY(add_extensions(cert, ca, list, sizeof list / sizeof *list));
+    return sign(cert, ca, ca_key, ret_cert_pem);
+}
+
+enum err pki_make_csr(struct span key_pem, const char *common_name, struct buf *ret_csr_pem)
+{
+    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
+    TRY(check_name(common_name));
+    TRY(read_key(key_pem, &key));
+    CLEANUP(csr_freep) X509_REQ *csr = X509_REQ_new();
+    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    if (csr == NULL || bio == NULL || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
+        !set_name(X509_REQ_get_subject_name(csr), common_name) ||
+        X509_REQ_set_pubkey(csr, key) != 1 || X509_REQ_sign(csr, key, EVP_sha256()) <= 0 ||
+        PEM_write_bio_X509_REQ(bio, csr) != 1)
+        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a certificate signing request");
+    return take_text(bio, ret_csr_pem);
+}
+
+static enum err check_client_key(EVP_PKEY *key)
+{
+    char group[32] = "";
+    size_t len = 0;
+    int bits = EVP_PKEY_get_bits(key);
+    if (EVP_PKEY_is_a(key, "RSA") && bits >= 2048 && bits <= 8192)
+        return ERR_OK;
+    if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, &len) == 1 &&
+        (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0))
+        return ERR_OK;
+    ERR_clear_error();
+    FAIL(ERR_INVALID, "the request's key must be P-256, P-384 or RSA of 2048 to 8192 bits");
+}
+
+static enum err read_csr(struct span pem, X509_REQ **ret)
+{
+    CLEANUP(bio_freep) BIO *bio = NULL;
+    TRY(open_text(pem, &bio));
+    *ret = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+    if (*ret == NULL)
+        return openssl_failed(ERR_INVALID, "the text holds no certificate signing request");
+    EVP_PKEY *key = X509_REQ_get0_pubkey(*ret);
+    if (key == NULL)
+        return openssl_failed(ERR_INVALID, "the request's key cannot be read");
+    TRY(check_client_key(key));
+    if (X509_REQ_verify(*ret, key) != 1)
+        return openssl_failed(ERR_INVALID, "the request's signature is wrong");
+    return ERR_OK;
+}
+
+static enum err fingerprint(const X509 *cert, uint8_t ret[PKI_FINGERPRINT_LEN])
+{
+    unsigned len = PKI_FINGERPRINT_LEN;
+    if (X509_digest(cert, EVP_sha256(), ret, &len) != 1)
+        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not hash a certificate");
+    return ERR_OK;
+}
+
+enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pem, struct span csr_pem,
+                         const char *common_name, int days, struct buf *ret_cert_pem,
+                         uint8_t ret_fingerprint[PKI_FINGERPRINT_LEN])
+{
+    static const struct extension list[] = {
+        {NID_basic_constraints, "critical,CA:FALSE"},
+        {NID_key_usage, "critical,digitalSignature"},
+        {NID_ext_key_usage, "clientAuth"},
+        {NID_subject_key_identifier, "hash"},
+        {NID_authority_key_identifier, "keyid:always"},
+    };
+    CLEANUP(pkey_freep) EVP_PKEY *ca_key = NULL;
+    CLEANUP(cert_freep) X509 *ca = NULL;
+    CLEANUP(csr_freep) X509_REQ *csr = NULL;
+    CLEANUP(cert_freep) X509 *cert = NULL;
+    TRY(read_csr(csr_pem, &csr));
+    TRY(read_ca(ca_key_pem, ca_cert_pem, &ca_key, &ca));
+    TRY(new_cert(X509_REQ_get0_pubkey(csr), common_name, days, &cert));
+    TRY(add_extensions(cert, ca, list, sizeof list / sizeof *list));
+    TRY(sign(cert, ca, ca_key, ret_cert_pem));
+    return fingerprint(cert, ret_fingerprint);
+}
+
+enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN])
+{
+    CLEANUP(cert_freep) X509 *cert = NULL;
+    TRY(read_cert(cert_pem, &cert));
+    return fingerprint(cert, ret);
+}
