@@ -47,14 +47,22 @@ def prefix(*options, roots=(), sockets=False, list_file=None):
     return [*words, "--"]
 
 
-def run(command, *options, roots=(), sockets=False, timeout=60, **popen):
+def environment(env):
+    """LeakSanitizer cannot work in a traced process and would make it fail at its end."""
+    env = dict(os.environ if env is None else env)
+    env["ASAN_OPTIONS"] = ":".join(filter(None, [env.get("ASAN_OPTIONS"), "detect_leaks=0"]))
+    return env
+
+
+def run(command, *options, roots=(), sockets=False, timeout=60, env=None, **popen):
     """Runs to the end. Returns (status, points, CompletedProcess)."""
     with tempfile.TemporaryDirectory() as scratch:
         list_file = os.path.join(scratch, "list")
         words = prefix(*options, roots=roots, sockets=sockets, list_file=list_file)
         done = subprocess.run(
             [*words, *map(str, command)],
-            timeout=timeout, capture_output=True, text=True, check=False, **popen,
+            timeout=timeout, capture_output=True, text=True, check=False,
+            env=environment(env), **popen,
         )
         points = read_list(list_file)[0] if os.path.exists(list_file) else []
     return done.returncode, points, done
@@ -71,13 +79,13 @@ def count(command, **options):
 class Server:
     """A long-lived command under the counter, disarmed at first."""
 
-    def __init__(self, command, *options, roots=(), sockets=False, **popen):
+    def __init__(self, command, *options, roots=(), sockets=False, env=None, **popen):
         self.scratch = tempfile.TemporaryDirectory()
         self.list_file = os.path.join(self.scratch.name, "list")
         words = prefix(
             "--disarmed", *options, roots=roots, sockets=sockets, list_file=self.list_file
         )
-        self.process = subprocess.Popen([*words, *map(str, command)], **popen)
+        self.process = subprocess.Popen([*words, *map(str, command)], env=environment(env), **popen)
 
     def __enter__(self):
         return self
