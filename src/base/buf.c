@@ -31,13 +31,25 @@ enum err span_strdup(struct span text, char **ret_text)
     return ERR_OK;
 }
 
-// The length of the UTF-8 sequence at p, 0 when it is not one. RFC 3629 section 4.
+// The second byte of a sequence is bounded more tightly after some first bytes: no overlong forms,
+// no surrogates, nothing above U+10FFFF. RFC 3629 section 4.
+static bool second_byte_fits(uint8_t first, uint8_t second)
+{
+    static const struct {
+        uint8_t first, low, high;
+    } bounds[] = {{0xe0, 0xa0, 0xbf}, {0xed, 0x80, 0x9f}, {0xf0, 0x90, 0xbf}, {0xf4, 0x80, 0x8f}};
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        if (bounds[i].first == first)
+            return second >= bounds[i].low && second <= bounds[i].high;
+    }
+    return true;
+}
+
+// The length of the UTF-8 sequence at p, 0 when it is not one (or is NUL).
 static size_t utf8_sequence(const uint8_t *p, size_t left)
 {
-    if (p[0] == 0)
-        return 0;
     if (p[0] < 0x80)
-        return 1;
+        return p[0] != 0;
     size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
     if (p[0] < 0xc2 || p[0] > 0xf4 || left < len)
         return 0;
@@ -45,9 +57,7 @@ static size_t utf8_sequence(const uint8_t *p, size_t left)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
     }
-    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool outside = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return overlong || outside ? 0 : len;
+    return second_byte_fits(p[0], p[1]) ? len : 0;
 }
 
 bool span_is_utf8(struct span text)

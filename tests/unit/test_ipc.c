@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ipc/ipc.h: frames arrive whole and in order, a lying or closed peer is noticed, limits hold.
+#include "ipc/ipc.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/check.h"
+
+static void pair(struct ipc **a, struct ipc **b)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    OK(ipc_new(fds[0], a));
+    OK(ipc_new(fds[1], b));
+}
+
+static void many_frames_leave_in_one_flush_and_arrive_in_order(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    pair(&a, &b);
+    for (uint64_t i = 0; i < 100; i++)
+        OK(ipc_put(a, &(struct ipc_frame){.kind = 7, .id = i, .body = span_str("body")}));
+    OK(ipc_flush(a));
+    assert_int_equal(ipc_pending(a), 0);
+    OK(ipc_fill(b));
+    struct ipc_frame frame;
+    for (uint64_t i = 0; i < 100; i++) {
+        assert_true(ipc_next(b, &frame));
+        assert_int_equal(frame.id, i);
+        assert_int_equal(frame.kind, 7);
+        assert_true(span_eq_str(frame.body, "body"));
+    }
+    assert_false(ipc_next(b, &frame));
+}
+
+static void a_large_frame_arrives_in_pieces(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    pair(&a, &b);
+    struct buf *body;
+    OK(ipc_begin(a, 1, 0, 42, &body));
+    OK(buf_put_zeros(body, IPC_FRAME_MAX - 8));
+    OK(buf_put_u64(body, 99));
+    OK(ipc_end(a));
+    struct ipc_frame frame;
+    while (!ipc_next(b, &frame)) {
+        OK(ipc_flush(a));
+        OK(ipc_fill(b));
+    }
+    assert_int_equal(frame.body.len, IPC_FRAME_MAX);
+    assert_int_equal(frame.body.data[IPC_FRAME_MAX - 1], 99);
+}
+
+static void a_frame_beyond_the_limit_is_not_sent(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    pair(&a, &b);
+    struct buf *body;
+    OK(ipc_begin(a, 1, 0, 1, &body));
+    OK(buf_put_zeros(body, IPC_FRAME_MAX + 1));
+    FAILS(ERR_TOO_LARGE, ipc_end(a));
+    assert_int_equal(ipc_pending(a), 0);
+}
+
+static void a_peer_that_announces_a_giant_is_dropped(void **state)
+{
+    (void)state;
+    int fds[2];
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    OK(ipc_new(fds[1], &b));
+    static const uint8_t lie[16] = {0xff, 0xff, 0xff, 0xff};
+    assert_int_equal(write(fds[0], lie, sizeof lie), sizeof lie);
+    OK(ipc_fill(b));
+    struct ipc_frame frame;
+    assert_false(ipc_next(b, &frame));
+    FAILS(ERR_UNAVAILABLE, ipc_fill(b));
+    (void)close(fds[0]);
+}
+
+static void a_closed_peer_is_noticed(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    struct ipc *b = NULL;
+    pair(&a, &b);
+    ipc_free(b);
+    FAILS(ERR_UNAVAILABLE, ipc_fill(a));
+    FAILS(ERR_UNAVAILABLE, ipc_put(a, &(struct ipc_frame){.kind = 1}));
+}
+
+static void a_call_times_out_when_nobody_answers(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    pair(&a, &b);
+    struct ipc_frame answer;
+    FAILS(ERR_TIMEOUT, ipc_call(a, &(struct ipc_frame){.kind = 1, .id = 1}, 20, &answer));
+}
+
+static void an_answer_carries_its_error(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    pair(&a, &b);
+    struct ipc_frame ask = {.kind = 3, .id = 5};
+    enum err raised = err_raise(ERR_LOCKED, __FILE__, __LINE__, "the HSM is away");
+    OK(ipc_answer(b, &ask, raised, (struct span){NULL, 0}));
+    OK(ipc_flush(b));
+    struct ipc_frame answer;
+    OK(ipc_call(a, &ask, 1000, &answer));
+    FAILS(ERR_LOCKED, ipc_check(&answer));
+    assert_string_equal(err_detail(), "the HSM is away");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_frames_leave_in_one_flush_and_arrive_in_order),
+        cmocka_unit_test(a_large_frame_arrives_in_pieces),
+        cmocka_unit_test(a_frame_beyond_the_limit_is_not_sent),
+        cmocka_unit_test(a_peer_that_announces_a_giant_is_dropped),
+        cmocka_unit_test(a_closed_peer_is_noticed),
+        cmocka_unit_test(a_call_times_out_when_nobody_answers),
+        cmocka_unit_test(an_answer_carries_its_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
