@@ -26,8 +26,8 @@ enum {
 
 // What may be asked. The first group has KMIP's operation codes (1.4 section 9.1.3.2.27). An item
 // that the kmip room could not understand travels as VERB_NONE, so that the batch keeps its order
-// and its error handling: the engine fails it (ERR_OPERATION), and the kmip room says why. Query and
-// Discover Versions are answered by the kmip room; in a batch with others the engine just says
+// and its error handling: the engine fails it (ERR_OPERATION), and the kmip room says why. Query
+// and Discover Versions are answered by the kmip room; in a batch with others the engine just says
 // ERR_OK, and a batch of them alone never gets to it.
 enum verb {
     VERB_NONE = 0,
