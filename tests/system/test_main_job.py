@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job: a key rooted in an HSM, fetched by a client that is not ours, across restarts (contract A1, A2, B2, B9, L1)."""
+import pytest
+from kmip.core import enums
+
+from server import wait_for
+
+
+def kmip_works(server):
+    with server.client() as client:
+        uid = client.create(enums.CryptographicAlgorithm.AES, 256, name="main")
+        client.activate(uid)
+        return uid, client.get(uid).value
+
+
+def test_a_key_survives_an_unattended_restart_in_hsm_mode(hsm_server):
+    uid, key = kmip_works(hsm_server)
+    assert len(key) == 32
+    hsm_server.restart()
+    assert hsm_server.fetch(uid) == key
+    status = hsm_server.json("hsm", "status")
+    assert status["status"] == "up" and status["key_number"] == 1
+
+
+def test_a_key_survives_an_unattended_restart_without_an_hsm(server):
+    uid, key = kmip_works(server)
+    server.restart()
+    assert server.fetch(uid) == key
+    assert server.json("hsm", "status")["type"] == "None"
+
+
+def test_keys_made_before_and_after_initialize_and_reverse_migrate_are_all_served(make_server, softhsm):
+    server = make_server()
+    server.setup()
+    server.use_token(softhsm)
+    keys = [server.create_key(name="client")]
+    server.initialize(softhsm)
+    keys.append(server.create_key())
+    server.restart()
+    server.reverse_migrate(softhsm)
+    keys.append(server.create_key())
+    server.restart()
+    for uid, key in keys:
+        assert server.fetch(uid) == key
+
+
+def test_the_server_starts_with_the_hsm_away_says_so_and_opens_by_itself(hsm_server):
+    uid, key = kmip_works(hsm_server)
+    hsm_server.stop()
+    forget_ram(hsm_server)
+    hsm_server.token.hide()
+    hsm_server.start()
+    with pytest.raises(Exception) as refusal, hsm_server.client() as client:
+        client.get(uid)
+    assert "locked" in str(refusal.value).lower() or "hsm" in str(refusal.value).lower()
+    hsm_server.token.show()
+
+    def opened():
+        try:
+            return hsm_server.fetch(uid) == key
+        except Exception:
+            return False
+    wait_for("the server to open by itself", opened, seconds=40)
+
+
+def test_kmip_goes_on_while_the_hsm_is_away(hsm_server):
+    uid, key = kmip_works(hsm_server)
+    hsm_server.token.hide()
+    assert hsm_server.fetch(uid) == key
+    hsm_server.kill("keeper")
+    wait_for("a new keeper", lambda: hsm_server.processes("keeper"))
+    hsm_server.kill("reader")
+
+    def served():
+        try:
+            return hsm_server.fetch(uid) == key
+        except Exception:
+            return False
+    wait_for("keys to be served from the wallet in memory", served)
+
+
+def forget_ram(server):
+    """What a reboot does to the RAM file system."""
+    ram = server.root / "mnt/okvram"
+    for path in sorted(ram.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
