@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whoever steals the disk gets no key and no name (contract A1, A5, INV-4): objects with known bytes and names are stored, then
+every file of the root is searched for them in every encoding."""
+import base64
+import hashlib
+import os
+import pathlib
+
+import pytest
+from kmip.core import enums
+from kmip.pie import objects
+
+MARK = "Zq7Umbrella"
+
+
+def encodings(secret):
+    """The ways in which bytes could lie in a file."""
+    reverse = secret[::-1]
+    for plain in (secret, reverse):
+        yield plain
+        yield plain.hex().encode()
+        yield plain.hex().upper().encode()
+        yield plain.decode("latin-1").encode("utf-16-le")
+        # Base64 at each of the three alignments, without the ends that neighbours decide.
+        for pad in range(3):
+            text = base64.b64encode(b"\0" * pad + plain)
+            yield text[4 if pad else 0:-4]
+
+
+def find_in_root(root, secrets):
+    """[(path, name of the secret)] for every secret found in any file or file name below root."""
+    needles = [(name, code) for name, secret in secrets.items() for code in encodings(secret) if len(code) > 7]
+    found = []
+    for path in pathlib.Path(root).rglob("*"):
+        where = str(path.relative_to(root)).encode()
+        data = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        found += [(str(path), name) for name, code in needles if code in data or code in where]
+    return found
+
+
+def store_marked_objects(server):
+    """Objects of every kind with bytes, names and attributes that can be recognized."""
+    secrets = {}
+    with server.client("Zq7UmbrellaEndpoint") as client:
+        for number in range(8):
+            key = hashlib.sha256(b"key %d" % number).digest()
+            secrets[f"key {number}"] = key
+            secrets[f"name {number}"] = f"{MARK}-key-{number}".encode()
+            client.register(objects.SymmetricKey(enums.CryptographicAlgorithm.AES, 256, key,
+                                                 name=f"{MARK}-key-{number}"))
+        for number in range(4):
+            word = f"{MARK}-password-{number}-correct-horse".encode()
+            secrets[f"secret {number}"] = word
+            client.register(objects.SecretData(word, enums.SecretDataType.PASSWORD, name=f"{MARK}-secret-{number}"))
+            secrets[f"secret name {number}"] = f"{MARK}-secret-{number}".encode()
+        opaque = hashlib.sha512(b"opaque").digest()
+        secrets["opaque"] = opaque
+        client.register(objects.OpaqueObject(opaque, enums.OpaqueDataType.NONE, name=f"{MARK}-opaque"))
+        uid = client.create(enums.CryptographicAlgorithm.AES, 256, name=f"{MARK}-made")
+        secrets["made key"] = client.get(uid).value
+        secrets["made name"] = f"{MARK}-made".encode()
+        destroyed = hashlib.sha256(b"destroyed").digest()
+        secrets["destroyed key"] = destroyed
+        client.destroy(client.register(objects.SymmetricKey(enums.CryptographicAlgorithm.AES, 256, destroyed)))
+    secrets["endpoint name"] = b"Zq7UmbrellaEndpoint"
+    return secrets
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_no_key_and_no_name_is_found_in_any_file(hsm_server, tmp_path, running):
+    secrets = store_marked_objects(hsm_server)
+    secrets["PIN"] = hsm_server.token.pin.encode() * (2 if len(hsm_server.token.pin) < 8 else 1)
+    secrets["passphrase"] = hsm_server.passphrase_file.read_bytes()
+    if not running:
+        hsm_server.stop()
+    # What the test itself has put below the root is not the server's.
+    for mine in [*hsm_server.root.glob("secret-*"), hsm_server.passphrase_file]:
+        mine.unlink()
+    names = {path: n for path in (hsm_server.root / "clients").rglob("*") for n in [path.name]}
+    assert names
+    clients = tmp_path / "clients-moved"
+    os.rename(hsm_server.root / "clients", clients)
+    assert find_in_root(hsm_server.root, secrets) == []
+
+
+def test_the_search_finds_what_is_there(tmp_path):
+    """The search itself must be able to fail."""
+    secret = b"0123456789abcdefXYZ"
+    for number, code in enumerate(encodings(secret)):
+        (tmp_path / f"f{number}").write_bytes(b"noise" + code + b"noise")
+        assert find_in_root(tmp_path, {"it": secret})
+        (tmp_path / f"f{number}").unlink()
+
+
+def test_no_file_of_the_root_is_open_to_others(hsm_server):
+    store_marked_objects(hsm_server)
+    wide = [str(p) for p in hsm_server.root.rglob("*") if not p.is_symlink() and p.stat().st_mode & 0o077]
+    assert wide == []
+
+
+def test_no_auto_login_wallet_is_on_disk_in_hsm_mode(hsm_server):
+    assert not (hsm_server.root / "usr/local/okv/tde/cwallet.sso").exists()
+    ram = hsm_server.root / "mnt/okvram"
+    kind = os.popen(f"stat -f -L -c %T '{ram}'").read().strip()
+    assert kind in ("tmpfs", "ramfs")
+
+
+def test_a_copy_of_the_disk_without_the_hsm_opens_nothing(hsm_server, make_server, tmp_path):
+    uid, _ = hsm_server.create_key()
+    hsm_server.stop()
+    hsm_server.token.hide()
+    thief = make_server("thief")
+    os.system(f"rm -rf '{thief.root}' && cp -a '{hsm_server.root}' '{thief.root}' && rm -f '{thief.root}/mnt/okvram'")
+    thief.port = hsm_server.port
+    thief.start()
+    assert thief.json("hsm", "status", check=False).get("status") != "up"
+    with pytest.raises(Exception):
+        thief.fetch(uid)
