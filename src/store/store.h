@@ -21,7 +21,9 @@ enum {
     STORE_SCHEMA = 1,
     STORE_HASH_LEN = 16,   // bytes of a blind index value
     STORE_INDEX_MAX = 512, // index values of one object
-    STORE_FIND_MAX = 1000  // objects of one page
+    STORE_FIND_MAX = 1000, // objects of one page
+    STORE_FILTER_MAX = 16, // index values of one query
+    STORE_NAME_MAX = 64    // bytes of a setting's name
 };
 
 struct store;
@@ -30,17 +32,34 @@ enum store_mode { STORE_READ, STORE_WRITE };
 
 // Opens (for STORE_WRITE: makes or migrates) the store below the root prefix. ERR_DAMAGED,
 // ERR_VERSION (a newer schema), ERR_FILE_MODE, ERR_NOT_FOUND (STORE_READ before the first
-// STORE_WRITE), ERR_IO.
+// STORE_WRITE), ERR_IO. A path "ram:NAME" opens a store in this process's memory, for tests; it
+// lives until the last handle to that name is closed.
 MUST_USE enum err store_open(int root, const char *path, enum store_mode mode, struct store **ret);
 void store_close(struct store *store);
 void store_closep(struct store **store);
 
-// One transaction at a time. A read transaction sees one snapshot. store_commit returns after
-// fsync; when it fails the store refuses everything until it is opened again (a failed fsync is
-// never retried).
+// One transaction at a time. A read transaction sees one snapshot; it ends by commit or rollback.
+// One process writes at a time: store_begin waits up to 5 seconds for the other (then ERR_BUSY).
+// store_commit returns after fsync; when it fails the store refuses everything until it is opened
+// again (a failed fsync is never retried).
+//
+// Verbs that change something want a write transaction (ERR_INTERNAL), the others may stand alone.
+// One that fails with ERR_CONFLICT, ERR_NOT_FOUND or ERR_INVALID has changed nothing and the
+// transaction goes on; any other failure (ERR_NO_SPACE, ERR_IO …) dooms the transaction: all verbs
+// fail until store_rollback.
 MUST_USE enum err store_begin(struct store *store, enum store_mode mode);
 MUST_USE enum err store_commit(struct store *store);
 void store_rollback(struct store *store);
+
+// Whether anything was committed, by whatever process, between the snapshot of the current
+// transaction and that of the transaction in which this was asked last (true the first time). Much
+// cheaper than a row, so that a reader may keep what it has read for as long as this says false.
+MUST_USE enum err store_changed(struct store *store, bool *ret);
+
+// Housekeeping for the writer's idle moments, outside a transaction: forgets outcomes older than
+// `outcomes_before_s` and moves the write-ahead log into the file and empties it, so that destroyed
+// material is not left in it. *ret_done false: a reader is in the way, call again later.
+MUST_USE enum err store_maintain(struct store *store, int64_t outcomes_before_s, bool *ret_done);
 
 // A point to which one request of a group can be taken back: store_save, then store_keep or
 // store_undo. They nest to 2.

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an engine must do to be a store: one table of functions. store.c keeps the rules that are
+// the same for all of them (what may be called when, bounds of arguments, refusal after a failed
+// commit) and calls the driver only within these rules, so a driver need not check them again.
+// Private to the store room.
+#ifndef KW_STORE_DRIVER_H
+#define KW_STORE_DRIVER_H
+
+#include "store/store.h"
+
+struct store_driver {
+    enum err (*open)(int root, const char *path, enum store_mode mode, void **ret_self);
+    void (*close)(void *self);
+    enum err (*begin)(void *self, enum store_mode mode);
+    enum err (*commit)(void *self);
+    void (*rollback)(void *self, enum store_mode mode);
+    enum err (*save)(void *self, unsigned depth);
+    enum err (*keep)(void *self, unsigned depth);
+    enum err (*undo)(void *self, unsigned depth);
+    enum err (*changed)(void *self, uint64_t *ret_version);
+    enum err (*maintain)(void *self, int64_t outcomes_before_s, bool *ret_done);
+
+    enum err (*outcome_put)(void *self, const struct uuid *id, int64_t now_s, struct span answer);
+    enum err (*outcome_find)(void *self, const struct uuid *id, struct arena *arena,
+                             bool *ret_found, struct span *ret_answer);
+
+    enum err (*data_key_put)(void *self, const struct store_data_key *key);
+    enum err (*data_key_update)(void *self, const struct store_data_key *key);
+    enum err (*data_key_list)(void *self, struct arena *arena, struct store_data_key **ret,
+                              size_t *ret_count);
+
+    enum err (*object_put)(void *self, const struct store_object *object,
+                           const struct store_index *index, size_t index_count);
+    enum err (*object_update)(void *self, const struct store_object *object,
+                              const struct store_index *index, size_t index_count);
+    enum err (*object_get)(void *self, const struct uuid *id, struct arena *arena,
+                           struct store_object *ret);
+    enum err (*object_find)(void *self, const struct store_query *query, struct arena *arena,
+                            struct store_object **ret, size_t *ret_count);
+    enum err (*object_count)(void *self, const struct store_query *query, uint64_t *ret);
+
+    enum err (*endpoint_put)(void *self, const struct store_endpoint *endpoint);
+    enum err (*endpoint_update)(void *self, const struct store_endpoint *endpoint);
+    enum err (*endpoint_get)(void *self, const struct uuid *id, struct arena *arena,
+                             struct store_endpoint *ret);
+    enum err (*endpoint_by_fingerprint)(void *self, const uint8_t fingerprint[32],
+                                        struct arena *arena, struct store_endpoint *ret);
+    enum err (*endpoint_by_name)(void *self, const uint8_t name_hash[STORE_HASH_LEN],
+                                 struct arena *arena, struct store_endpoint *ret);
+    enum err (*endpoint_list)(void *self, const struct uuid *after, uint32_t limit,
+                              struct arena *arena, struct store_endpoint **ret, size_t *ret_count);
+
+    enum err (*setting_put)(void *self, bool node, const char *name, struct span value);
+    enum err (*setting_get)(void *self, bool node, const char *name, struct arena *arena,
+                            struct span *ret);
+
+    enum err (*audit_append)(void *self, const struct store_audit *row);
+    enum err (*audit_head)(void *self, struct store_audit *ret);
+    enum err (*audit_list)(void *self, uint64_t from, uint32_t limit, struct arena *arena,
+                           struct store_audit **ret, size_t *ret_count);
+};
+
+extern const struct store_driver sq_driver;  // sqlite/
+extern const struct store_driver ram_driver; // ram/
+
+#endif

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The engine for tests: stores by name within this process, single-threaded. Invariant: `current`
+// of a shared store is never changed in place; a write transaction works on a clone that the commit
+// puts in its stead, and one handle at a time has such a clone.
+#include <stdlib.h>
+
+#include "store/driver.h"
+#include "store/ram/ram_rows.h"
+
+enum { SAVES = 2 };
+
+struct shared {
+    struct shared *next;
+    char *name;
+    unsigned handles;
+    bool writing;
+    struct ram_db *current;
+};
+
+struct handle {
+    struct shared *shared;
+    struct ram_db *view;         // of the open transaction, else NULL
+    struct ram_db *saved[SAVES]; // what to go back to
+    bool writer;                 // the open transaction writes
+};
+
+static struct shared *all;
+
+static struct shared *find(const char *name)
+{
+    for (struct shared *s = all; s != NULL; s = s->next) {
+        if (strcmp(s->name, name) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+static enum err make(const char *name, struct shared **ret)
+{
+    struct shared *s = calloc(1, sizeof *s);
+    char *copy = strdup(name);
+    struct ram_db *db = NULL;
+    if (s == NULL || copy == NULL || ram_db_new(&db) != ERR_OK) {
+        free(s);
+        free(copy);
+        FAIL(ERR_MEMORY, "no memory for a store");
+    }
+    *s = (struct shared){.next = all, .name = copy, .current = db};
+    all = s;
+    *ret = s;
+    return ERR_OK;
+}
+
+static enum err do_open(int root, const char *path, enum store_mode mode, void **ret_self)
+{
+    (void)root;
+    struct shared *shared = find(path);
+    if (shared == NULL && mode == STORE_READ)
+        FAIL(ERR_NOT_FOUND, "the store \"%s\" has not been made yet", path);
+    if (shared == NULL)
+        TRY(make(path, &shared));
+    struct handle *handle = calloc(1, sizeof *handle);
+    if (handle == NULL)
+        FAIL(ERR_MEMORY, "no memory for a store");
+    handle->shared = shared;
+    shared->handles++;
+    *ret_self = handle;
+    return ERR_OK;
+}
+
+static void do_close(void *self)
+{
+    struct handle *handle = self;
+    struct shared *shared = handle->shared;
+    free(handle);
+    if (--shared->handles > 0)
+        return;
+    struct shared **at = &all;
+    while (*at != shared)
+        at = &(*at)->next;
+    *at = shared->next;
+    ram_db_unref(shared->current);
+    free(shared->name);
+    free(shared);
+}
+
+static enum err do_begin(void *self, enum store_mode mode)
+{
+    struct handle *handle = self;
+    if (mode == STORE_READ) {
+        handle->view = ram_db_ref(handle->shared->current);
+        return ERR_OK;
+    }
+    if (handle->shared->writing)
+        FAIL(ERR_BUSY, "another handle is writing to the store");
+    TRY(ram_db_clone(handle->shared->current, &handle->view));
+    handle->shared->writing = true;
+    handle->writer = true;
+    return ERR_OK;
+}
+
+static void do_rollback(void *self, enum store_mode mode)
+{
+    struct handle *handle = self;
+    for (int i = 0; i < SAVES; i++) {
+        ram_db_unref(handle->saved[i]);
+        handle->saved[i] = NULL;
+    }
+    ram_db_unref(handle->view);
+    handle->view = NULL;
+    if (mode == STORE_WRITE)
+        handle->shared->writing = false;
+    handle->writer = false;
+}
+
+static enum err do_commit(void *self)
+{
+    struct handle *handle = self;
+    ram_db_unref(handle->shared->current);
+    handle->shared->current = ram_db_ref(handle->view);
+    handle->view->version++;
+    do_rollback(self, STORE_WRITE);
+    return ERR_OK;
+}
+
+static enum err do_save(void *self, unsigned depth)
+{
+    struct handle *handle = self;
+    return ram_db_clone(handle->view, &handle->saved[depth]);
+}
+
+static enum err do_keep(void *self, unsigned depth)
+{
+    struct handle *handle = self;
+    ram_db_unref(handle->saved[depth]);
+    handle->saved[depth] = NULL;
+    return ERR_OK;
+}
+
+static enum err do_undo(void *self, unsigned depth)
+{
+    struct handle *handle = self;
+    ram_db_unref(handle->view);
+    handle->view = handle->saved[depth];
+    handle->saved[depth] = NULL;
+    return ERR_OK;
+}
+
+// What a verb works on: the transaction's view, or what is current.
+static struct ram_db *view(void *self)
+{
+    struct handle *handle = self;
+    return handle->view != NULL ? handle->view : handle->shared->current;
+}
+
+static enum err do_changed(void *self, uint64_t *ret_version)
+{
+    *ret_version = view(self)->version;
+    return ERR_OK;
+}
+
+static enum err do_maintain(void *self, int64_t before_s, bool *ret_done)
+{
+    TRY(do_begin(self, STORE_WRITE));
+    ram_rows_outcome_forget(view(self), before_s);
+    TRY(do_commit(self));
+    *ret_done = true;
+    return ERR_OK;
+}
+
+static enum err do_object_find(void *self, const struct store_query *query, struct arena *arena,
+                               struct store_object **ret, size_t *ret_count)
+{
+    struct store_object *list = NULL;
+    TRY(arena_alloc(arena, query->limit, sizeof *list, &list));
+    TRY(ram_rows_object_find(view(self), query, arena, list, ret_count));
+    *ret = list;
+    return ERR_OK;
+}
+
+static enum err do_object_count(void *self, const struct store_query *query, uint64_t *ret)
+{
+    size_t count = 0;
+    TRY(ram_rows_object_find(view(self), query, NULL, NULL, &count));
+    *ret = count;
+    return ERR_OK;
+}
+
+static enum err do_audit_head(void *self, struct store_audit *ret)
+{
+    ram_rows_audit_head(view(self), ret);
+    return ERR_OK;
+}
+
+static enum err do_outcome_put(void *self, const struct uuid *id, int64_t now_s, struct span answer)
+{
+    return ram_rows_outcome_put(view(self), id, now_s, answer);
+}
+
+static enum err do_outcome_find(void *self, const struct uuid *id, struct arena *arena,
+                                bool *ret_found, struct span *ret_answer)
+{
+    return ram_rows_outcome_find(view(self), id, arena, ret_found, ret_answer);
+}
+
+static enum err do_data_key_put(void *self, const struct store_data_key *key)
+{
+    return ram_rows_key_put(view(self), key, false);
+}
+
+static enum err do_data_key_update(void *self, const struct store_data_key *key)
+{
+    return ram_rows_key_put(view(self), key, true);
+}
+
+static enum err do_data_key_list(void *self, struct arena *arena, struct store_data_key **ret,
+                                 size_t *ret_count)
+{
+    return ram_rows_key_list(view(self), arena, ret, ret_count);
+}
+
+static enum err do_object_put(void *self, const struct store_object *object,
+                              const struct store_index *index, size_t index_count)
+{
+    return ram_rows_object_put(view(self), object, index, index_count, false);
+}
+
+static enum err do_object_update(void *self, const struct store_object *object,
+                                 const struct store_index *index, size_t index_count)
+{
+    return ram_rows_object_put(view(self), object, index, index_count, true);
+}
+
+static enum err do_object_get(void *self, const struct uuid *id, struct arena *arena,
+                              struct store_object *ret)
+{
+    return ram_rows_object_get(view(self), id, arena, ret);
+}
+
+static enum err do_endpoint_put(void *self, const struct store_endpoint *endpoint)
+{
+    return ram_rows_endpoint_put(view(self), endpoint, false);
+}
+
+static enum err do_endpoint_update(void *self, const struct store_endpoint *endpoint)
+{
+    return ram_rows_endpoint_put(view(self), endpoint, true);
+}
+
+static enum err do_endpoint_get(void *self, const struct uuid *id, struct arena *arena,
+                                struct store_endpoint *ret)
+{
+    return ram_rows_endpoint_get(view(self), id, NULL, NULL, arena, ret);
+}
+
+static enum err do_endpoint_by_fingerprint(void *self, const uint8_t fingerprint[32],
+                                           struct arena *arena, struct store_endpoint *ret)
+{
+    return ram_rows_endpoint_get(view(self), NULL, fingerprint, NULL, arena, ret);
+}
+
+static enum err do_endpoint_by_name(void *self, const uint8_t name_hash[STORE_HASH_LEN],
+                                    struct arena *arena, struct store_endpoint *ret)
+{
+    return ram_rows_endpoint_get(view(self), NULL, NULL, name_hash, arena, ret);
+}
+
+static enum err do_endpoint_list(void *self, const struct uuid *after, uint32_t limit,
+                                 struct arena *arena, struct store_endpoint **ret,
+                                 size_t *ret_count)
+{
+    return ram_rows_endpoint_list(view(self), after, limit, arena, ret, ret_count);
+}
+
+static enum err do_setting_put(void *self, bool node, const char *name, struct span value)
+{
+    return ram_rows_setting_put(view(self), node, name, value);
+}
+
+static enum err do_setting_get(void *self, bool node, const char *name, struct arena *arena,
+                               struct span *ret)
+{
+    return ram_rows_setting_get(view(self), node, name, arena, ret);
+}
+
+static enum err do_audit_append(void *self, const struct store_audit *row)
+{
+    return ram_rows_audit_append(view(self), row);
+}
+
+static enum err do_audit_list(void *self, uint64_t from, uint32_t limit, struct arena *arena,
+                              struct store_audit **ret, size_t *ret_count)
+{
+    return ram_rows_audit_list(view(self), from, limit, arena, ret, ret_count);
+}
+
+const struct store_driver ram_driver = {
+    .open = do_open,
+    .close = do_close,
+    .begin = do_begin,
+    .commit = do_commit,
+    .rollback = do_rollback,
+    .save = do_save,
+    .keep = do_keep,
+    .undo = do_undo,
+    .changed = do_changed,
+    .maintain = do_maintain,
+    .outcome_put = do_outcome_put,
+    .outcome_find = do_outcome_find,
+    .data_key_put = do_data_key_put,
+    .data_key_update = do_data_key_update,
+    .data_key_list = do_data_key_list,
+    .object_put = do_object_put,
+    .object_update = do_object_update,
+    .object_get = do_object_get,
+    .object_find = do_object_find,
+    .object_count = do_object_count,
+    .endpoint_put = do_endpoint_put,
+    .endpoint_update = do_endpoint_update,
+    .endpoint_get = do_endpoint_get,
+    .endpoint_by_fingerprint = do_endpoint_by_fingerprint,
+    .endpoint_by_name = do_endpoint_by_name,
+    .endpoint_list = do_endpoint_list,
+    .setting_put = do_setting_put,
+    .setting_get = do_setting_get,
+    .audit_append = do_audit_append,
+    .audit_head = do_audit_head,
+    .audit_list = do_audit_list,
+};

@@ -1,0 +1,93 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Schema 1 in SQLite's dialect. Ids are UUIDs in 16 bytes; `version` rises by one with each change of a row. Tables named
+-- node_* belong to this node alone, the others would be shared by a cluster.
+
+CREATE TABLE schema_version (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL
+) STRICT;
+INSERT INTO schema_version (one, version) VALUES (1, 1);
+
+-- A rowid table: rows are too long to stand in the inner pages of the tree by id. `found_by` repeats what object_index holds of the
+-- object, so that a change touches only the values that differ and object_index needs no second order.
+CREATE TABLE object (
+    id BLOB NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    type INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    owner BLOB NOT NULL,
+    key_id BLOB NOT NULL,
+    initial_date INTEGER NOT NULL,
+    activation_date INTEGER NOT NULL,
+    process_start_date INTEGER NOT NULL,
+    protect_stop_date INTEGER NOT NULL,
+    deactivation_date INTEGER NOT NULL,
+    destroy_date INTEGER NOT NULL,
+    compromise_date INTEGER NOT NULL,
+    compromise_occurrence_date INTEGER NOT NULL,
+    last_change_date INTEGER NOT NULL,
+    archive_date INTEGER NOT NULL,
+    attributes BLOB NOT NULL,
+    found_by BLOB NOT NULL,
+    material BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX object_owner ON object (owner, id);
+
+CREATE TABLE object_index (
+    kind INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    owner BLOB NOT NULL,
+    object_id BLOB NOT NULL,
+    only_one INTEGER NOT NULL,
+    PRIMARY KEY (kind, hash, owner, object_id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX object_index_only_one ON object_index (owner, kind, hash) WHERE only_one = 1;
+
+CREATE TABLE data_key (
+    id BLOB NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
+    wrapped BLOB NOT NULL
+) STRICT;
+
+-- An endpoint that is not enrolled has no fingerprint (NULL), which the unique index leaves out.
+CREATE TABLE endpoint (
+    id BLOB NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    name_hash BLOB NOT NULL UNIQUE,
+    fingerprint BLOB UNIQUE,
+    token_hash BLOB NOT NULL,
+    token_expires INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    enrolled INTEGER NOT NULL,
+    key_id BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE setting (
+    name TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outcome (
+    id BLOB NOT NULL PRIMARY KEY,
+    time INTEGER NOT NULL,
+    answer BLOB NOT NULL
+) STRICT;
+CREATE INDEX outcome_time ON outcome (time);
+
+CREATE TABLE node_setting (
+    name TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE node_audit (
+    sequence INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER node_audit_stays BEFORE UPDATE ON node_audit BEGIN SELECT raise(ABORT, 'the audit trail is never changed'); END;
+CREATE TRIGGER node_audit_remains BEFORE DELETE ON node_audit BEGIN SELECT raise(ABORT, 'the audit trail is never cut'); END;

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of the embedded engine: gives each verb the connection that it runs on.
+#include "store/driver.h"
+#include "store/sqlite/sq_endpoint.h"
+#include "store/sqlite/sq_find.h"
+#include "store/sqlite/sq_node.h"
+#include "store/sqlite/sq_object.h"
+
+static enum err do_open(int root, const char *path, enum store_mode mode, void **ret_self)
+{
+    struct sq_db *db = NULL;
+    TRY(sq_db_open(root, path, mode, &db));
+    *ret_self = db;
+    return ERR_OK;
+}
+
+static void do_close(void *self)
+{
+    sq_db_close(self);
+}
+
+static void do_rollback(void *self, enum store_mode mode)
+{
+    sq_db_rollback(self, mode);
+}
+
+static enum err run(void *self, enum sq_statement which)
+{
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(self, which, &call));
+    return sq_call_run(&call, NULL);
+}
+
+static enum err do_save(void *self, unsigned depth)
+{
+    return run(self, depth == 0 ? SQ_SAVE_0 : SQ_SAVE_1);
+}
+
+static enum err do_keep(void *self, unsigned depth)
+{
+    return run(self, depth == 0 ? SQ_KEEP_0 : SQ_KEEP_1);
+}
+
+// ROLLBACK TO leaves the savepoint standing; the release takes it away.
+static enum err do_undo(void *self, unsigned depth)
+{
+    TRY(run(self, depth == 0 ? SQ_UNDO_0 : SQ_UNDO_1));
+    return do_keep(self, depth);
+}
+
+static enum err do_begin(void *self, enum store_mode mode)
+{
+    return sq_db_begin(self, mode);
+}
+
+static enum err do_commit(void *self)
+{
+    return sq_db_commit(self);
+}
+
+static enum err do_changed(void *self, uint64_t *ret_version)
+{
+    return sq_db_changed(self, ret_version);
+}
+
+static enum err do_maintain(void *self, int64_t before_s, bool *ret_done)
+{
+    return sq_db_maintain(self, before_s, ret_done);
+}
+
+static enum err do_outcome_put(void *self, const struct uuid *id, int64_t now_s, struct span answer)
+{
+    return sq_node_outcome_put(self, id, now_s, answer);
+}
+
+static enum err do_outcome_find(void *self, const struct uuid *id, struct arena *arena,
+                                bool *ret_found, struct span *ret_answer)
+{
+    return sq_node_outcome_find(self, id, arena, ret_found, ret_answer);
+}
+
+static enum err do_data_key_put(void *self, const struct store_data_key *key)
+{
+    return sq_node_key_put(self, key);
+}
+
+static enum err do_data_key_update(void *self, const struct store_data_key *key)
+{
+    return sq_node_key_update(self, key);
+}
+
+static enum err do_data_key_list(void *self, struct arena *arena, struct store_data_key **ret,
+                                 size_t *ret_count)
+{
+    return sq_node_key_list(self, arena, ret, ret_count);
+}
+
+static enum err do_object_put(void *self, const struct store_object *object,
+                              const struct store_index *index, size_t index_count)
+{
+    return sq_object_put(self, object, index, index_count);
+}
+
+static enum err do_object_update(void *self, const struct store_object *object,
+                                 const struct store_index *index, size_t index_count)
+{
+    return sq_object_update(self, object, index, index_count);
+}
+
+static enum err do_object_get(void *self, const struct uuid *id, struct arena *arena,
+                              struct store_object *ret)
+{
+    return sq_object_get(self, id, arena, ret);
+}
+
+static enum err do_object_find(void *self, const struct store_query *query, struct arena *arena,
+                               struct store_object **ret, size_t *ret_count)
+{
+    return sq_find_objects(self, query, arena, ret, ret_count);
+}
+
+static enum err do_object_count(void *self, const struct store_query *query, uint64_t *ret)
+{
+    return sq_find_count(self, query, ret);
+}
+
+static enum err do_endpoint_put(void *self, const struct store_endpoint *endpoint)
+{
+    return sq_endpoint_put(self, endpoint);
+}
+
+static enum err do_endpoint_update(void *self, const struct store_endpoint *endpoint)
+{
+    return sq_endpoint_update(self, endpoint);
+}
+
+static enum err do_endpoint_get(void *self, const struct uuid *id, struct arena *arena,
+                                struct store_endpoint *ret)
+{
+    return sq_endpoint_get(self, SQ_ENDPOINT_GET, span_of(id->bytes, UUID_LEN), arena, ret);
+}
+
+static enum err do_endpoint_by_fingerprint(void *self, const uint8_t fingerprint[32],
+                                           struct arena *arena, struct store_endpoint *ret)
+{
+    return sq_endpoint_get(self, SQ_ENDPOINT_BY_FINGERPRINT, span_of(fingerprint, 32), arena, ret);
+}
+
+static enum err do_endpoint_by_name(void *self, const uint8_t name_hash[STORE_HASH_LEN],
+                                    struct arena *arena, struct store_endpoint *ret)
+{
+    return sq_endpoint_get(self, SQ_ENDPOINT_BY_NAME, span_of(name_hash, STORE_HASH_LEN), arena,
+                           ret);
+}
+
+static enum err do_endpoint_list(void *self, const struct uuid *after, uint32_t limit,
+                                 struct arena *arena, struct store_endpoint **ret,
+                                 size_t *ret_count)
+{
+    return sq_endpoint_list(self, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_setting_put(void *self, bool node, const char *name, struct span value)
+{
+    return sq_node_setting_put(self, node, name, value);
+}
+
+static enum err do_setting_get(void *self, bool node, const char *name, struct arena *arena,
+                               struct span *ret)
+{
+    return sq_node_setting_get(self, node, name, arena, ret);
+}
+
+static enum err do_audit_append(void *self, const struct store_audit *row)
+{
+    return sq_node_audit_append(self, row);
+}
+
+static enum err do_audit_head(void *self, struct store_audit *ret)
+{
+    return sq_node_audit_head(self, ret);
+}
+
+static enum err do_audit_list(void *self, uint64_t from, uint32_t limit, struct arena *arena,
+                              struct store_audit **ret, size_t *ret_count)
+{
+    return sq_node_audit_list(self, from, limit, arena, ret, ret_count);
+}
+
+const struct store_driver sq_driver = {
+    .open = do_open,
+    .close = do_close,
+    .begin = do_begin,
+    .commit = do_commit,
+    .rollback = do_rollback,
+    .save = do_save,
+    .keep = do_keep,
+    .undo = do_undo,
+    .changed = do_changed,
+    .maintain = do_maintain,
+    .outcome_put = do_outcome_put,
+    .outcome_find = do_outcome_find,
+    .data_key_put = do_data_key_put,
+    .data_key_update = do_data_key_update,
+    .data_key_list = do_data_key_list,
+    .object_put = do_object_put,
+    .object_update = do_object_update,
+    .object_get = do_object_get,
+    .object_find = do_object_find,
+    .object_count = do_object_count,
+    .endpoint_put = do_endpoint_put,
+    .endpoint_update = do_endpoint_update,
+    .endpoint_get = do_endpoint_get,
+    .endpoint_by_fingerprint = do_endpoint_by_fingerprint,
+    .endpoint_by_name = do_endpoint_by_name,
+    .endpoint_list = do_endpoint_list,
+    .setting_put = do_setting_put,
+    .setting_get = do_setting_get,
+    .audit_append = do_audit_append,
+    .audit_head = do_audit_head,
+    .audit_list = do_audit_list,
+};

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Endpoints. A fingerprint of zeros (not enrolled) is NULL in the table.
+#include "store/sqlite/sq_endpoint.h"
+
+static bool is_zero(const uint8_t bytes[32])
+{
+    static const uint8_t zero[32];
+    return memcmp(bytes, zero, sizeof zero) == 0;
+}
+
+// state to sealed, the columns that put and update share.
+static void bind_rest(struct sq_call *call, const struct store_endpoint *e)
+{
+    sq_call_int(call, e->state);
+    sq_call_blob(call, span_of(e->name_hash, sizeof e->name_hash));
+    if (is_zero(e->fingerprint))
+        sq_call_null(call);
+    else
+        sq_call_blob(call, span_of(e->fingerprint, sizeof e->fingerprint));
+    sq_call_blob(call, span_of(e->token_hash, sizeof e->token_hash));
+    sq_call_int(call, e->token_expires);
+    sq_call_int(call, e->created);
+    sq_call_int(call, e->enrolled);
+    sq_call_uuid(call, &e->key_id);
+    sq_call_blob(call, e->sealed);
+}
+
+enum err sq_endpoint_put(struct sq_db *db, const struct store_endpoint *endpoint)
+{
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_ENDPOINT_PUT, &call));
+    sq_call_uuid(&call, &endpoint->id);
+    sq_call_int(&call, (int64_t)endpoint->version);
+    bind_rest(&call, endpoint);
+    return sq_call_run(&call, NULL);
+}
+
+static enum err exists(struct sq_db *db, const struct uuid *id)
+{
+    bool row = false;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_ENDPOINT_GET, &call));
+    sq_call_uuid(&call, id);
+    TRY(sq_call_step(&call, &row));
+    if (!row)
+        FAIL(ERR_NOT_FOUND, "there is no such endpoint");
+    return ERR_OK;
+}
+
+enum err sq_endpoint_update(struct sq_db *db, const struct store_endpoint *endpoint)
+{
+    int changes = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_ENDPOINT_UPDATE, &call));
+    bind_rest(&call, endpoint);
+    sq_call_uuid(&call, &endpoint->id);
+    sq_call_int(&call, (int64_t)endpoint->version);
+    TRY(sq_call_run(&call, &changes));
+    if (changes == 1)
+        return ERR_OK;
+    TRY(exists(db, &endpoint->id));
+    FAIL(ERR_CONFLICT, "the endpoint was changed meanwhile");
+}
+
+static enum err take(struct sq_call *call, struct arena *arena, struct store_endpoint *ret)
+{
+    TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
+    ret->version = (uint64_t)sq_call_get_int(call);
+    ret->state = (uint32_t)sq_call_get_int(call);
+    TRY(sq_call_get_fixed(call, ret->name_hash, sizeof ret->name_hash));
+    if (sqlite3_column_type(call->st, call->at + 1) == SQLITE_NULL)
+        call->at++;
+    else
+        TRY(sq_call_get_fixed(call, ret->fingerprint, sizeof ret->fingerprint));
+    TRY(sq_call_get_fixed(call, ret->token_hash, sizeof ret->token_hash));
+    ret->token_expires = sq_call_get_int(call);
+    ret->created = sq_call_get_int(call);
+    ret->enrolled = sq_call_get_int(call);
+    TRY(sq_call_get_fixed(call, ret->key_id.bytes, UUID_LEN));
+    return sq_call_get_blob(call, arena, &ret->sealed);
+}
+
+enum err sq_endpoint_get(struct sq_db *db, enum sq_statement which, struct span key,
+                         struct arena *arena, struct store_endpoint *ret)
+{
+    bool row = false;
+    struct store_endpoint endpoint = {0};
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, which, &call));
+    sq_call_blob(&call, key);
+    TRY(sq_call_step(&call, &row));
+    if (!row)
+        FAIL(ERR_NOT_FOUND, "there is no such endpoint");
+    TRY(take(&call, arena, &endpoint));
+    *ret = endpoint;
+    return ERR_OK;
+}
+
+enum err sq_endpoint_list(struct sq_db *db, const struct uuid *after, uint32_t limit,
+                          struct arena *arena, struct store_endpoint **ret, size_t *ret_count)
+{
+    struct store_endpoint *list = NULL;
+    size_t count = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(arena_alloc(arena, limit, sizeof *list, &list));
+    TRY(sq_call_start(db, SQ_ENDPOINT_LIST, &call));
+    sq_call_uuid(&call, after);
+    sq_call_int(&call, limit);
+    for (bool row = true; count < limit;) {
+        TRY(sq_call_step(&call, &row));
+        if (!row)
+            break;
+        TRY(take(&call, arena, &list[count]));
+        count++;
+    }
+    *ret = list;
+    *ret_count = count;
+    return ERR_OK;
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The small tables. Invariant: node_audit has no gaps, since a row goes in only as the last one
+// plus one, and is never changed (triggers refuse it).
+#include "store/sqlite/sq_node.h"
+
+enum err sq_node_outcome_put(struct sq_db *db, const struct uuid *id, int64_t now_s,
+                             struct span answer)
+{
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_OUTCOME_PUT, &call));
+    sq_call_uuid(&call, id);
+    sq_call_int(&call, now_s);
+    sq_call_blob(&call, answer);
+    return sq_call_run(&call, NULL);
+}
+
+enum err sq_node_outcome_find(struct sq_db *db, const struct uuid *id, struct arena *arena,
+                              bool *ret_found, struct span *ret_answer)
+{
+    bool row = false;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_OUTCOME_FIND, &call));
+    sq_call_uuid(&call, id);
+    TRY(sq_call_step(&call, &row));
+    *ret_found = row;
+    *ret_answer = span_of(NULL, 0);
+    return row ? sq_call_get_blob(&call, arena, ret_answer) : ERR_OK;
+}
+
+enum err sq_node_key_put(struct sq_db *db, const struct store_data_key *key)
+{
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_DATA_KEY_PUT, &call));
+    sq_call_uuid(&call, &key->id);
+    sq_call_int(&call, (int64_t)key->version);
+    sq_call_text(&call, key->purpose);
+    sq_call_blob(&call, key->wrapped);
+    return sq_call_run(&call, NULL);
+}
+
+static enum err key_exists(struct sq_db *db, const struct uuid *id)
+{
+    bool row = false;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_DATA_KEY_HAS, &call));
+    sq_call_uuid(&call, id);
+    TRY(sq_call_step(&call, &row));
+    if (!row)
+        FAIL(ERR_NOT_FOUND, "there is no such data key");
+    return ERR_OK;
+}
+
+enum err sq_node_key_update(struct sq_db *db, const struct store_data_key *key)
+{
+    int changes = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_DATA_KEY_UPDATE, &call));
+    sq_call_text(&call, key->purpose);
+    sq_call_blob(&call, key->wrapped);
+    sq_call_uuid(&call, &key->id);
+    sq_call_int(&call, (int64_t)key->version);
+    TRY(sq_call_run(&call, &changes));
+    if (changes == 1)
+        return ERR_OK;
+    TRY(key_exists(db, &key->id));
+    FAIL(ERR_CONFLICT, "the data key was changed meanwhile");
+}
+
+static enum err take_key(struct sq_call *call, struct arena *arena, struct store_data_key *ret)
+{
+    struct span purpose;
+    TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
+    ret->version = (uint64_t)sq_call_get_int(call);
+    TRY(sq_call_get_blob(call, arena, &purpose));
+    if (purpose.len >= sizeof ret->purpose)
+        FAIL(ERR_DAMAGED, "the purpose of a data key is damaged");
+    memcpy(ret->purpose, purpose.data, purpose.len);
+    return sq_call_get_blob(call, arena, &ret->wrapped);
+}
+
+static enum err count_keys(struct sq_db *db, size_t *ret)
+{
+    bool row = false;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_DATA_KEY_COUNT, &call));
+    TRY(sq_call_step(&call, &row));
+    *ret = row ? (size_t)sq_call_get_int(&call) : 0;
+    return ERR_OK;
+}
+
+enum err sq_node_key_list(struct sq_db *db, struct arena *arena, struct store_data_key **ret,
+                          size_t *ret_count)
+{
+    struct store_data_key *list = NULL;
+    size_t cap = 0;
+    size_t count = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_DATA_KEY_LIST, &call));
+    // The first step pins the snapshot that the count is then taken in.
+    for (bool row = false;; count++) {
+        TRY(sq_call_step(&call, &row));
+        if (!row)
+            break;
+        if (list == NULL) {
+            TRY(count_keys(db, &cap));
+            TRY(arena_alloc(arena, cap, sizeof *list, &list));
+        }
+        if (count >= cap)
+            FAIL(ERR_DAMAGED, "the table of data keys is damaged");
+        TRY(take_key(&call, arena, &list[count]));
+    }
+    *ret = list;
+    *ret_count = count;
+    return ERR_OK;
+}
+
+enum err sq_node_setting_put(struct sq_db *db, bool node, const char *name, struct span value)
+{
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, node ? SQ_NODE_SETTING_PUT : SQ_SETTING_PUT, &call));
+    sq_call_text(&call, name);
+    sq_call_blob(&call, value);
+    return sq_call_run(&call, NULL);
+}
+
+enum err sq_node_setting_get(struct sq_db *db, bool node, const char *name, struct arena *arena,
+                             struct span *ret)
+{
+    bool row = false;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, node ? SQ_NODE_SETTING_GET : SQ_SETTING_GET, &call));
+    sq_call_text(&call, name);
+    TRY(sq_call_step(&call, &row));
+    if (!row)
+        FAIL(ERR_NOT_FOUND, "there is no setting \"%s\"", name);
+    return sq_call_get_blob(&call, arena, ret);
+}
+
+enum err sq_node_audit_append(struct sq_db *db, const struct store_audit *row)
+{
+    int changes = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_AUDIT_APPEND, &call));
+    sq_call_int(&call, (int64_t)row->sequence);
+    sq_call_int(&call, row->time_ms);
+    sq_call_blob(&call, span_of(row->hash, sizeof row->hash));
+    sq_call_blob(&call, row->record);
+    TRY(sq_call_run(&call, &changes));
+    if (changes != 1)
+        FAIL(ERR_CONFLICT, "audit record %llu is not the next one",
+             (unsigned long long)row->sequence);
+    return ERR_OK;
+}
+
+enum err sq_node_audit_head(struct sq_db *db, struct store_audit *ret)
+{
+    bool row = false;
+    struct store_audit head = {0};
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_AUDIT_HEAD, &call));
+    TRY(sq_call_step(&call, &row));
+    if (row) {
+        head.sequence = (uint64_t)sq_call_get_int(&call);
+        head.time_ms = sq_call_get_int(&call);
+        TRY(sq_call_get_fixed(&call, head.hash, sizeof head.hash));
+    }
+    *ret = head;
+    return ERR_OK;
+}
+
+enum err sq_node_audit_list(struct sq_db *db, uint64_t from, uint32_t limit, struct arena *arena,
+                            struct store_audit **ret, size_t *ret_count)
+{
+    struct store_audit *list = NULL;
+    size_t count = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(arena_alloc(arena, limit, sizeof *list, &list));
+    TRY(sq_call_start(db, SQ_AUDIT_LIST, &call));
+    sq_call_int(&call, from > INT64_MAX ? INT64_MAX : (int64_t)from);
+    sq_call_int(&call, limit);
+    for (bool row = true; count < limit; count++) {
+        TRY(sq_call_step(&call, &row));
+        if (!row)
+            break;
+        list[count].sequence = (uint64_t)sq_call_get_int(&call);
+        list[count].time_ms = sq_call_get_int(&call);
+        TRY(sq_call_get_fixed(&call, list[count].hash, sizeof list[count].hash));
+        TRY(sq_call_get_blob(&call, arena, &list[count].record));
+    }
+    *ret = list;
+    *ret_count = count;
+    return ERR_OK;
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every fixed statement, once. Included with STATEMENT defined.
+// clang-format off
+#define OBJECT_COLUMNS \
+    "id, version, type, state, flags, owner, key_id, initial_date, activation_date, process_start_date," \
+    " protect_stop_date, deactivation_date, destroy_date, compromise_date, compromise_occurrence_date," \
+    " last_change_date, archive_date, attributes"
+#define ENDPOINT_COLUMNS \
+    "id, version, state, name_hash, fingerprint, token_hash, token_expires, created, enrolled, key_id, sealed"
+
+STATEMENT(SNAPSHOT, "SELECT version FROM schema_version")
+STATEMENT(BEGIN, "BEGIN IMMEDIATE")
+STATEMENT(COMMIT, "COMMIT")
+STATEMENT(ROLLBACK, "ROLLBACK")
+STATEMENT(SAVE_0, "SAVEPOINT save_0")
+STATEMENT(SAVE_1, "SAVEPOINT save_1")
+STATEMENT(SAVE_2, "SAVEPOINT save_2")
+STATEMENT(KEEP_0, "RELEASE save_0")
+STATEMENT(KEEP_1, "RELEASE save_1")
+STATEMENT(KEEP_2, "RELEASE save_2")
+STATEMENT(UNDO_0, "ROLLBACK TO save_0")
+STATEMENT(UNDO_1, "ROLLBACK TO save_1")
+STATEMENT(UNDO_2, "ROLLBACK TO save_2")
+
+STATEMENT(OUTCOME_PUT, "INSERT INTO outcome (id, time, answer) VALUES (?, ?, ?)")
+STATEMENT(OUTCOME_FIND, "SELECT answer FROM outcome WHERE id = ?")
+STATEMENT(OUTCOME_FORGET, "DELETE FROM outcome WHERE time < ?")
+
+STATEMENT(DATA_KEY_PUT, "INSERT INTO data_key (id, version, purpose, wrapped) VALUES (?, ?, ?, ?)")
+STATEMENT(DATA_KEY_UPDATE,
+    "UPDATE data_key SET version = version + 1, purpose = ?, wrapped = ? WHERE id = ? AND version = ?")
+STATEMENT(DATA_KEY_HAS, "SELECT 1 FROM data_key WHERE id = ?")
+STATEMENT(DATA_KEY_COUNT, "SELECT count(*) FROM data_key")
+STATEMENT(DATA_KEY_LIST, "SELECT id, version, purpose, wrapped FROM data_key ORDER BY id")
+
+STATEMENT(OBJECT_PUT,
+    "INSERT INTO object (" OBJECT_COLUMNS ", found_by, material)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+STATEMENT(OBJECT_FOUND_BY, "SELECT version, owner, found_by FROM object WHERE id = ?")
+STATEMENT(OBJECT_UPDATE,
+    "UPDATE object SET version = version + 1, type = ?, state = ?, flags = ?, owner = ?, key_id = ?,"
+    " initial_date = ?, activation_date = ?, process_start_date = ?, protect_stop_date = ?,"
+    " deactivation_date = ?, destroy_date = ?, compromise_date = ?, compromise_occurrence_date = ?,"
+    " last_change_date = ?, archive_date = ?, attributes = ?, found_by = ?, material = ?"
+    " WHERE id = ? AND version = ?")
+STATEMENT(OBJECT_GET, "SELECT " OBJECT_COLUMNS ", material FROM object WHERE id = ?")
+STATEMENT(INDEX_PUT, "INSERT INTO object_index (kind, hash, owner, object_id, only_one) VALUES (?, ?, ?, ?, ?)")
+STATEMENT(INDEX_DROP, "DELETE FROM object_index WHERE kind = ? AND hash = ? AND owner = ? AND object_id = ?")
+STATEMENT(INDEX_WEIGH,
+    "SELECT count(*) FROM (SELECT 1 FROM object_index WHERE kind = ? AND hash = ? AND owner = ? LIMIT ?)")
+STATEMENT(INDEX_WEIGH_ANY,
+    "SELECT count(*) FROM (SELECT 1 FROM object_index WHERE kind = ? AND hash = ? LIMIT ?)")
+
+STATEMENT(ENDPOINT_PUT,
+    "INSERT INTO endpoint (" ENDPOINT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+STATEMENT(ENDPOINT_UPDATE,
+    "UPDATE endpoint SET version = version + 1, state = ?, name_hash = ?, fingerprint = ?, token_hash = ?,"
+    " token_expires = ?, created = ?, enrolled = ?, key_id = ?, sealed = ? WHERE id = ? AND version = ?")
+STATEMENT(ENDPOINT_GET, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE id = ?")
+STATEMENT(ENDPOINT_BY_FINGERPRINT, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE fingerprint = ?")
+STATEMENT(ENDPOINT_BY_NAME, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE name_hash = ?")
+STATEMENT(ENDPOINT_LIST, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE id > ? ORDER BY id LIMIT ?")
+
+STATEMENT(SETTING_PUT,
+    "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+STATEMENT(SETTING_GET, "SELECT value FROM setting WHERE name = ?")
+STATEMENT(NODE_SETTING_PUT,
+    "INSERT INTO node_setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+STATEMENT(NODE_SETTING_GET, "SELECT value FROM node_setting WHERE name = ?")
+
+STATEMENT(AUDIT_APPEND,
+    "INSERT INTO node_audit (sequence, time_ms, hash, record) SELECT ?1, ?2, ?3, ?4"
+    " WHERE ?1 = (SELECT coalesce(max(sequence), 0) + 1 FROM node_audit)")
+STATEMENT(AUDIT_HEAD, "SELECT sequence, time_ms, hash FROM node_audit ORDER BY sequence DESC LIMIT 1")
+STATEMENT(AUDIT_LIST,
+    "SELECT sequence, time_ms, hash, record FROM node_audit WHERE sequence >= ? ORDER BY sequence LIMIT ?")
+// clang-format on

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rules that hold for every engine, then a call to the driver. Invariants: a driver's writing
+// verb runs only inside a write transaction; after a failed commit (`failed`) nothing runs; after a
+// failure that an engine may have answered by dropping its transaction (`doomed`) nothing runs
+// until store_rollback, so that no later statement can commit by itself.
+#include "store/store.h"
+
+#include <stdlib.h>
+
+#include "store/driver.h"
+
+enum { SAVE_DEPTH = 2, PATH_LIMIT = 1024 };
+
+struct store {
+    const struct store_driver *driver;
+    void *self;
+    enum store_mode mode; // that it was opened with
+    bool active;          // a transaction is open
+    enum store_mode kind; // of that transaction
+    unsigned depth;       // of saves
+    bool doomed, failed;
+    bool seen; // store_changed was asked before, and then
+    uint64_t seen_version;
+};
+
+enum err store_open(int root, const char *path, enum store_mode mode, struct store **ret)
+{
+    if (strlen(path) >= PATH_LIMIT)
+        FAIL(ERR_INVALID, "the path \"%s\" is too long", path);
+    CLEANUP(store_closep) struct store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        FAIL(ERR_MEMORY, "no memory for a store");
+    store->driver = strncmp(path, "ram:", 4) == 0 ? &ram_driver : &sq_driver;
+    store->mode = mode;
+    TRY(store->driver->open(root, path, mode, &store->self));
+    *ret = store;
+    store = NULL;
+    return ERR_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    store_rollback(store);
+    if (store->self != NULL)
+        store->driver->close(store->self);
+    free(store);
+}
+
+void store_closep(struct store **store)
+{
+    store_close(*store);
+    *store = NULL;
+}
+
+static enum err usable(const struct store *store)
+{
+    if (store->failed)
+        FAIL(ERR_IO, "the store takes nothing more since a commit failed: it must be opened again");
+    if (store->doomed)
+        FAIL(ERR_IO, "the transaction cannot go on since a write in it failed");
+    return ERR_OK;
+}
+
+static enum err writable(const struct store *store)
+{
+    TRY(usable(store));
+    if (!store->active || store->kind != STORE_WRITE)
+        FAIL(ERR_INTERNAL, "a change was asked for outside a write transaction");
+    return ERR_OK;
+}
+
+// Passes the result of a writing verb on, and dooms the transaction where nobody can tell any more
+// what it holds.
+static enum err wrote(struct store *store, enum err err)
+{
+    if (err != ERR_OK && err != ERR_CONFLICT && err != ERR_NOT_FOUND && err != ERR_INVALID)
+        store->doomed = true;
+    return err;
+}
+
+enum err store_begin(struct store *store, enum store_mode mode)
+{
+    TRY(usable(store));
+    if (store->active)
+        FAIL(ERR_INTERNAL, "a transaction is open already");
+    if (mode == STORE_WRITE && store->mode != STORE_WRITE)
+        FAIL(ERR_INTERNAL, "the store was opened for reading only");
+    TRY(store->driver->begin(store->self, mode));
+    store->active = true;
+    store->kind = mode;
+    store->depth = 0;
+    return ERR_OK;
+}
+
+enum err store_commit(struct store *store)
+{
+    TRY(usable(store));
+    if (!store->active || store->depth != 0)
+        FAIL(ERR_INTERNAL, "there is no transaction to commit, or a save in it is still open");
+    if (store->kind == STORE_READ) {
+        store_rollback(store);
+        return ERR_OK;
+    }
+    enum err err = store->driver->commit(store->self);
+    if (err != ERR_OK) {
+        store->failed = true;
+        return err;
+    }
+    store->active = false;
+    return ERR_OK;
+}
+
+void store_rollback(struct store *store)
+{
+    if (!store->active)
+        return;
+    store->driver->rollback(store->self, store->kind);
+    store->active = false;
+    store->doomed = false;
+    store->depth = 0;
+}
+
+enum err store_changed(struct store *store, bool *ret)
+{
+    TRY(usable(store));
+    uint64_t version = 0;
+    TRY(store->driver->changed(store->self, &version));
+    *ret = !store->seen || version != store->seen_version;
+    store->seen = true;
+    store->seen_version = version;
+    return ERR_OK;
+}
+
+enum err store_maintain(struct store *store, int64_t outcomes_before_s, bool *ret_done)
+{
+    TRY(usable(store));
+    if (store->active || store->mode != STORE_WRITE)
+        FAIL(ERR_INTERNAL, "housekeeping was asked for inside a transaction or by a reader");
+    return store->driver->maintain(store->self, outcomes_before_s, ret_done);
+}
+
+enum err store_save(struct store *store)
+{
+    TRY(writable(store));
+    if (store->depth >= SAVE_DEPTH)
+        FAIL(ERR_INTERNAL, "saves nest to %d", SAVE_DEPTH);
+    TRY(wrote(store, store->driver->save(store->self, store->depth)));
+    store->depth++;
+    return ERR_OK;
+}
+
+enum err store_keep(struct store *store)
+{
+    TRY(writable(store));
+    if (store->depth == 0)
+        FAIL(ERR_INTERNAL, "there is no save to keep");
+    store->depth--;
+    return wrote(store, store->driver->keep(store->self, store->depth));
+}
+
+void store_undo(struct store *store)
+{
+    if (!store->active || store->depth == 0)
+        return;
+    store->depth--;
+    if (!store->doomed && store->driver->undo(store->self, store->depth) != ERR_OK)
+        store->doomed = true;
+}
+
+enum err store_outcome_put(struct store *store, const struct uuid *id, int64_t now_s,
+                           struct span answer)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->outcome_put(store->self, id, now_s, answer));
+}
+
+enum err store_outcome_find(struct store *store, const struct uuid *id, struct arena *arena,
+                            bool *ret_found, struct span *ret_answer)
+{
+    TRY(usable(store));
+    return store->driver->outcome_find(store->self, id, arena, ret_found, ret_answer);
+}
+
+static enum err check_key(const struct store_data_key *key)
+{
+    if (memchr(key->purpose, '\0', sizeof key->purpose) == NULL || key->purpose[0] == '\0')
+        FAIL(ERR_INVALID, "the purpose of a data key must have 1 to 15 bytes");
+    return ERR_OK;
+}
+
+enum err store_data_key_put(struct store *store, const struct store_data_key *key)
+{
+    TRY(writable(store));
+    TRY(check_key(key));
+    return wrote(store, store->driver->data_key_put(store->self, key));
+}
+
+enum err store_data_key_update(struct store *store, const struct store_data_key *key)
+{
+    TRY(writable(store));
+    TRY(check_key(key));
+    return wrote(store, store->driver->data_key_update(store->self, key));
+}
+
+enum err store_data_key_list(struct store *store, struct arena *arena, struct store_data_key **ret,
+                             size_t *ret_count)
+{
+    TRY(usable(store));
+    return store->driver->data_key_list(store->self, arena, ret, ret_count);
+}
+
+static enum err check_index_count(size_t count)
+{
+    if (count > STORE_INDEX_MAX)
+        FAIL(ERR_TOO_LARGE, "an object can be found by at most %d values", STORE_INDEX_MAX);
+    return ERR_OK;
+}
+
+enum err store_object_put(struct store *store, const struct store_object *object,
+                          const struct store_index *index, size_t index_count)
+{
+    TRY(writable(store));
+    TRY(check_index_count(index_count));
+    return wrote(store, store->driver->object_put(store->self, object, index, index_count));
+}
+
+enum err store_object_update(struct store *store, const struct store_object *object,
+                             const struct store_index *index, size_t index_count)
+{
+    TRY(writable(store));
+    TRY(check_index_count(index_count));
+    return wrote(store, store->driver->object_update(store->self, object, index, index_count));
+}
+
+enum err store_object_get(struct store *store, const struct uuid *id, struct arena *arena,
+                          struct store_object *ret)
+{
+    TRY(usable(store));
+    return store->driver->object_get(store->self, id, arena, ret);
+}
+
+static enum err check_query(const struct store_query *query)
+{
+    if (query->index_count > STORE_FILTER_MAX)
+        FAIL(ERR_TOO_LARGE, "a search takes at most %d values", STORE_FILTER_MAX);
+    return ERR_OK;
+}
+
+static enum err check_limit(uint32_t limit)
+{
+    if (limit < 1 || limit > STORE_FIND_MAX)
+        FAIL(ERR_INVALID, "a page holds 1 to %d rows, not %u", STORE_FIND_MAX, (unsigned)limit);
+    return ERR_OK;
+}
+
+enum err store_object_find(struct store *store, const struct store_query *query,
+                           struct arena *arena, struct store_object **ret, size_t *ret_count)
+{
+    TRY(usable(store));
+    TRY(check_query(query));
+    TRY(check_limit(query->limit));
+    return store->driver->object_find(store->self, query, arena, ret, ret_count);
+}
+
+enum err store_object_count(struct store *store, const struct store_query *query, uint64_t *ret)
+{
+    TRY(usable(store));
+    TRY(check_query(query));
+    return store->driver->object_count(store->self, query, ret);
+}
+
+enum err store_endpoint_put(struct store *store, const struct store_endpoint *endpoint)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->endpoint_put(store->self, endpoint));
+}
+
+enum err store_endpoint_update(struct store *store, const struct store_endpoint *endpoint)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->endpoint_update(store->self, endpoint));
+}
+
+enum err store_endpoint_get(struct store *store, const struct uuid *id, struct arena *arena,
+                            struct store_endpoint *ret)
+{
+    TRY(usable(store));
+    return store->driver->endpoint_get(store->self, id, arena, ret);
+}
+
+enum err store_endpoint_by_fingerprint(struct store *store, const uint8_t fingerprint[32],
+                                       struct arena *arena, struct store_endpoint *ret)
+{
+    static const uint8_t none[32];
+    TRY(usable(store));
+    if (memcmp(fingerprint, none, sizeof none) == 0)
+        FAIL(ERR_NOT_FOUND, "there is no endpoint with this certificate");
+    return store->driver->endpoint_by_fingerprint(store->self, fingerprint, arena, ret);
+}
+
+enum err store_endpoint_by_name(struct store *store, const uint8_t name_hash[STORE_HASH_LEN],
+                                struct arena *arena, struct store_endpoint *ret)
+{
+    TRY(usable(store));
+    return store->driver->endpoint_by_name(store->self, name_hash, arena, ret);
+}
+
+enum err store_endpoint_list(struct store *store, const struct uuid *after, uint32_t limit,
+                             struct arena *arena, struct store_endpoint **ret, size_t *ret_count)
+{
+    TRY(usable(store));
+    TRY(check_limit(limit));
+    return store->driver->endpoint_list(store->self, after, limit, arena, ret, ret_count);
+}
+
+static enum err check_name(const char *name)
+{
+    size_t len = strlen(name);
+    if (len < 1 || len > STORE_NAME_MAX)
+        FAIL(ERR_INVALID, "the name of a setting must have 1 to %d bytes", STORE_NAME_MAX);
+    return ERR_OK;
+}
+
+enum err store_setting_put(struct store *store, bool node, const char *name, struct span value)
+{
+    TRY(writable(store));
+    TRY(check_name(name));
+    return wrote(store, store->driver->setting_put(store->self, node, name, value));
+}
+
+enum err store_setting_get(struct store *store, bool node, const char *name, struct arena *arena,
+                           struct span *ret)
+{
+    TRY(usable(store));
+    TRY(check_name(name));
+    return store->driver->setting_get(store->self, node, name, arena, ret);
+}
+
+enum err store_audit_append(struct store *store, const struct store_audit *row)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->audit_append(store->self, row));
+}
+
+enum err store_audit_head(struct store *store, struct store_audit *ret)
+{
+    TRY(usable(store));
+    return store->driver->audit_head(store->self, ret);
+}
+
+enum err store_audit_list(struct store *store, uint64_t from, uint32_t limit, struct arena *arena,
+                          struct store_audit **ret, size_t *ret_count)
+{
+    TRY(usable(store));
+    TRY(check_limit(limit));
+    return store->driver->audit_list(store->self, from, limit, arena, ret, ret_count);
+}
