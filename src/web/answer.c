@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bodies are built by jansson, so that nothing a peer sent is echoed unescaped.
+#include "web/answer.h"
+
+#include <jansson.h>
+
+#include "base/problem.h"
+
+void answer_init(struct answer *answer, const struct uuid *request_id)
+{
+    *answer = (struct answer){.status = 500, .content_type = "application/problem+json"};
+    uuid_text(request_id, answer->request_id);
+    buf_init(&answer->body, ANSWER_BYTES_MAX, true);
+}
+
+void answer_done(struct answer *answer)
+{
+    buf_done(&answer->body);
+}
+
+static void json_freep(json_t **json)
+{
+    json_decref(*json);
+    *json = NULL;
+}
+
+static json_t *load_object(struct span doc)
+{
+    json_t *root = json_loadb((const char *)doc.data, doc.len, JSON_REJECT_DUPLICATES, NULL);
+    if (root != NULL && !json_is_object(root)) {
+        json_decref(root);
+        root = NULL;
+    }
+    return root;
+}
+
+static int append(const char *text, size_t len, void *context)
+{
+    return buf_put(context, span_of(text, len)) == ERR_OK ? 0 : -1;
+}
+
+static enum err dump(const json_t *json, struct buf *out)
+{
+    buf_clear(out);
+    if (json_dump_callback(json, append, out, JSON_COMPACT) != 0)
+        FAIL(ERR_TOO_LARGE, "the answer is longer than %d bytes", ANSWER_BYTES_MAX);
+    return buf_put_u8(out, '\n');
+}
+
+enum err answer_document(struct answer *answer, int status, struct span doc)
+{
+    CLEANUP(json_freep) json_t *root = load_object(doc.len > 0 ? doc : span_str("{}"));
+    if (root == NULL)
+        FAIL(ERR_INTERNAL, "an engine's answer is no JSON object");
+    TRY(dump(root, &answer->body));
+    answer->status = status;
+    answer->content_type = "application/json";
+    return ERR_OK;
+}
+
+// Details come from processes of ours; a byte that is not UTF-8 (a file's name, say) becomes '?'.
+static json_t *text_of(struct span text)
+{
+    if (span_is_utf8(text))
+        return json_stringn((const char *)text.data, text.len);
+    char ascii[1024];
+    size_t len = text.len < sizeof ascii ? text.len : sizeof ascii;
+    for (size_t i = 0; i < len; i++) {
+        bool plain = text.data[i] >= 0x20 && text.data[i] < 0x7f;
+        ascii[i] = plain ? (char)text.data[i] : '?';
+    }
+    return json_stringn(ascii, len);
+}
+
+enum err answer_problem(struct answer *answer, enum err code, struct span detail, bool unchanged,
+                        struct span report)
+{
+    const struct err_info *info = err_info(code);
+    char type[PROBLEM_TYPE_MAX];
+    problem_type(code, type);
+    CLEANUP(json_freep)
+    json_t *root =
+        json_pack("{s:s, s:s, s:i, s:o*, s:s}", "type", type, "title", info->text, "status",
+                  info->http_status, "detail", text_of(detail), "request_id", answer->request_id);
+    if (root == NULL)
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    int failed = unchanged ? json_object_set_new(root, "changed", json_false()) : 0;
+    json_t *object = report.len > 0 ? load_object(report) : NULL;
+    if (object != NULL)
+        failed |= json_object_set_new(root, "report", object);
+    if (failed != 0)
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    answer->status = info->http_status;
+    answer->content_type = "application/problem+json";
+    return dump(root, &answer->body);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What goes back: a JSON document, or a problem document (RFC 9457).
+#ifndef KW_WEB_ANSWER_H
+#define KW_WEB_ANSWER_H
+
+#include "base/rand.h"
+
+enum { ANSWER_BYTES_MAX = 8 * 1024 * 1024 };
+
+struct answer {
+    int status;               // of HTTP
+    const char *content_type; // static text
+    char allow[32];           // for 405, else ""
+    char request_id[UUID_TEXT_LEN + 1];
+    struct buf body; // secret: it may hold an enrolment token
+};
+
+void answer_init(struct answer *answer, const struct uuid *request_id);
+void answer_done(struct answer *answer);
+
+// 2xx with an engine's document, which is checked to be a JSON object; ERR_INTERNAL otherwise.
+MUST_USE enum err answer_document(struct answer *answer, int status, struct span doc);
+
+// A problem: type and title by the code, `detail` what the one who asked may read. `changed` false
+// is said only when `unchanged`. `report`, a JSON object or empty, tells steps and checks of what
+// failed.
+MUST_USE enum err answer_problem(struct answer *answer, enum err code, struct span detail,
+                                 bool unchanged, struct span report);
+
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The REST interface without a transport: a call in, an answer out by callback, at once or when an
+// engine has answered. server.c brings calls from the local socket.
+#ifndef KW_WEB_API_H
+#define KW_WEB_API_H
+
+#include "web/answer.h"
+#include "web/engines.h"
+
+enum { API_ENGINE_MS = 30000, API_ADMIN_MS = 180000 };
+
+struct api_call {
+    const char *method;
+    struct span path;  // percent-encoded
+    struct span query; // without the '?'
+    struct span body;
+    struct principal who;
+};
+
+// Called exactly once for each call. `answer` is borrowed for the call.
+typedef void (*api_done)(void *context, const struct answer *answer);
+
+// Everything in `call` is borrowed until api_handle returns.
+void api_handle(struct engines *engines, const struct api_call *call, api_done done, void *context);
+
+// Answers a call that the transport refuses, with a problem.
+void api_refuse(enum err code, api_done done, void *context);
+
+#endif

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of keyward-web.
+#ifndef KW_WEB_SERVE_H
+#define KW_WEB_SERVE_H
+
+#include "base/err.h"
+
+// Hardens the process, then serves until the supervisor says stop (ERR_OK) or is gone
+// (ERR_UNAVAILABLE).
+MUST_USE enum err serve_run(void);
+
+#endif
