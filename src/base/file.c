@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_LIMIT = 1024, TREE_DEPTH = 4 };
+enum { PATH_LIMIT = 1024, TREE_DEPTH = 8 };
 
 enum err file_raise(const char *what, const char *path)
 {

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Root keys on the HSM that belong to no generation: made by an operation that then failed or was
+// killed. They are never used and never destroyed by Keyward; `hsmclient verify` lists them with
+// the operation that made them, for the HSM's administrator to remove.
+#ifndef KW_KEYRING_ORPHAN_H
+#define KW_KEYRING_ORPHAN_H
+
+#include "base/rand.h"
+
+enum { ORPHANS_MAX = 256 };
+
+struct orphan {
+    struct uuid operation;
+    uint32_t number; // 0: the operation was stopped while the key was being made, it may not exist
+};
+
+// Adds one, durably; nothing happens when it is there already. The oldest goes when there are too
+// many.
+MUST_USE enum err orphan_add(int root, const struct orphan *orphan);
+
+// At most ORPHANS_MAX, oldest first. No file: none.
+MUST_USE enum err orphan_load(int root, struct orphan ret[ORPHANS_MAX], size_t *ret_count);
+
+#endif
