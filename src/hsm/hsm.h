@@ -22,8 +22,10 @@ enum {
     HSM_KEY_ID_MAX = 32,
     HSM_DEK_LEN = 32,
     HSM_SEALED_MAX = 256,
-    HSM_CALL_MS = 10000, // deadline of one PKCS#11 call
-    HSM_OPEN_MS = 30000, // load, find the slot, log in
+    HSM_TIMEOUT_S = 10,       // deadline of one PKCS#11 call unless HSM_TIMEOUT says otherwise
+    HSM_TIMEOUT_MAX_S = 120,  // the largest HSM_TIMEOUT
+    HSM_OPEN_MS = 30000,      // load, find the slot, log in; 3 calls' deadlines where that is more
+    HSM_OPERATION_MS = 90000, // any other verb, likewise
 };
 
 // What the configuration files say (contract A4, B12).
@@ -37,6 +39,9 @@ struct hsm_settings {
     bool key_extractable;         // HSM_KEY_EXTRACTABLE
     bool reverse_migrate_enabled; // HSM_REVERSE_MIGRATE_ENABLED
     char mechanism[32];           // HSM_MECHANISM, "auto"
+    uint32_t timeout_s;           // HSM_TIMEOUT: deadline of one PKCS#11 call, 1 to 120
+    bool attended; // set by the caller when a person asked: log in even if the token says that one
+                   // try is left. Never read from a file.
 };
 
 // Reads okv_security.conf and okv_hsm.conf below the root prefix. ERR_CONFIG names file, line and

@@ -13,7 +13,8 @@
 #include "base/err.h"
 
 // The environment as execve(2) wants it: "NAME=value" strings, then NULL; caller frees. An absent
-// file gives an empty environment. ERR_CONFIG names the file and the variable. Reads one small file.
+// file gives an empty environment. ERR_CONFIG names the file and the variable. Reads one small
+// file.
 MUST_USE enum err hsm_env_load(int root, char ***ret_env);
 void hsm_env_free(char **env);
 void hsm_env_freep(char ***env);

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// hsm.h for the keeper: every handle is a process of its own, asked for from the supervisor and
+// killed at the end. hsmd tells each library call before it makes it; a call that takes longer than
+// HSM_TIMEOUT, or a verb that takes longer than its own limit, ends in the process being killed.
+//
+// A start that fails may only have met a token that somebody else was writing to, or a library's
+// stale state, so it is tried three times, each with a new process; but never again once C_Login
+// was called: a credential is spent once.
+#include "hsm/hsm_rpc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "hsm/hsm_wire.h"
+#include "ipc/ipc.h"
+#include "proc/proc.h"
+
+enum { START_TRIES = 3, SPAWN_MS = 5000, SEND_MS = 1000, CLOSE_MS = 1000, CALL_NAME_MAX = 32 };
+
+static const int start_pause_ms[START_TRIES] = {0, 100, 400};
+
+struct hsm {
+    struct ipc *ipc; // NULL: the process is gone
+    uint64_t id;
+    uint32_t timeout_s;
+    char call[CALL_NAME_MAX + 1]; // the library call that hsmd told of last
+    bool logging_in;              // C_Login was called
+    int crash_signal;
+};
+
+static struct hsm_rpc_pump other_work;
+
+void hsm_rpc_set_pump(const struct hsm_rpc_pump *pump)
+{
+    other_work = pump == NULL ? (struct hsm_rpc_pump){.serve = NULL} : *pump;
+}
+
+// Waits for the channel (may be NULL) or the deadline, doing other work meanwhile. True when the
+// channel has something.
+static bool wait_until(struct ipc *ipc, int64_t deadline)
+{
+    for (;;) {
+        struct pollfd fds[1 + HSM_PUMP_MAX] = {{.fd = -1, .events = POLLIN}};
+        int others = 0;
+        if (ipc != NULL)
+            fds[0].fd = ipc_fd(ipc);
+        if (other_work.serve != NULL)
+            others = other_work.fds(other_work.arg, fds + 1, HSM_PUMP_MAX);
+        int64_t left = deadline - clock_mono_ms();
+        int ready = poll(fds, (nfds_t)(1 + others), left < 0 ? 0 : (int)left);
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (ready > 0 && fds[0].revents != 0)
+            return true;
+        if (ready > 0)
+            other_work.serve(other_work.arg);
+        if (clock_mono_ms() >= deadline)
+            return false;
+    }
+}
+
+static void end_process(struct hsm *hsm)
+{
+    if (hsm->ipc == NULL)
+        return;
+    ipc_freep(&hsm->ipc);
+    enum err err = proc_kill(ROLE_HSMD);
+    if (err != ERR_OK)
+        log_error("hsmd_not_killed", err);
+}
+
+static void take_note(struct hsm *hsm, const struct ipc_frame *note)
+{
+    size_t len = note->body.len < CALL_NAME_MAX ? note->body.len : CALL_NAME_MAX;
+    memset(hsm->call, 0, sizeof hsm->call);
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = note->body.data[i];
+        hsm->call[i] = c > 0x20 && c < 0x7f ? (char)c : '?';
+    }
+    if (strcmp(hsm->call, "C_Login") == 0)
+        hsm->logging_in = true;
+}
+
+static void take_crash(struct hsm *hsm, const struct ipc_frame *frame)
+{
+    struct cursor in = cursor_of(frame->body);
+    uint32_t number = 0;
+    if (cursor_u32(&in, &number) == ERR_OK && number < 128)
+        hsm->crash_signal = (int)number;
+}
+
+static const char *call_name(const struct hsm *hsm)
+{
+    return hsm->call[0] == '\0' ? "its start" : hsm->call;
+}
+
+static enum err timed_out(struct hsm *hsm, uint32_t seconds)
+{
+    end_process(hsm);
+    FAIL(ERR_HSM_TIMEOUT,
+         "the HSM did not answer in %u s (in %s); check that it is reachable and look at the "
+         "newest file in var/okv/log/hsm",
+         seconds, call_name(hsm));
+}
+
+static enum err crashed(struct hsm *hsm)
+{
+    int number = hsm->crash_signal;
+    end_process(hsm);
+    if (number != 0)
+        FAIL(ERR_HSM_CRASHED,
+             "the PKCS#11 library crashed in %s (signal %d, %s); look at the newest file in "
+             "var/okv/log/hsm and ask the HSM's vendor",
+             call_name(hsm), number, strsignal(number));
+    FAIL(ERR_HSM_CRASHED,
+         "the process with the PKCS#11 library ended in %s; look at the newest file in "
+         "var/okv/log/hsm",
+         call_name(hsm));
+}
+
+// Takes frames until the answer to `id`, the end of the channel or a deadline: one for each library
+// call, set anew by each note, and one for the whole.
+static enum err wait_for_answer(struct hsm *hsm, uint64_t id, int64_t limit_ms,
+                                struct ipc_frame *ret)
+{
+    int64_t call_ms = (int64_t)hsm->timeout_s * 1000;
+    if (limit_ms < 3 * call_ms)
+        limit_ms = 3 * call_ms;
+    int64_t end = clock_mono_ms() + limit_ms;
+    int64_t call_end = clock_mono_ms() + call_ms;
+    for (;;) {
+        struct ipc_frame frame;
+        while (ipc_next(hsm->ipc, &frame)) {
+            if (frame.kind == HSM_NOTE) {
+                take_note(hsm, &frame);
+                call_end = clock_mono_ms() + call_ms;
+            } else if (frame.kind == HSM_CRASH) {
+                take_crash(hsm, &frame);
+            } else if (frame.id == id) {
+                *ret = frame;
+                return ERR_OK;
+            }
+        }
+        int64_t until = call_end < end ? call_end : end;
+        if (!wait_until(hsm->ipc, until))
+            return timed_out(hsm, (uint32_t)((until == end ? limit_ms : call_ms) / 1000));
+        if (ipc_fill(hsm->ipc) != ERR_OK)
+            return crashed(hsm);
+    }
+}
+
+// One verb: the answer's body is borrowed until the next.
+static enum err ask(struct hsm *hsm, enum hsm_verb verb, const struct buf *body, int limit_ms,
+                    struct span *ret)
+{
+    if (hsm->ipc == NULL)
+        FAIL(ERR_HSM_FAILED, "the HSM's process has ended; open the HSM again");
+    struct ipc_frame frame = {.kind = (uint16_t)verb, .id = ++hsm->id};
+    if (body != NULL)
+        frame.body = span_buf(body);
+    enum err err = ipc_put(hsm->ipc, &frame);
+    if (err == ERR_OK)
+        err = ipc_flush_wait(hsm->ipc, SEND_MS);
+    if (err != ERR_OK)
+        return crashed(hsm);
+    struct ipc_frame answer;
+    TRY(wait_for_answer(hsm, frame.id, limit_ms, &answer));
+    TRY(ipc_check(&answer));
+    *ret = answer.body;
+    return ERR_OK;
+}
+
+// A reader that fails: what hsmd sent makes no sense, and nothing else from it is believed.
+static enum err read_or_end(struct hsm *hsm, enum err err)
+{
+    if (err == ERR_OK)
+        return ERR_OK;
+    end_process(hsm);
+    FAIL(ERR_HSM_FAILED, "the process with the PKCS#11 library answered with a damaged message");
+}
+
+static enum err start(struct hsm *hsm, const struct hsm_settings *settings, struct span credential,
+                      const char *trace)
+{
+    int fd = -1;
+    struct span answer;
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, HSM_MESSAGE_MAX, true);
+    hsm->call[0] = '\0';
+    hsm->crash_signal = 0;
+    TRY(hsm_wire_put_settings(&body, settings));
+    TRY(buf_put_var(&body, span_str(trace)));
+    TRY(buf_put_var(&body, credential));
+    TRY(proc_spawn(ROLE_HSMD, SPAWN_MS, &fd));
+    TRY(ipc_new(fd, &hsm->ipc));
+    enum err err = ask(hsm, HSM_OPEN, &body, HSM_OPEN_MS, &answer);
+    if (err != ERR_OK)
+        end_process(hsm);
+    return err;
+}
+
+// Errors that a new process may not meet again.
+static bool may_pass(const struct hsm *hsm, enum err err)
+{
+    return !hsm->logging_in && (err == ERR_HSM_SLOT || err == ERR_HSM_FAILED ||
+                                err == ERR_HSM_CRASHED || err == ERR_UNAVAILABLE);
+}
+
+enum err hsm_open(int root, const struct hsm_settings *settings, struct span credential,
+                  const char *trace, struct hsm **ret)
+{
+    (void)root; // hsmd has its own
+    if (credential.len == 0 || credential.len > HSM_CREDENTIAL_MAX)
+        FAIL(ERR_INVALID, "the HSM credential must have 1 to %d bytes, not %zu", HSM_CREDENTIAL_MAX,
+             credential.len);
+    CLEANUP(hsm_closep) struct hsm *hsm = calloc(1, sizeof *hsm);
+    if (hsm == NULL)
+        FAIL(ERR_MEMORY, "no memory for the HSM");
+    hsm->timeout_s = settings->timeout_s == 0 ? HSM_TIMEOUT_S : settings->timeout_s;
+    enum err err = ERR_OK;
+    for (int i = 0; i < START_TRIES; i++) {
+        if (i > 0)
+            (void)wait_until(NULL, clock_mono_ms() + start_pause_ms[i]);
+        err = start(hsm, settings, credential, trace);
+        if (err == ERR_OK || !may_pass(hsm, err))
+            break;
+        log_event(LOG_LEVEL_WARN, "hsm_start_failed try=%d of=%d error=%s detail=\"%s\"", i + 1,
+                  START_TRIES, err_info(err)->name, err_detail());
+    }
+    TRY(err);
+    *ret = hsm;
+    hsm = NULL;
+    return ERR_OK;
+}
+
+// A chance to leave the token in order, not more: a library that hangs here is killed like any.
+void hsm_close(struct hsm *hsm)
+{
+    if (hsm == NULL)
+        return;
+    if (hsm->ipc != NULL) {
+        struct ipc_frame bye = {.kind = HSM_CLOSE, .id = ++hsm->id};
+        int64_t end = clock_mono_ms() + CLOSE_MS;
+        enum err err = ipc_put(hsm->ipc, &bye);
+        if (err == ERR_OK)
+            err = ipc_flush(hsm->ipc);
+        while (err == ERR_OK && wait_until(hsm->ipc, end)) {
+            struct ipc_frame frame;
+            while (ipc_next(hsm->ipc, &frame))
+                continue;
+            err = ipc_fill(hsm->ipc);
+        }
+    }
+    end_process(hsm);
+    free(hsm);
+}
+
+void hsm_closep(struct hsm **hsm)
+{
+    hsm_close(*hsm);
+    *hsm = NULL;
+}
+
+enum err hsm_token_info(struct hsm *hsm, struct hsm_token *ret)
+{
+    struct span answer;
+    TRY(ask(hsm, HSM_TOKEN_INFO, NULL, HSM_OPERATION_MS, &answer));
+    struct cursor in = cursor_of(answer);
+    return read_or_end(hsm, hsm_wire_take_token(&in, ret));
+}
+
+enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *ret)
+{
+    struct span answer;
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, HSM_MESSAGE_MAX, false);
+    TRY(buf_put_var(&body, span_str(release)));
+    TRY(ask(hsm, HSM_KEY_CREATE, &body, HSM_OPERATION_MS, &answer));
+    struct cursor in = cursor_of(answer);
+    return read_or_end(hsm, hsm_wire_take_key(&in, ret));
+}
+
+static enum err ask_about_key(struct hsm *hsm, enum hsm_verb verb, const struct hsm_key *key,
+                              struct span *ret)
+{
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, HSM_MESSAGE_MAX, false);
+    TRY(hsm_wire_put_key(&body, key));
+    return ask(hsm, verb, &body, HSM_OPERATION_MS, ret);
+}
+
+enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret)
+{
+    struct span answer;
+    TRY(ask_about_key(hsm, HSM_KEY_COUNT, key, &answer));
+    struct cursor in = cursor_of(answer);
+    return read_or_end(hsm, cursor_u32(&in, ret));
+}
+
+enum err hsm_key_destroy(struct hsm *hsm, const struct hsm_key *key)
+{
+    struct span answer;
+    return ask_about_key(hsm, HSM_KEY_DESTROY, key, &answer);
+}
+
+static enum err take_sealed(struct span answer, char mechanism[32], struct buf *ret_sealed)
+{
+    struct cursor in = cursor_of(answer);
+    struct span sealed;
+    TRY(hsm_wire_take_text(&in, mechanism, 32));
+    TRY(cursor_var(&in, &sealed));
+    if (sealed.len > HSM_SEALED_MAX)
+        FAIL(ERR_MESSAGE, "sealed bytes are too long");
+    return buf_put(ret_sealed, sealed);
+}
+
+enum err hsm_seal(struct hsm *hsm, const struct hsm_key *key, char mechanism[32], struct span dek,
+                  struct buf *ret_sealed)
+{
+    struct span answer;
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, HSM_MESSAGE_MAX, true);
+    TRY(hsm_wire_put_key(&body, key));
+    TRY(buf_put_var(&body, span_str(mechanism)));
+    TRY(buf_put_var(&body, dek));
+    TRY(ask(hsm, HSM_SEAL, &body, HSM_OPERATION_MS, &answer));
+    return read_or_end(hsm, take_sealed(answer, mechanism, ret_sealed));
+}
+
+static enum err take_dek(struct span answer, struct secret **ret_dek)
+{
+    struct cursor in = cursor_of(answer);
+    struct span dek;
+    TRY(cursor_var(&in, &dek));
+    if (dek.len != HSM_DEK_LEN)
+        FAIL(ERR_MESSAGE, "the unsealed bytes have the wrong length");
+    return secret_copy(dek, ret_dek);
+}
+
+enum err hsm_unseal(struct hsm *hsm, const struct hsm_key *key, uint32_t nth, const char *mechanism,
+                    struct span sealed, struct secret **ret_dek)
+{
+    struct span answer;
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, HSM_MESSAGE_MAX, false);
+    TRY(hsm_wire_put_key(&body, key));
+    TRY(buf_put_u32(&body, nth));
+    TRY(buf_put_var(&body, span_str(mechanism)));
+    TRY(buf_put_var(&body, sealed));
+    TRY(ask(hsm, HSM_UNSEAL, &body, HSM_OPERATION_MS, &answer));
+    return read_or_end(hsm, take_dek(answer, ret_dek));
+}
+
+enum err hsm_list(struct hsm *hsm, struct buf *ret_json)
+{
+    struct span answer;
+    TRY(ask(hsm, HSM_LIST, NULL, HSM_OPERATION_MS, &answer));
+    return buf_put(ret_json, answer);
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Root keys: found by class, label and id, never by a handle that was kept. A key that this process
+// made is known by the handle that C_GenerateKey gave, and only such a key is ever destroyed.
+//
+// SENSITIVE and EXTRACTABLE are always asked for (tokens' defaults differ) and are read back where
+// the library tells; a key that came out otherwise is destroyed. No use but ENCRYPT and DECRYPT is
+// asked for: HSMs refuse keys that may do everything.
+#include "base/log.h"
+#include "hsm/p11.h"
+
+enum { AES_256 = 32 };
+
+enum err p11_key_find(struct p11 *p11, const struct hsm_key *key,
+                      CK_OBJECT_HANDLE out[P11_MATCHES_MAX], size_t *ret_count)
+{
+    if (key->id_len == 0 || key->id_len > sizeof key->id)
+        FAIL(ERR_INTERNAL, "a root key's id has 1 to %zu bytes", sizeof key->id);
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_ATTRIBUTE template[] = {
+        {CKA_CLASS, &class, sizeof class},
+        {CKA_LABEL, (void *)(uintptr_t)key->label, strlen(key->label)},
+        {CKA_ID, (void *)(uintptr_t)key->id, key->id_len},
+    };
+    return p11_session_find(p11, template, 3, out, P11_MATCHES_MAX, ret_count);
+}
+
+// The codes by which a library says that it dislikes the template. After any other the key may have
+// been made, so that there is no second try.
+static bool dislikes_template(CK_RV rv)
+{
+    return rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_TEMPLATE_INCOMPLETE ||
+           rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
+           rv == CKR_ATTRIBUTE_READ_ONLY;
+}
+
+static CK_RV generate(struct p11 *p11, const struct hsm_key *key, bool extractable,
+                      CK_OBJECT_HANDLE *ret)
+{
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_AES;
+    CK_ULONG len = AES_256;
+    CK_BBOOL yes = CK_TRUE;
+    CK_BBOOL extract = extractable ? CK_TRUE : CK_FALSE;
+    // In the order in which they are given up.
+    CK_ATTRIBUTE template[] = {
+        {CKA_PRIVATE, &yes, sizeof yes},
+        {CKA_CLASS, &class, sizeof class},
+        {CKA_KEY_TYPE, &type, sizeof type},
+        {CKA_VALUE_LEN, &len, sizeof len},
+        {CKA_TOKEN, &yes, sizeof yes},
+        {CKA_SENSITIVE, &yes, sizeof yes},
+        {CKA_EXTRACTABLE, &extract, sizeof extract},
+        {CKA_ENCRYPT, &yes, sizeof yes},
+        {CKA_DECRYPT, &yes, sizeof yes},
+        {CKA_LABEL, (void *)(uintptr_t)key->label, strlen(key->label)},
+        {CKA_ID, (void *)(uintptr_t)key->id, key->id_len},
+    };
+    static const size_t given_up[] = {0, 1, 3};
+    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
+    CK_RV rv = CKR_OK;
+    for (size_t i = 0; i < sizeof given_up / sizeof *given_up; i++) {
+        CK_ULONG count = sizeof template / sizeof *template - given_up[i];
+        rv = P11_CALL(p11, C_GenerateKey, p11->session, &mechanism, template + given_up[i], count,
+                      ret);
+        if (!dislikes_template(rv))
+            break;
+    }
+    return rv;
+}
+
+static enum err check_bit(struct p11 *p11, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                          const char *name, CK_BBOOL wanted)
+{
+    CK_BBOOL value = CK_FALSE;
+    size_t len = 0;
+    if (!p11_session_attribute(p11, object, type, &value, sizeof value, &len) ||
+        len != sizeof value) {
+        log_event(LOG_LEVEL_WARN, "key_attribute_unread attribute=%s", name);
+        return ERR_OK;
+    }
+    if ((value != CK_FALSE) != (wanted != CK_FALSE))
+        FAIL(ERR_HSM_FAILED,
+             "the HSM made a root key with %s %s although %s was asked for; check the HSM's policy "
+             "and HSM_KEY_EXTRACTABLE in okv_security.conf",
+             name, value ? "true" : "false", wanted ? "true" : "false");
+    return ERR_OK;
+}
+
+static enum err check_key(struct p11 *p11, CK_OBJECT_HANDLE object, const struct hsm_key *key,
+                          bool extractable)
+{
+    TRY(check_bit(p11, object, CKA_TOKEN, "CKA_TOKEN", CK_TRUE));
+    TRY(check_bit(p11, object, CKA_SENSITIVE, "CKA_SENSITIVE", CK_TRUE));
+    TRY(check_bit(p11, object, CKA_EXTRACTABLE, "CKA_EXTRACTABLE",
+                  extractable ? CK_TRUE : CK_FALSE));
+    CK_ULONG len = 0;
+    size_t got = 0;
+    if (p11_session_attribute(p11, object, CKA_VALUE_LEN, &len, sizeof len, &got) &&
+        got == sizeof len && len != AES_256)
+        FAIL(ERR_HSM_FAILED, "the HSM made a root key of %lu bytes although 32 were asked for",
+             len);
+    CK_OBJECT_HANDLE found[P11_MATCHES_MAX];
+    size_t count = 0;
+    TRY(p11_key_find(p11, key, found, &count));
+    if (count == 0)
+        FAIL(ERR_HSM_KEY,
+             "the HSM made the root key number %u but does not find it; check the "
+             "HSM's own log",
+             key->number);
+    return ERR_OK;
+}
+
+static void forget(struct p11 *p11, size_t index)
+{
+    p11->created_count--;
+    for (size_t i = index; i < p11->created_count; i++) {
+        p11->created[i] = p11->created[i + 1];
+        p11->created_keys[i] = p11->created_keys[i + 1];
+    }
+}
+
+static bool created_index(const struct p11 *p11, const struct hsm_key *key, size_t *ret)
+{
+    for (size_t i = 0; i < p11->created_count; i++) {
+        const struct hsm_key *made = &p11->created_keys[i];
+        if (span_eq(span_of(made->id, made->id_len), span_of(key->id, key->id_len)) &&
+            strcmp(made->label, key->label) == 0) {
+            *ret = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool p11_key_created(const struct p11 *p11, const struct hsm_key *key, CK_OBJECT_HANDLE *ret)
+{
+    size_t index = 0;
+    if (!created_index(p11, key, &index))
+        return false;
+    *ret = p11->created[index];
+    return true;
+}
+
+enum err p11_key_create(struct p11 *p11, const struct hsm_key *key, bool extractable)
+{
+    if (p11->created_count >= P11_CREATED_MAX)
+        FAIL(ERR_TOO_LARGE, "one HSM operation makes at most %d root keys", P11_CREATED_MAX);
+    CK_OBJECT_HANDLE object = 0;
+    CK_RV rv = generate(p11, key, extractable, &object);
+    if (rv != CKR_OK)
+        return p11_rv_raise(
+            ERR_HSM_FAILED, "make the root key", "C_GenerateKey", rv,
+            "check that the partition has room and lets this user make AES-256 keys");
+    p11->created[p11->created_count] = object;
+    p11->created_keys[p11->created_count] = *key;
+    p11->created_count++;
+    enum err err = check_key(p11, object, key, extractable);
+    if (err == ERR_OK)
+        return ERR_OK;
+    rv = P11_CALL(p11, C_DestroyObject, p11->session, object);
+    char text[P11_RV_TEXT];
+    log_event(LOG_LEVEL_WARN, "key_withdrawn number=%u rv=\"%s\"", key->number,
+              p11_rv_text(rv, text));
+    forget(p11, p11->created_count - 1);
+    return err;
+}
+
+enum err p11_key_destroy(struct p11 *p11, const struct hsm_key *key)
+{
+    size_t index = 0;
+    if (!created_index(p11, key, &index))
+        FAIL(ERR_HSM_KEY,
+             "the root key number %u was not made by this operation and stays on the "
+             "HSM",
+             key->number);
+    CK_RV rv = P11_CALL(p11, C_DestroyObject, p11->session, p11->created[index]);
+    if (rv != CKR_OK)
+        return p11_rv_raise(ERR_HSM_FAILED, "remove the root key again", "C_DestroyObject", rv,
+                            "it stays on the HSM, unused; its administrator may remove it");
+    forget(p11, index);
+    return ERR_OK;
+}
