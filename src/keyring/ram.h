@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `mnt/okvram`: what an HSM-enabled server keeps of its open wallet in memory, so that a keeper
+// that crashed opens again without the HSM. It must lie on a RAM file system; where the directory
+// does not, it becomes a link to a private directory below /dev/shm, and where that cannot be,
+// nothing is written.
+#ifndef KW_KEYRING_RAM_H
+#define KW_KEYRING_RAM_H
+
+#include "keyring/rootrec.h"
+
+// Makes the place. ERR_UNAVAILABLE when there is no RAM file system to be had: the wallet then
+// lives in the keeper alone.
+MUST_USE enum err ram_prepare(int root, const struct uuid *server);
+
+// Writes cwallet.sso (the open wallet) and ewallet.p12 (`file`, a copy).
+MUST_USE enum err ram_write(int root, const struct root_record *record, const struct wallet *wallet,
+                            struct span file);
+
+// The wallet as it was written for this very record. ERR_NOT_FOUND, ERR_DAMAGED.
+MUST_USE enum err ram_open(int root, const struct root_record *record, struct wallet **ret);
+
+#endif
