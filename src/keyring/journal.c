@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "base/kv.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "keyring/orphan.h"
@@ -152,6 +153,17 @@ enum err journal_stage(int root, const struct journal *journal, enum root_file f
     if (!journal->put[file])
         FAIL(ERR_INTERNAL, "the journal does not name \"%s\"", rootfile_path(file));
     return stage(root, journal, rootfile_path(file), bytes);
+}
+
+enum err journal_stage_settings(int root, const struct journal *journal, struct span security_conf)
+{
+    struct buf vendor CLEANUP(buf_done);
+    buf_init(&vendor, KV_FILE_LIMIT, false);
+    TRY(journal_stage(root, journal, ROOT_CONF, security_conf));
+    if (!file_exists(root, PATH_HSM_CONF))
+        return ERR_OK;
+    TRY(file_read(root, PATH_HSM_CONF, KV_FILE_LIMIT, &vendor));
+    return stage(root, journal, PATH_HSM_CONF, span_buf(&vendor));
 }
 
 enum err journal_stage_record(int root, const struct journal *journal,

@@ -37,6 +37,10 @@ MUST_USE enum err journal_update(int root, const struct journal *journal);
 // Writes one file below the staging directory, under its documented path.
 MUST_USE enum err journal_stage(int root, const struct journal *journal, enum root_file file,
                                 struct span bytes);
+// Stages okv_security.conf with this text, and a copy of okv_hsm.conf beside it, so that settings
+// can be read from the staging directory alone.
+MUST_USE enum err journal_stage_settings(int root, const struct journal *journal,
+                                         struct span security_conf);
 MUST_USE enum err journal_stage_record(int root, const struct journal *journal,
                                        const struct root_record *record);
 

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The keeper's state. Invariant: `wallet` belongs to `record` (its proof was checked by whoever
+// opened it).
+#include "keyring/core.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "keyring/journal.h"
+#include "keyring/latch.h"
+#include "keyring/ram.h"
+
+void core_init(struct core *core, int root)
+{
+    *core = (struct core){.root = root, .retry_ms = CORE_RETRY_FIRST_MS};
+    (void)snprintf(core->reason, sizeof core->reason, "the server is starting");
+}
+
+void core_done(struct core *core)
+{
+    wallet_freep(&core->wallet);
+}
+
+enum keyring_state core_state(const struct core *core)
+{
+    if (core->ready && !core->has_record)
+        return KEYRING_EMPTY;
+    return core->wallet == NULL ? KEYRING_LOCKED : KEYRING_OPEN;
+}
+
+enum err core_load(struct core *core)
+{
+    enum journal_outcome outcome = JOURNAL_CLEAN;
+    char name[JOURNAL_NAME_MAX + 1];
+    if (core->ready)
+        return ERR_OK;
+    TRY(journal_recover(core->root, &outcome, name));
+    if (outcome != JOURNAL_CLEAN)
+        log_event(LOG_LEVEL_WARN, "root_operation_recovered operation=%s outcome=%s", name,
+                  outcome == JOURNAL_SETTLED ? "done" : "undone");
+    enum err err = rootrec_load(core->root, &core->record);
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return err;
+    core->has_record = err == ERR_OK;
+    core->ready = true;
+    return ERR_OK;
+}
+
+enum err core_need_record(struct core *core)
+{
+    TRY(core_load(core));
+    if (!core->has_record)
+        FAIL(ERR_STATE, "there is no wallet yet: run keyward setup first");
+    return ERR_OK;
+}
+
+void core_proven(struct core *core, const struct opener_found *found)
+{
+    core->proven_ms = clock_mono_ms();
+    core->proven_key_count = found->key_count;
+    core->token = found->token;
+}
+
+enum err core_open_by_hsm(struct core *core, const char *trace, bool attended, struct wallet **ret)
+{
+    const struct opener o = {core->root, -1};
+    struct hsm_settings settings;
+    CLEANUP(secret_freep) struct secret *credential = NULL;
+    TRY(opener_settings(&o, &settings));
+    TRY(opener_credential(&o, &core->record, &credential));
+    settings.attended = attended;
+    if (!attended)
+        TRY(latch_check(core->root, &settings, secret_span(credential)));
+    struct opener_found found = {0};
+    enum err err =
+        opener_hsm(&o, &core->record, &settings, secret_span(credential), trace, &found, ret);
+    secret_free(found.wallet);
+    if (err == ERR_HSM_PIN) {
+        char detail[512];
+        (void)snprintf(detail, sizeof detail, "%s", err_detail());
+        enum err latched = latch_set(core->root, &settings, secret_span(credential));
+        if (latched != ERR_OK)
+            log_error("pin_latch_failed", latched);
+        FAIL(ERR_HSM_PIN, "%s", detail);
+    }
+    if (err != ERR_OK)
+        return err;
+    core_proven(core, &found);
+    return latch_is_set(core->root) ? latch_clear(core->root) : ERR_OK;
+}
+
+static enum err try_open(struct core *core, struct wallet **ret)
+{
+    const struct opener o = {core->root, -1};
+    if (!core->record.hsm)
+        return opener_autologin(&o, &core->record, ret);
+    if (ram_open(core->root, &core->record, ret) == ERR_OK) {
+        log_event(LOG_LEVEL_INFO, "wallet_found_in_ram generation=%u", core->record.generation);
+        return ERR_OK;
+    }
+    return core_open_by_hsm(core, "open_wallet", false, ret);
+}
+
+static void put_off(struct core *core, enum err err)
+{
+    char reason[sizeof core->reason];
+    (void)snprintf(reason, sizeof reason, "%s", err_message(err));
+    if (strcmp(reason, core->reason) != 0)
+        log_error("wallet_locked", err);
+    memcpy(core->reason, reason, sizeof reason);
+    core->next_try_ms = clock_mono_ms() + core->retry_ms;
+    core->retry_ms =
+        core->retry_ms * 2 > CORE_RETRY_LAST_MS ? CORE_RETRY_LAST_MS : core->retry_ms * 2;
+}
+
+void core_try(struct core *core)
+{
+    CLEANUP(wallet_freep) struct wallet *wallet = NULL;
+    enum err err = core_load(core);
+    if (err == ERR_OK && (!core->has_record || core->wallet != NULL))
+        return;
+    if (err == ERR_OK)
+        err = try_open(core, &wallet);
+    if (err == ERR_OK)
+        core_adopt(core, &core->record, &wallet);
+    else
+        put_off(core, err);
+}
+
+int core_due_ms(const struct core *core)
+{
+    if (core->wallet != NULL || (core->ready && !core->has_record))
+        return -1;
+    int64_t left = core->next_try_ms - clock_mono_ms();
+    return left < 0 ? 0 : (int)left;
+}
+
+void core_adopt(struct core *core, const struct root_record *record, struct wallet **wallet)
+{
+    const struct opener o = {core->root, -1};
+    struct buf file CLEANUP(buf_done);
+    buf_init(&file, WALLET_FILE_MAX, true);
+    if (record != &core->record)
+        core->record = *record;
+    core->ready = true;
+    core->has_record = true;
+    wallet_freep(&core->wallet);
+    core->wallet = *wallet;
+    *wallet = NULL;
+    core->reason[0] = '\0';
+    core->retry_ms = CORE_RETRY_FIRST_MS;
+    log_event(LOG_LEVEL_INFO, "wallet_open generation=%u mode=%s master=%u",
+              core->record.generation, core->record.hsm ? "hsm" : "passphrase",
+              wallet_newest(core->wallet)->number);
+    if (!core->record.hsm)
+        return;
+    enum err err = opener_read(&o, &core->record, ROOT_TDE_WALLET, WALLET_FILE_MAX, &file);
+    if (err == ERR_OK)
+        err = ram_write(core->root, &core->record, core->wallet, span_buf(&file));
+    if (err != ERR_OK)
+        log_error("ram_wallet_not_written", err);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the keeper knows: the root record and, when open, the wallet. Operations change it here, in
+// one place, after their commit.
+#ifndef KW_KEYRING_CORE_H
+#define KW_KEYRING_CORE_H
+
+#include <poll.h>
+
+#include "keyring/keyring.h"
+#include "keyring/opener.h"
+
+enum { CORE_RETRY_FIRST_MS = 200, CORE_RETRY_LAST_MS = 30000, CORE_FDS_MAX = 64 };
+
+// What the keeper does while an operation waits: as hsm/hsm_rpc.h has it.
+struct core_pump {
+    void (*serve)(void *arg);
+    int (*fds)(void *arg, struct pollfd *out, int max);
+    void *arg;
+};
+
+struct core {
+    int root;
+    bool ready; // a journal that was left is settled and the record was read
+    bool has_record;
+    struct root_record record;
+    struct wallet *wallet;     // NULL: locked, or empty
+    char reason[512];          // why it is locked
+    int64_t next_try_ms;       // monotonic
+    int retry_ms;              // pause after the next failure
+    bool must_stop;            // a commit's outcome is unknown: end, the next start finds out
+    int64_t proven_ms;         // monotonic, when the HSM last opened the store; 0: never
+    uint32_t proven_key_count; // then
+    struct hsm_token token;    // then
+    struct core_pump pump;     // may be empty
+};
+
+void core_init(struct core *core, int root);
+void core_done(struct core *core);
+
+enum keyring_state core_state(const struct core *core);
+
+// Brings a journal that was left to its end and reads the record. Done again by core_try until it
+// works.
+MUST_USE enum err core_load(struct core *core);
+
+// One unattended try to open the store. On failure `reason` and `next_try_ms` are set.
+void core_try(struct core *core);
+
+// Milliseconds until core_try is due; -1: never, it is open or empty.
+int core_due_ms(const struct core *core);
+
+// The store is open with this record and wallet (taken). Writes the copy in RAM with an HSM.
+void core_adopt(struct core *core, const struct root_record *record, struct wallet **wallet);
+
+// The HSM has just opened the store.
+void core_proven(struct core *core, const struct opener_found *found);
+
+// Opens by the HSM with the stored credential, minding and setting the latch. `attended`: a person
+// asked, so one try is made whatever the latch says.
+MUST_USE enum err core_open_by_hsm(struct core *core, const char *trace, bool attended,
+                                   struct wallet **ret);
+
+// ERR_STATE when there is no wallet yet, or what keeps the record from being read.
+MUST_USE enum err core_need_record(struct core *core);
+
+#endif

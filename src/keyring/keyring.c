@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The engines' side: each function is one frame to the keeper and its answer.
+#include "keyring/keyring.h"
+
+#include "keyring/datakey.h"
+#include "keyring/verbs.h"
+
+enum { BODY_MAX = 8192 };
+
+static enum err call(struct ipc *keeper, enum verb verb, struct span body, int timeout_ms,
+                     struct ipc_frame *ret)
+{
+    static uint64_t next_id;
+    const struct ipc_frame ask = {.kind = (uint16_t)verb, .id = ++next_id, .body = body};
+    TRY(ipc_call(keeper, &ask, timeout_ms, ret));
+    return ipc_check(ret);
+}
+
+enum err keyring_status(struct ipc *keeper, struct keyring_status *ret)
+{
+    struct ipc_frame answer;
+    struct keyring_status status = {0};
+    uint8_t state = 0;
+    uint8_t hsm = 0;
+    struct span reason;
+    TRY(call(keeper, VERB_STATUS, (struct span){NULL, 0}, KEEPER_TIMEOUT_MS, &answer));
+    struct cursor in = cursor_of(answer.body);
+    TRY(cursor_u8(&in, &state));
+    TRY(cursor_u8(&in, &hsm));
+    TRY(cursor_u32(&in, &status.generation));
+    TRY(cursor_u32(&in, &status.master));
+    TRY(cursor_var(&in, &reason));
+    TRY(cursor_end(&in));
+    if (state > KEYRING_OPEN || reason.len >= sizeof status.reason)
+        FAIL(ERR_INTERNAL, "the keeper's status is not valid");
+    status.state = (enum keyring_state)state;
+    status.hsm_enabled = hsm != 0;
+    memcpy(status.reason, reason.data, reason.len);
+    *ret = status;
+    return ERR_OK;
+}
+
+enum err keyring_new_key(struct ipc *keeper, struct span context, struct secret **ret_key,
+                         struct buf *ret_wrapped)
+{
+    struct buf body CLEANUP(buf_done);
+    struct ipc_frame answer;
+    struct span key;
+    struct span wrapped;
+    buf_init(&body, BODY_MAX, false);
+    TRY(buf_put_var(&body, context));
+    TRY(call(keeper, VERB_NEW_KEY, span_buf(&body), KEEPER_TIMEOUT_MS, &answer));
+    struct cursor in = cursor_of(answer.body);
+    TRY(cursor_bytes(&in, DATAKEY_LEN, &key));
+    TRY(cursor_var(&in, &wrapped));
+    TRY(cursor_end(&in));
+    TRY(buf_put(ret_wrapped, wrapped));
+    return secret_copy(key, ret_key);
+}
+
+static enum err ask_wrapped(struct span context, struct span wrapped, struct buf *body)
+{
+    buf_init(body, BODY_MAX, false);
+    if (wrapped.len > KEYRING_WRAPPED_MAX)
+        FAIL(ERR_DAMAGED, "a wrapped data key of %zu bytes is too long", wrapped.len);
+    TRY(buf_put_var(body, context));
+    return buf_put_var(body, wrapped);
+}
+
+enum err keyring_unwrap(struct ipc *keeper, struct span context, struct span wrapped,
+                        struct secret **ret_key)
+{
+    struct buf body CLEANUP(buf_done);
+    struct ipc_frame answer;
+    struct span key;
+    TRY(ask_wrapped(context, wrapped, &body));
+    TRY(call(keeper, VERB_UNWRAP, span_buf(&body), KEEPER_TIMEOUT_MS, &answer));
+    struct cursor in = cursor_of(answer.body);
+    TRY(cursor_bytes(&in, DATAKEY_LEN, &key));
+    TRY(cursor_end(&in));
+    return secret_copy(key, ret_key);
+}
+
+enum err keyring_rewrap(struct ipc *keeper, struct span context, struct span wrapped,
+                        struct buf *ret_wrapped, bool *ret_changed)
+{
+    struct buf body CLEANUP(buf_done);
+    struct ipc_frame answer;
+    struct span again;
+    uint8_t changed = 0;
+    TRY(ask_wrapped(context, wrapped, &body));
+    TRY(call(keeper, VERB_REWRAP, span_buf(&body), KEEPER_TIMEOUT_MS, &answer));
+    struct cursor in = cursor_of(answer.body);
+    TRY(cursor_u8(&in, &changed));
+    TRY(cursor_var(&in, &again));
+    TRY(cursor_end(&in));
+    TRY(buf_put(ret_wrapped, again));
+    *ret_changed = changed != 0;
+    return ERR_OK;
+}
+
+static enum err put_operation(enum keyring_operation operation, struct span doc,
+                              const struct keyring_secret *secrets, size_t count, struct buf *body)
+{
+    if (count > VERB_SECRETS_MAX || doc.len > VERB_DOC_MAX)
+        FAIL(ERR_TOO_LARGE, "an operation has too many secrets or too long a document");
+    TRY(buf_put_u32(body, (uint32_t)operation));
+    TRY(buf_put_var(body, doc));
+    TRY(buf_put_u32(body, (uint32_t)count));
+    for (size_t i = 0; i < count; i++) {
+        if (secrets[i].value.len > VERB_SECRET_MAX)
+            FAIL(ERR_TOO_LARGE, "\"%s\" has more than %d bytes", secrets[i].name, VERB_SECRET_MAX);
+        TRY(buf_put_var(body, span_str(secrets[i].name)));
+        TRY(buf_put_var(body, secrets[i].value));
+    }
+    return ERR_OK;
+}
+
+enum err keyring_operate(struct ipc *keeper, enum keyring_operation operation, struct span doc,
+                         const struct keyring_secret *secrets, size_t secret_count,
+                         struct buf *ret_doc)
+{
+    struct buf body CLEANUP(buf_done);
+    struct ipc_frame answer;
+    uint32_t code = 0;
+    struct span detail;
+    struct span told;
+    buf_init(&body, VERB_DOC_MAX + BODY_MAX, true);
+    TRY(put_operation(operation, doc, secrets, secret_count, &body));
+    TRY(call(keeper, VERB_OPERATE, span_buf(&body), KEEPER_OPERATION_MS, &answer));
+    struct cursor in = cursor_of(answer.body);
+    TRY(cursor_u32(&in, &code));
+    TRY(cursor_var(&in, &detail));
+    TRY(cursor_var(&in, &told));
+    TRY(cursor_end(&in));
+    TRY(buf_put(ret_doc, told));
+    if (code == ERR_OK)
+        return ERR_OK;
+    enum err err = code < ERR_COUNT ? (enum err)code : ERR_INTERNAL;
+    err_adopt(err, (const char *)detail.data, detail.len);
+    return err;
+}
