@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The permission table. A verb without a row is refused to everyone, so that a new verb is closed
+// until somebody decides; tests/unit/test_authz.c walks every verb, principal and relation.
+#include "authz/authz.h"
+
+// Who may use a verb, one bit each.
+enum {
+    BY_ENDPOINT = 1, // an enrolled endpoint, on nothing or on what it owns
+    BY_ANYONE = 2,   // whoever reaches the local socket
+    BY_ADMIN = 4     // the service's user and root, over the local socket, on any object
+};
+
+struct row {
+    enum verb verb;
+    unsigned by;
+};
+
+static const struct row table[] = {
+    {VERB_CREATE, BY_ENDPOINT},
+    {VERB_CREATE_KEY_PAIR, BY_ENDPOINT},
+    {VERB_REGISTER, BY_ENDPOINT},
+    {VERB_LOCATE, BY_ENDPOINT},
+    {VERB_GET, BY_ENDPOINT},
+    {VERB_GET_ATTRIBUTES, BY_ENDPOINT},
+    {VERB_GET_ATTRIBUTE_LIST, BY_ENDPOINT},
+    {VERB_ADD_ATTRIBUTE, BY_ENDPOINT},
+    {VERB_MODIFY_ATTRIBUTE, BY_ENDPOINT},
+    {VERB_DELETE_ATTRIBUTE, BY_ENDPOINT},
+    {VERB_ACTIVATE, BY_ENDPOINT},
+    {VERB_REVOKE, BY_ENDPOINT},
+    {VERB_DESTROY, BY_ENDPOINT},
+    {VERB_QUERY, BY_ENDPOINT},
+    {VERB_DISCOVER_VERSIONS, BY_ENDPOINT},
+    {VERB_STATUS, BY_ANYONE | BY_ADMIN},
+    {VERB_SETUP, BY_ADMIN},
+    {VERB_HSM_STATUS, BY_ADMIN},
+    {VERB_HSM_INITIALIZE, BY_ADMIN},
+    {VERB_HSM_SET_CREDENTIAL, BY_ADMIN},
+    {VERB_HSM_REVERSE_MIGRATE, BY_ADMIN},
+    {VERB_HSM_VERIFY, BY_ADMIN},
+    {VERB_HSM_OPEN_WALLET, BY_ADMIN},
+    {VERB_HSM_PRE_RESTORE, BY_ADMIN},
+    {VERB_ENDPOINT_ADD, BY_ADMIN},
+    {VERB_ENDPOINT_ENROLL, BY_ANYONE | BY_ADMIN}, // the one-time token is the authority
+    {VERB_ENDPOINT_LIST, BY_ADMIN},
+    {VERB_ENDPOINT_SHOW, BY_ADMIN},
+    {VERB_KEY_LIST, BY_ADMIN},
+    {VERB_KEY_CREATE, BY_ADMIN},
+    {VERB_KEY_SHOW, BY_ADMIN},
+    {VERB_AUDIT_VERIFY, BY_ADMIN},
+    {VERB_AUDIT_LIST, BY_ADMIN},
+};
+
+static unsigned allowed(enum verb verb)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (table[i].verb == verb)
+            return table[i].by;
+    }
+    return 0;
+}
+
+static struct authz_decision permit(const char *why)
+{
+    return (struct authz_decision){true, why};
+}
+
+static struct authz_decision deny(const char *why)
+{
+    return (struct authz_decision){false, why};
+}
+
+static struct authz_decision decide_endpoint(unsigned by, enum authz_relation relation)
+{
+    if ((by & BY_ENDPOINT) == 0)
+        return deny("an endpoint does not administer the server");
+    if (relation == AUTHZ_OTHER)
+        return deny("the object belongs to another owner");
+    return permit(relation == AUTHZ_OWN ? "the endpoint owns the object"
+                                        : "an endpoint may ask for this");
+}
+
+static struct authz_decision decide_local(unsigned by, enum authz_relation relation, uint32_t uid,
+                                          uint32_t service_uid)
+{
+    bool admin = uid == 0 || uid == service_uid;
+    if (admin && (by & BY_ADMIN) != 0)
+        return permit("a local administrator may do this");
+    if ((by & BY_ANYONE) != 0 && relation == AUTHZ_NO_OBJECT)
+        return permit("any local user may ask for this");
+    if ((by & (BY_ADMIN | BY_ANYONE)) == 0)
+        return deny("the local socket administers, it uses no keys");
+    return deny("only root and the service's own user administer the server");
+}
+
+struct authz_decision authz_decide(const struct principal *who, enum verb verb,
+                                   enum authz_relation relation, uint32_t service_uid)
+{
+    unsigned by = allowed(verb);
+    if (by == 0)
+        return deny("nobody may use this operation");
+    if (who->kind == PRINCIPAL_ENDPOINT)
+        return decide_endpoint(by, relation);
+    if (who->kind == PRINCIPAL_LOCAL)
+        return decide_local(by, relation, who->uid, service_uid);
+    return deny("the client is not known");
+}

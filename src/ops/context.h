@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the files of this room share: the engine's state (struct ops) and that of one request
+// (struct op). Not for other rooms.
+#ifndef KW_OPS_CONTEXT_H
+#define KW_OPS_CONTEXT_H
+
+#include "audit/audit.h"
+#include "base/secret.h"
+#include "ops/ops.h"
+
+enum { KEYS_MAX = 32, ENDPOINT_CACHE = 64, ENDPOINT_NAME_MAX = 64, LOCKED_REASON_MAX = 512 };
+
+// A data key in the clear, in locked memory.
+struct data_key {
+    struct uuid id;
+    char purpose[16];
+    struct secret *secret;
+};
+
+// What is known of an endpoint: `turn` says for which snapshot.
+struct known_endpoint {
+    uint64_t turn;
+    uint8_t fingerprint[32];
+    uint32_t state;
+    struct uuid id;
+    uint64_t version;
+    size_t name_len;
+    uint8_t name[ENDPOINT_NAME_MAX];
+};
+
+struct ops {
+    struct ops_settings set;
+    struct ipc *keeper;
+    struct audit_journal *journal; // readers only
+    struct data_key keys[KEYS_MAX];
+    size_t key_count;
+    bool open;                      // every purpose has a key
+    int64_t next_try;               // monotonic ms: not before this is the keeper asked again
+    char locked[LOCKED_REASON_MAX]; // why `open` is false
+    struct buf scratch;             // clear bytes on their way into an arena; wiped after each use
+    struct known_endpoint endpoints[ENDPOINT_CACHE];
+    uint64_t turn;
+    bool in_transaction;
+    int64_t next_anchor; // monotonic ms
+};
+
+// One request on its way. `who` is the principal with what the store knows of it.
+struct op {
+    struct ops *ops;
+    struct arena *arena;
+    const struct batch *batch;
+    struct principal who;
+    const struct request *request;
+    struct reply *reply;
+    bool has_placeholder; // the ID Placeholder of the batch
+    struct uuid placeholder;
+    int64_t now; // seconds since 1970
+    // What the audit trail is to tell:
+    struct uuid object;
+    uint32_t object_type;
+    struct span detail;
+};
+
+// One operation: fills op->reply. On failure nothing that it wrote stays (the caller's savepoint).
+typedef enum err op_function(struct op *op);
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Create Key Pair (KMIP 1.4 section 4.2): RSA and elliptic curves. Private keys are kept as PKCS#8,
+// public keys as SubjectPublicKeyInfo; each half has a Link to the other.
+#include "crypto/keypair.h"
+#include "ops/attributes.h"
+#include "ops/make.h"
+#include "ops/rules.h"
+#include "ops/verbs.h"
+#include "wire/ttlv.h"
+
+struct wanted {
+    enum keypair_kind kind;
+    uint32_t algorithm;
+    uint32_t bits;
+};
+
+struct curve {
+    uint32_t curve;
+    uint32_t bits;
+    enum keypair_kind kind;
+};
+
+static const struct curve curves[] = {
+    {KMIP_RECOMMENDED_CURVE_P_256, 256, KEYPAIR_P256},
+    {KMIP_RECOMMENDED_CURVE_P_384, 384, KEYPAIR_P384},
+    {KMIP_RECOMMENDED_CURVE_P_521, 521, KEYPAIR_P521},
+};
+
+static enum err choose_curve(const struct attrs *common, struct wanted *wanted)
+{
+    uint32_t curve = 0;
+    struct ttlv item;
+    const struct attr *domain = attrs_find(common, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
+    if (domain != NULL && ttlv_find(domain->bytes, KMIP_TAG_RECOMMENDED_CURVE, &item))
+        TRY(ttlv_enumeration(&item, &curve));
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
+        bool by_curve = curve != 0 && curves[i].curve == curve;
+        bool by_bits = curve == 0 && curves[i].bits == wanted->bits;
+        if (!by_curve && !by_bits)
+            continue;
+        if (wanted->bits != 0 && wanted->bits != curves[i].bits)
+            FAIL(ERR_INVALID, "the curve has %u bits, not %u", (unsigned)curves[i].bits,
+                 (unsigned)wanted->bits);
+        wanted->kind = curves[i].kind;
+        wanted->bits = curves[i].bits;
+        return ERR_OK;
+    }
+    FAIL(ERR_INVALID, "key pairs are made on the curves P-256, P-384 and P-521");
+}
+
+// A number that may stand in any of the three sets of attributes.
+static int64_t asked(const struct request *request, uint32_t tag)
+{
+    int64_t number = attributes_number(&request->attrs, tag, 0);
+    if (number == 0)
+        number = attributes_number(&request->private_attrs, tag, 0);
+    return number != 0 ? number : attributes_number(&request->public_attrs, tag, 0);
+}
+
+static enum err choose(const struct request *request, struct wanted *ret)
+{
+    int64_t algorithm = asked(request, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM);
+    int64_t bits = asked(request, KMIP_TAG_CRYPTOGRAPHIC_LENGTH);
+    if (algorithm == 0)
+        FAIL(ERR_MISSING_DATA, "a key pair needs a cryptographic algorithm");
+    if (bits < 0 || bits > UINT16_MAX)
+        FAIL(ERR_INVALID, "the cryptographic length is not valid");
+    *ret = (struct wanted){KEYPAIR_RSA, (uint32_t)algorithm, (uint32_t)bits};
+    switch (ret->algorithm) {
+    case KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA:
+        if (bits == 0)
+            FAIL(ERR_MISSING_DATA, "an RSA key pair needs a cryptographic length");
+        return ERR_OK;
+    case KMIP_CRYPTOGRAPHIC_ALGORITHM_EC:
+    case KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA:
+    case KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH:
+        return choose_curve(&request->attrs, ret);
+    default:
+        FAIL(ERR_INVALID, "key pairs of this cryptographic algorithm cannot be created");
+    }
+}
+
+// One half: common attributes and its own, its material.
+static enum err make_half(struct op *op, uint32_t type, const struct wanted *wanted,
+                          const struct attrs *own, struct span der, struct object *ret)
+{
+    bool is_private = type == KMIP_OBJECT_TYPE_PRIVATE_KEY;
+    TRY(object_init(op, type, ret));
+    TRY(rules_take(op, ret, &op->request->attrs));
+    TRY(rules_take(op, ret, own));
+    ret->data.algorithm = wanted->algorithm;
+    ret->data.length = wanted->bits;
+    ret->data.key_format = is_private ? KMIP_KEY_FORMAT_TYPE_PKCS_8 : KMIP_KEY_FORMAT_TYPE_X_509;
+    TRY(arena_copy(op->arena, der, &ret->data.material));
+    return attributes_make(op, ret, true);
+}
+
+static enum err store_pair(struct op *op, struct object *private_key, struct object *public_key)
+{
+    TRY(attributes_put_link(op, &private_key->attrs, KMIP_LINK_TYPE_PUBLIC_KEY_LINK,
+                            public_key->uid));
+    TRY(attributes_put_link(op, &public_key->attrs, KMIP_LINK_TYPE_PRIVATE_KEY_LINK,
+                            private_key->uid));
+    TRY(object_put(op, public_key));
+    return object_put(op, private_key);
+}
+
+enum err create_key_pair_run(struct op *op)
+{
+    struct wanted wanted;
+    struct object private_key;
+    struct object public_key;
+    struct buf pkcs8 CLEANUP(buf_done);
+    struct buf spki CLEANUP(buf_done);
+    buf_init(&pkcs8, KEYPAIR_DER_MAX, true);
+    buf_init(&spki, KEYPAIR_DER_MAX, false);
+    TRY(choose(op->request, &wanted));
+    TRY(keypair_generate(wanted.kind, (int)wanted.bits, &pkcs8, &spki));
+    TRY(make_half(op, KMIP_OBJECT_TYPE_PRIVATE_KEY, &wanted, &op->request->private_attrs,
+                  span_buf(&pkcs8), &private_key));
+    TRY(make_half(op, KMIP_OBJECT_TYPE_PUBLIC_KEY, &wanted, &op->request->public_attrs,
+                  span_buf(&spki), &public_key));
+    TRY(store_pair(op, &private_key, &public_key));
+    make_answer(op, &private_key);
+    op->reply->public_uid = public_key.uid;
+    return ERR_OK;
+}

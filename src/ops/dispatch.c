@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of operations.
+#include "ops/dispatch.h"
+
+#include "ops/verbs.h"
+
+static const struct dispatch_row table[] = {
+    {VERB_CREATE, create_run, true, false},
+    {VERB_CREATE_KEY_PAIR, create_key_pair_run, true, false},
+    {VERB_REGISTER, register_run, true, false},
+    {VERB_LOCATE, locate_run, true, false},
+    {VERB_GET, get_run, true, false},
+    {VERB_GET_ATTRIBUTES, get_attributes_run, true, false},
+    {VERB_GET_ATTRIBUTE_LIST, get_attribute_list_run, true, false},
+    {VERB_ADD_ATTRIBUTE, add_attribute_run, true, false},
+    {VERB_MODIFY_ATTRIBUTE, modify_attribute_run, true, false},
+    {VERB_DELETE_ATTRIBUTE, delete_attribute_run, true, false},
+    {VERB_ACTIVATE, activate_run, true, false},
+    {VERB_REVOKE, revoke_run, true, false},
+    {VERB_DESTROY, destroy_run, true, false},
+    {VERB_QUERY, query_run, false, false},
+    {VERB_DISCOVER_VERSIONS, query_run, false, false},
+    {VERB_STATUS, status_run, false, false},
+    {VERB_SETUP, setup_run, false, true},
+    {VERB_HSM_STATUS, hsm_run, false, true},
+    {VERB_HSM_INITIALIZE, hsm_run, false, true},
+    {VERB_HSM_SET_CREDENTIAL, hsm_run, false, true},
+    {VERB_HSM_REVERSE_MIGRATE, hsm_run, false, true},
+    {VERB_HSM_VERIFY, hsm_run, false, true},
+    {VERB_HSM_OPEN_WALLET, hsm_run, false, true},
+    {VERB_HSM_PRE_RESTORE, hsm_run, false, true},
+    {VERB_ENDPOINT_ADD, endpoint_add_run, true, false},
+    {VERB_ENDPOINT_ENROLL, endpoint_enroll_run, true, false},
+    {VERB_ENDPOINT_LIST, endpoint_list_run, true, false},
+    {VERB_ENDPOINT_SHOW, endpoint_show_run, true, false},
+    {VERB_KEY_LIST, key_list_run, true, false},
+    {VERB_KEY_CREATE, key_create_run, true, false},
+    {VERB_KEY_SHOW, key_show_run, true, false},
+    {VERB_AUDIT_VERIFY, trail_verify_run, false, false},
+    {VERB_AUDIT_LIST, trail_list_run, false, false},
+};
+
+const struct dispatch_row *dispatch_find(enum verb verb)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (table[i].verb == verb)
+            return &table[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// jansson, with strict parameters: duplicate fields and unknown ones are errors.
+#include "ops/doc.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+void doc_freep(json_t **doc)
+{
+    json_decref(*doc);
+    *doc = NULL;
+}
+
+static bool is_listed(const char *const *fields, const char *name)
+{
+    for (size_t i = 0; fields != NULL && fields[i] != NULL; i++) {
+        if (strcmp(fields[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum err doc_params(const struct op *op, const char *const *fields, json_t **ret)
+{
+    json_error_t error;
+    struct span in = op->request->doc;
+    if (in.len > DOC_MAX)
+        FAIL(ERR_TOO_LARGE, "the parameters are longer than %d bytes", DOC_MAX);
+    CLEANUP(doc_freep)
+    json_t *doc = in.len == 0
+                      ? json_object()
+                      : json_loadb((const char *)in.data, in.len, JSON_REJECT_DUPLICATES, &error);
+    if (doc == NULL && in.len > 0)
+        FAIL(ERR_INVALID, "the parameters are not valid JSON: %s (byte %d)", error.text,
+             error.position);
+    if (!json_is_object(doc))
+        FAIL(ERR_INVALID, "the parameters are no JSON object");
+    for (void *at = json_object_iter(doc); at != NULL; at = json_object_iter_next(doc, at)) {
+        if (!is_listed(fields, json_object_iter_key(at)))
+            FAIL(ERR_INVALID, "there is no parameter \"%.64s\"", json_object_iter_key(at));
+    }
+    *ret = doc;
+    doc = NULL;
+    return ERR_OK;
+}
+
+enum err doc_integer(const json_t *doc, const char *name, int64_t least, int64_t most, int64_t *ret)
+{
+    const json_t *value = json_object_get(doc, name);
+    if (value == NULL || json_is_null(value))
+        return ERR_OK;
+    if (!json_is_integer(value))
+        FAIL(ERR_INVALID, "\"%s\" must be an integer", name);
+    int64_t number = json_integer_value(value);
+    if (number < least || number > most)
+        FAIL(ERR_INVALID, "\"%s\" must lie between %lld and %lld", name, (long long)least,
+             (long long)most);
+    *ret = number;
+    return ERR_OK;
+}
+
+enum err doc_text(const json_t *doc, const char *name, size_t max, bool required, struct span *ret)
+{
+    const json_t *value = json_object_get(doc, name);
+    *ret = span_str("");
+    if (value == NULL || json_is_null(value)) {
+        if (required)
+            FAIL(ERR_MISSING_DATA, "\"%s\" is missing", name);
+        return ERR_OK;
+    }
+    if (!json_is_string(value))
+        FAIL(ERR_INVALID, "\"%s\" must be a text", name);
+    struct span text = span_of(json_string_value(value), json_string_length(value));
+    if (text.len > max || (required && text.len == 0))
+        FAIL(ERR_INVALID, "\"%s\" must have 1 to %zu bytes", name, max);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < 0x20 || text.data[i] == 0x7f)
+            FAIL(ERR_INVALID, "\"%s\" holds a control character", name);
+    }
+    *ret = text;
+    return ERR_OK;
+}
+
+enum err doc_cursor(const json_t *doc, struct uuid *ret)
+{
+    struct span text;
+    TRY(doc_text(doc, "cursor", UUID_TEXT_LEN, false, &text));
+    if (text.len > 0 && uuid_parse(text, ret) != ERR_OK)
+        FAIL(ERR_INVALID, "\"cursor\" is not one that this server gave");
+    return ERR_OK;
+}
+
+enum err doc_sequence(const json_t *doc, uint64_t *ret)
+{
+    struct span text;
+    uint64_t number = 0;
+    TRY(doc_text(doc, "cursor", 18, false, &text));
+    if (text.len == 0)
+        return ERR_OK;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            FAIL(ERR_INVALID, "\"cursor\" is not one that this server gave");
+        number = number * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *ret = number;
+    return ERR_OK;
+}
+
+enum err doc_dry_run(const json_t *doc, bool *ret)
+{
+    const json_t *value = json_object_get(doc, "dry_run");
+    if (value != NULL && !json_is_boolean(value))
+        FAIL(ERR_INVALID, "\"dry_run\" must be true or false");
+    *ret = json_is_true(value);
+    return ERR_OK;
+}
+
+enum err doc_answer(struct op *op, json_t *answer)
+{
+    CLEANUP(doc_freep) json_t *doc = answer;
+    if (doc == NULL)
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    uint8_t *out = NULL;
+    size_t len = json_dumpb(doc, NULL, 0, JSON_COMPACT);
+    if (len == 0 || len > DOC_ANSWER_MAX)
+        FAIL(ERR_TOO_LARGE, "the answer is longer than %d bytes; ask for less", DOC_ANSWER_MAX);
+    TRY(arena_alloc(op->arena, len, 1, &out));
+    if (json_dumpb(doc, (char *)out, len, JSON_COMPACT) != len)
+        FAIL(ERR_INTERNAL, "an answer changed its size");
+    op->reply->doc = span_of(out, len);
+    return ERR_OK;
+}
+
+enum err doc_set(json_t *object, const char *name, json_t *value)
+{
+    if (value == NULL || json_object_set_new(object, name, value) != 0)
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    return ERR_OK;
+}
+
+json_t *doc_string(struct span text)
+{
+    json_t *value = json_stringn(text.len == 0 ? "" : (const char *)text.data, text.len);
+    return value != NULL ? value : json_string("(not UTF-8)");
+}
+
+json_t *doc_uuid(const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1];
+    uuid_text(id, text);
+    return json_string(text);
+}
+
+json_t *doc_time(int64_t seconds)
+{
+    char text[CLOCK_TEXT_LEN + 1];
+    if (seconds == 0)
+        return json_null();
+    clock_text(seconds * 1000, text);
+    return json_string(text);
+}
+
+void doc_hex(struct span bytes, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < bytes.len; i++) {
+        *out++ = digits[bytes.data[i] >> 4];
+        *out++ = digits[bytes.data[i] & 15];
+    }
+    *out = '\0';
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The JSON documents of administration: parameters in, answers out. A field that is not known is
+// refused by name, a field twice or of the wrong type too.
+#ifndef KW_OPS_DOC_H
+#define KW_OPS_DOC_H
+
+#include <jansson.h>
+
+#include "ops/context.h"
+
+enum { DOC_MAX = 256 * 1024, DOC_ANSWER_MAX = 3 * 1024 * 1024 };
+
+void doc_freep(json_t **doc);
+
+// The request's parameters (an empty object when there are none). `fields` is NULL-terminated, or
+// NULL for none. ERR_INVALID. The caller frees.
+MUST_USE enum err doc_params(const struct op *op, const char *const *fields, json_t **ret);
+
+// An optional integer: *ret stays as it is when it is absent.
+MUST_USE enum err doc_integer(const json_t *doc, const char *name, int64_t least, int64_t most,
+                              int64_t *ret);
+
+// The optional "cursor" of a paged answer: an identifier, or a sequence number.
+MUST_USE enum err doc_cursor(const json_t *doc, struct uuid *ret);
+MUST_USE enum err doc_sequence(const json_t *doc, uint64_t *ret);
+
+// The optional "dry_run". ERR_INVALID unless true or false.
+MUST_USE enum err doc_dry_run(const json_t *doc, bool *ret);
+
+// A text without control characters, of at most `max` bytes, borrowed from `doc`. Absent: empty, or
+// ERR_MISSING_DATA when it is `required`.
+MUST_USE enum err doc_text(const json_t *doc, const char *name, size_t max, bool required,
+                           struct span *ret);
+
+// Makes `answer` (taken, NULL: no memory) the reply's document.
+MUST_USE enum err doc_answer(struct op *op, json_t *answer);
+
+// Puts a text or an integer into an object. ERR_MEMORY.
+MUST_USE enum err doc_set(json_t *object, const char *name, json_t *value);
+json_t *doc_string(struct span text);
+json_t *doc_uuid(const struct uuid *id);
+
+// Lower-case hexadecimal, terminated: out has room for 2 * bytes.len + 1.
+void doc_hex(struct span bytes, char *out);
+json_t *doc_time(int64_t seconds); // RFC 3339, null for 0
+
+#endif

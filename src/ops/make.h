@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the operations that make objects have in common.
+#ifndef KW_OPS_MAKE_H
+#define KW_OPS_MAKE_H
+
+#include "ops/object.h"
+
+// A new symmetric key as the attributes want it, not stored yet. ERR_MISSING_DATA, ERR_INVALID.
+MUST_USE enum err make_symmetric(struct op *op, const struct attrs *wanted, struct object *ret);
+
+// ERR_INVALID when a symmetric algorithm has no keys of this many bits. Unknown algorithms pass.
+MUST_USE enum err make_check_length(uint32_t algorithm, uint32_t bits);
+
+// Fills the reply with a new object's identity and sets the ID Placeholder.
+void make_answer(struct op *op, const struct object *object);
+
+#endif

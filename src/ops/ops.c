@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Turns, batches and items. Invariants: every request that reaches an engine is recorded before its
+// answer leaves, refused ones too; what a failed item wrote is taken back to its savepoint, and of
+// a batch with the Undo option either all items stand or none; the permission table is asked before
+// any operation is entered.
+#include "ops/ops.h"
+
+#include <stdlib.h>
+
+#include "authz/authz.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "ops/dispatch.h"
+#include "ops/keys.h"
+#include "ops/peer.h"
+#include "ops/trail.h"
+
+enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000 };
+
+enum err ops_new(const struct ops_settings *settings, struct ops **ret)
+{
+    CLEANUP(ops_freep) struct ops *ops = calloc(1, sizeof *ops);
+    if (ops == NULL)
+        FAIL(ERR_MEMORY, "no memory for an engine");
+    ops->set = *settings;
+    buf_init(&ops->scratch, SCRATCH_MAX, true);
+    keys_forget(ops);
+    if (settings->role == OPS_READER)
+        TRY(audit_journal_open(settings->root, settings->index, settings->audit_strict,
+                               &ops->journal));
+    *ret = ops;
+    ops = NULL;
+    return ERR_OK;
+}
+
+void ops_free(struct ops *ops)
+{
+    if (ops == NULL)
+        return;
+    keys_forget(ops);
+    audit_journal_free(ops->journal);
+    buf_done(&ops->scratch);
+    free(ops);
+}
+
+void ops_freep(struct ops **ops)
+{
+    ops_free(*ops);
+    *ops = NULL;
+}
+
+void ops_set_keeper(struct ops *ops, struct ipc *keeper)
+{
+    ops->keeper = keeper;
+    ops->next_try = 0;
+}
+
+// Keys that were made or read within a transaction that is taken back are forgotten with it.
+static void roll_back(struct ops *ops)
+{
+    if (ops->in_transaction)
+        store_rollback(ops->set.store);
+    ops->in_transaction = false;
+}
+
+static enum err begin_transaction(struct ops *ops)
+{
+    bool changed = true;
+    TRY(store_begin(ops->set.store, ops->set.role == OPS_READER ? STORE_READ : STORE_WRITE));
+    ops->in_transaction = true;
+    enum err err = store_changed(ops->set.store, &changed);
+    if (err != ERR_OK) {
+        roll_back(ops);
+        return err;
+    }
+    if (changed || ops->set.role != OPS_READER)
+        ops->turn++;
+    if (ops->open || clock_mono_ms() < ops->next_try)
+        return ERR_OK;
+    // Locked is no error of the turn: each request is told.
+    err = keys_load(ops);
+    if (err != ERR_OK && err != ERR_LOCKED) {
+        roll_back(ops);
+        keys_forget(ops);
+        return err;
+    }
+    return ERR_OK;
+}
+
+static enum err end_transaction(struct ops *ops)
+{
+    if (!ops->in_transaction)
+        return ERR_OK;
+    ops->in_transaction = false;
+    if (ops->set.role == OPS_READER) {
+        store_rollback(ops->set.store);
+        return audit_journal_write(ops->journal);
+    }
+    enum err err = store_commit(ops->set.store);
+    if (err != ERR_OK)
+        keys_forget(ops);
+    return err;
+}
+
+enum err ops_begin(struct ops *ops)
+{
+    return ops->set.role == OPS_ADMIN ? ERR_OK : begin_transaction(ops);
+}
+
+enum err ops_end(struct ops *ops)
+{
+    return ops->set.role == OPS_ADMIN ? ERR_OK : end_transaction(ops);
+}
+
+// Whether the principal may use the verb at all, before the operation looks at any object.
+static enum err admit(struct op *op, const struct dispatch_row *row, enum err peer_error)
+{
+    if (row == NULL)
+        FAIL(ERR_OPERATION, "the operation is not supported");
+    if (peer_error != ERR_OK)
+        FAIL(peer_error, "%s", err_message(peer_error));
+    struct authz_decision decision =
+        authz_decide(&op->who, op->request->verb, AUTHZ_NO_OBJECT, op->ops->set.service_uid);
+    if (!decision.permit) {
+        op->detail = span_str(decision.why);
+        FAIL(ERR_NOT_PERMITTED, "%s", decision.why);
+    }
+    return row->needs_keys ? keys_check(op->ops) : ERR_OK;
+}
+
+static enum err run_admitted(struct op *op, const struct dispatch_row *row, enum err peer_error)
+{
+    TRY(admit(op, row, peer_error));
+    return row->run(op);
+}
+
+// What the client is told of an error; the detail goes to the log when the client may not see it.
+static enum err tell(struct op *op, enum err code)
+{
+    if (!err_info(code)->shown)
+        log_error("request_failed", code);
+    op->reply->status = code;
+    struct span message = span_str(err_message(code));
+    if (op->detail.len == 0 && code != ERR_OK)
+        TRY(arena_copy(op->arena, message, &op->detail));
+    return arena_copy(op->arena, message, &op->reply->message);
+}
+
+static void clear_reply(struct op *op)
+{
+    *op->reply = (struct reply){.verb = op->request->verb, .located_items = -1};
+}
+
+// One item: what it writes stands or falls with it, its record with it too.
+static enum err run_item(struct op *op, enum err peer_error)
+{
+    const struct dispatch_row *row = dispatch_find(op->request->verb);
+    bool writes = op->ops->in_transaction && op->ops->set.role != OPS_READER;
+    clear_reply(op);
+    op->object = (struct uuid){{0}};
+    op->object_type = 0;
+    op->detail = (struct span){NULL, 0};
+    if (writes)
+        TRY(store_save(op->ops->set.store));
+    enum err code = run_admitted(op, row, peer_error);
+    if (code == ERR_OK) {
+        code = trail_record(op, ERR_OK);
+        if (code == ERR_OK)
+            return writes ? store_keep(op->ops->set.store) : ERR_OK;
+    }
+    if (writes)
+        store_undo(op->ops->set.store);
+    // A failed operation on the root of trust tells its steps all the same.
+    struct span doc = op->reply->doc;
+    clear_reply(op);
+    op->reply->doc = doc;
+    TRY(tell(op, code));
+    return trail_record(op, code);
+}
+
+static void skip_rest(struct op *op, struct replies *replies, size_t from)
+{
+    for (size_t i = from; i < replies->count; i++) {
+        op->request = &op->batch->items[i];
+        op->reply = &replies->items[i];
+        clear_reply(op);
+        op->reply->skipped = true;
+        op->reply->status = ERR_CANCELED;
+        op->reply->message = span_str("the item was not run, since an earlier one failed");
+    }
+}
+
+// Everything before `failed` was taken back with its records: it is recorded as undone.
+static enum err record_undone(struct op *op, struct replies *replies, size_t failed, enum err code)
+{
+    for (size_t i = 0; i <= failed; i++) {
+        op->request = &op->batch->items[i];
+        op->reply = &replies->items[i];
+        op->object = (struct uuid){{0}};
+        op->detail = i < failed ? span_str("taken back, since a later item of the batch failed")
+                                : op->reply->message;
+        if (i < failed) {
+            clear_reply(op);
+            op->reply->undone = true;
+        }
+        TRY(trail_record(op, i < failed ? ERR_CANCELED : code));
+    }
+    return ERR_OK;
+}
+
+static enum err undo_batch(struct op *op, struct replies *replies, size_t failed)
+{
+    enum err code = replies->items[failed].status;
+    store_undo(op->ops->set.store);
+    return record_undone(op, replies, failed, code);
+}
+
+static enum err run_items(struct op *op, struct replies *replies, bool undo)
+{
+    enum err peer_error = peer_resolve(op);
+    char why[256] = "";
+    if (peer_error != ERR_OK)
+        (void)memccpy(why, err_detail(), '\0', sizeof why - 1);
+    for (size_t i = 0; i < replies->count; i++) {
+        op->request = &op->batch->items[i];
+        op->reply = &replies->items[i];
+        if (peer_error != ERR_OK)
+            err_adopt(peer_error, why, strlen(why));
+        TRY(run_item(op, peer_error));
+        if (op->reply->status == ERR_OK || op->batch->on_error == ON_ERROR_CONTINUE)
+            continue;
+        skip_rest(op, replies, i + 1);
+        return undo ? undo_batch(op, replies, i) : ERR_OK;
+    }
+    return undo ? store_keep(op->ops->set.store) : ERR_OK;
+}
+
+static enum err run_in_transaction(struct op *op, struct replies *replies)
+{
+    bool undo = op->batch->on_error == ON_ERROR_UNDO && replies->count > 1 &&
+                op->ops->set.role != OPS_READER && op->ops->in_transaction;
+    if (undo)
+        TRY(store_save(op->ops->set.store));
+    return run_items(op, replies, undo);
+}
+
+// The admin engine: a turn of its own for each batch, or none for an operation that keeps its own.
+static enum err run_admin(struct op *op, struct replies *replies)
+{
+    const struct dispatch_row *row = dispatch_find(op->batch->items[0].verb);
+    if (row != NULL && row->own_transaction && replies->count == 1)
+        return run_items(op, replies, false);
+    TRY(begin_transaction(op->ops));
+    enum err err = run_in_transaction(op, replies);
+    if (err == ERR_OK)
+        return end_transaction(op->ops);
+    roll_back(op->ops);
+    keys_forget(op->ops);
+    return err;
+}
+
+enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena *arena,
+                       struct replies *ret)
+{
+    struct replies replies = {.count = batch->count};
+    struct op op = {.ops = ops, .arena = arena, .batch = batch, .now = clock_wall_s()};
+    if (batch->count == 0 || batch->count > BATCH_MAX)
+        FAIL(ERR_MESSAGE, "a batch has 1 to %d items", BATCH_MAX);
+    TRY(arena_alloc(arena, replies.count, sizeof *replies.items, &replies.items));
+    if (ops->set.role == OPS_ADMIN)
+        TRY(run_admin(&op, &replies));
+    else
+        TRY(run_in_transaction(&op, &replies));
+    *ret = replies;
+    return ERR_OK;
+}
+
+static enum err load_when_idle(struct ops *ops, int *wait_ms)
+{
+    int64_t now = clock_mono_ms();
+    if (ops->open)
+        return ERR_OK;
+    *wait_ms = OPS_RECHECK_MS;
+    if (now < ops->next_try || ops->keeper == NULL)
+        return ERR_OK;
+    TRY(begin_transaction(ops));
+    return end_transaction(ops);
+}
+
+static int sooner(int a, int b)
+{
+    if (a < 0)
+        return b;
+    return b >= 0 && b < a ? b : a;
+}
+
+enum err ops_idle(struct ops *ops, int *ret_wait_ms)
+{
+    int wait_ms = -1;
+    int sync_ms = -1;
+    TRY(load_when_idle(ops, &wait_ms));
+    if (ops->journal != NULL)
+        TRY(audit_journal_sync(ops->journal, &sync_ms));
+    if (ops->set.role == OPS_WRITER) {
+        int64_t now = clock_mono_ms();
+        if (now >= ops->next_anchor) {
+            ops->next_anchor = now + ANCHOR_MS;
+            TRY(audit_anchor(ops->set.root, ops->set.store));
+        }
+        sync_ms = (int)(ops->next_anchor - now);
+    }
+    *ret_wait_ms = sooner(wait_ms, sync_ms);
+    return ERR_OK;
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sealing of what lies in the store under a data key. The associated data bind the record's id, its
+// kind, type and flags, and where the whole record is written at each change its version, so that
+// no two sealed values can be swapped, and no flag (Sensitive, Extractable) lifted.
+#ifndef KW_OPS_SEAL_H
+#define KW_OPS_SEAL_H
+
+#include "ops/context.h"
+
+struct seal_bound {
+    const char *part; // "attributes", "material", "endpoint", "setting", at most 15 bytes
+    struct uuid id;
+    uint64_t version; // 0 where it is not bound
+    uint32_t type;
+    uint32_t flags;
+};
+
+// Seals under the newest key for objects; result in the arena. ERR_LOCKED, ERR_CRYPTOGRAPHIC.
+MUST_USE enum err seal_close(struct ops *ops, struct arena *arena, const struct seal_bound *bound,
+                             struct span plain, struct span *ret, struct uuid *ret_key_id);
+
+// The clear bytes, in the arena. ERR_DAMAGED when anything bound differs.
+MUST_USE enum err seal_open(struct ops *ops, struct arena *arena, const struct seal_bound *bound,
+                            const struct uuid *key_id, struct span sealed, struct span *ret);
+
+#endif

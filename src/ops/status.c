@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server's state as one document: what any local user may know. No names, no identifiers.
+#include "keyring/keyring.h"
+#include "ops/doc.h"
+#include "ops/verbs.h"
+
+static const char *state_name(enum keyring_state state)
+{
+    switch (state) {
+    case KEYRING_EMPTY:
+        return "empty";
+    case KEYRING_OPEN:
+        return "open";
+    case KEYRING_LOCKED:
+    default:
+        return "locked";
+    }
+}
+
+static enum err count_objects(struct op *op, uint64_t *ret)
+{
+    struct store_query query = {
+        .any_owner = true,
+        .states = 1U << 1 | 1U << 2 | 1U << 3 | 1U << 4, // all but destroyed
+        .limit = 1,
+    };
+    return store_object_count(op->ops->set.store, &query, ret);
+}
+
+enum err status_run(struct op *op)
+{
+    struct keyring_status status = {.state = KEYRING_LOCKED};
+    uint64_t objects = 0;
+    const char *reason = status.reason;
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    TRY(doc_params(op, NULL, &doc));
+    if (op->ops->keeper == NULL || keyring_status(op->ops->keeper, &status) != ERR_OK)
+        reason = "the key process is not running or does not answer";
+    else
+        reason = status.reason;
+    TRY(count_objects(op, &objects));
+    return doc_answer(op,
+                      json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "version",
+                                KEYWARD_VERSION, "state", state_name(status.state), "reason",
+                                reason, "serving", op->ops->open, "hsm_enabled", status.hsm_enabled,
+                                "generation", (json_int_t)status.generation, "master_key",
+                                (json_int_t)status.master, "objects", (json_int_t)objects));
+}

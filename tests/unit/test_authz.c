@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// authz/authz.h, exhaustively: every verb there is, by every kind of principal, on nothing, on its
+// own object and on another's. The expectation is written here a second time on purpose.
+#include "authz/authz.h"
+
+#include "tests/unit/check.h"
+
+enum { SERVICE = 700, STRANGER = 1000 };
+
+static bool is_kmip(enum verb verb)
+{
+    switch ((int)verb) {
+    case VERB_CREATE:
+    case VERB_CREATE_KEY_PAIR:
+    case VERB_REGISTER:
+    case VERB_LOCATE:
+    case VERB_GET:
+    case VERB_GET_ATTRIBUTES:
+    case VERB_GET_ATTRIBUTE_LIST:
+    case VERB_ADD_ATTRIBUTE:
+    case VERB_MODIFY_ATTRIBUTE:
+    case VERB_DELETE_ATTRIBUTE:
+    case VERB_ACTIVATE:
+    case VERB_REVOKE:
+    case VERB_DESTROY:
+    case VERB_QUERY:
+    case VERB_DISCOVER_VERSIONS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_admin(enum verb verb)
+{
+    return verb >= VERB_ADMIN_FIRST && verb < VERB_ADMIN_END;
+}
+
+static bool is_open(enum verb verb)
+{
+    return verb == VERB_STATUS || verb == VERB_ENDPOINT_ENROLL;
+}
+
+static struct authz_decision decide(enum principal_kind kind, uint32_t uid, enum verb verb,
+                                    enum authz_relation relation)
+{
+    struct principal who = {.kind = kind, .uid = uid};
+    struct authz_decision decision = authz_decide(&who, verb, relation, SERVICE);
+    assert_non_null(decision.why);
+    return decision;
+}
+
+static void each_verb_and_relation(void (*check)(enum verb verb, enum authz_relation relation))
+{
+    for (int verb = 0; verb < VERB_ADMIN_END + 16; verb++) {
+        for (int relation = AUTHZ_NO_OBJECT; relation <= AUTHZ_OTHER; relation++)
+            check((enum verb)verb, (enum authz_relation)relation);
+    }
+}
+
+static void check_nobody(enum verb verb, enum authz_relation relation)
+{
+    assert_false(decide(PRINCIPAL_NOBODY, 0, verb, relation).permit);
+    assert_false(decide(PRINCIPAL_NOBODY, SERVICE, verb, relation).permit);
+    assert_false(decide((enum principal_kind)99, 0, verb, relation).permit);
+}
+
+static void nobody_may_do_anything(void **state)
+{
+    (void)state;
+    each_verb_and_relation(check_nobody);
+}
+
+static void check_endpoint(enum verb verb, enum authz_relation relation)
+{
+    bool want = is_kmip(verb) && relation != AUTHZ_OTHER;
+    assert_int_equal(decide(PRINCIPAL_ENDPOINT, 0, verb, relation).permit, want);
+}
+
+static void an_endpoint_uses_kmip_on_its_own_objects_alone(void **state)
+{
+    (void)state;
+    each_verb_and_relation(check_endpoint);
+}
+
+static void check_admin(enum verb verb, enum authz_relation relation)
+{
+    assert_int_equal(decide(PRINCIPAL_LOCAL, 0, verb, relation).permit, is_admin(verb));
+    assert_int_equal(decide(PRINCIPAL_LOCAL, SERVICE, verb, relation).permit, is_admin(verb));
+}
+
+static void root_and_the_service_administer_and_use_no_keys(void **state)
+{
+    (void)state;
+    each_verb_and_relation(check_admin);
+}
+
+static void check_stranger(enum verb verb, enum authz_relation relation)
+{
+    bool want = is_open(verb) && relation == AUTHZ_NO_OBJECT;
+    assert_int_equal(decide(PRINCIPAL_LOCAL, STRANGER, verb, relation).permit, want);
+}
+
+static void another_local_user_sees_the_status_and_enrolls(void **state)
+{
+    (void)state;
+    each_verb_and_relation(check_stranger);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_may_do_anything),
+        cmocka_unit_test(an_endpoint_uses_kmip_on_its_own_objects_alone),
+        cmocka_unit_test(root_and_the_service_administer_and_use_no_keys),
+        cmocka_unit_test(another_local_user_sees_the_status_and_enrolls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
