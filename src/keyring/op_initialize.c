@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// HSM Initialize (contract B2, B3): a new root key on the HSM, a new random wallet password under
+// it, a new generation of the TDE master key, and the server in HSM mode, or nothing of it.
+//
+// Order: the passphrase is verified before the HSM hears anything. A root key's number goes into
+// the journal before and right after the key is made, so that a key left by a failure is known. The
+// key is counted and its decryption tried in a second fresh process; where two servers took one
+// number at once the count is not 1, and the next number is taken.
+#include "crypto/crypto.h"
+#include "keyring/autologin.h"
+#include "keyring/latch.h"
+#include "keyring/operate.h"
+#include "keyring/verbs.h"
+
+enum { NUMBER_TRIES = 5, PASSWORD_LEN = 32 };
+
+struct made {
+    struct password_header header;
+    struct hsm_token token;
+    struct secret *dek;
+    struct buf sealed;
+};
+
+static void made_done(struct made *made)
+{
+    secret_freep(&made->dek);
+    buf_done(&made->sealed);
+}
+
+// What of the new key the journal knows is what `verify` will list when all this fails.
+static enum err note_key(struct operation *op, struct journal *journal, uint32_t number)
+{
+    if (journal->key_count == JOURNAL_KEYS_MAX)
+        FAIL(ERR_HSM_FAILED, "too many root keys were made in one operation");
+    journal->keys[journal->key_count++] = number;
+    journal->key_pending = false;
+    return journal_update(op->core->root, journal);
+}
+
+// Creates a key and encrypts a fresh DEK with it; a key that cannot do that is removed again.
+static enum err make_key(struct operation *op, struct journal *journal, struct hsm *hsm,
+                         const struct hsm_settings *settings, struct made *made)
+{
+    struct password_header *header = &made->header;
+    journal->key_pending = true;
+    TRY(journal_update(op->core->root, journal));
+    enum err err = hsm_key_create(hsm, KEYWARD_VERSION, &header->key);
+    // An answer says that there is no key; a timeout or a crash says nothing, so it stays pending.
+    if (err != ERR_OK && err != ERR_HSM_TIMEOUT && err != ERR_HSM_CRASHED)
+        journal->key_pending = false;
+    TRY(operate_step(op, "make the root key", err));
+    TRY(note_key(op, journal, header->key.number));
+    memcpy(header->mechanism, settings->mechanism, sizeof header->mechanism);
+    secret_freep(&made->dek);
+    buf_clear(&made->sealed);
+    TRY(secret_random(HSM_DEK_LEN, &made->dek));
+    err = hsm_seal(hsm, &header->key, header->mechanism, secret_span(made->dek), &made->sealed);
+    TRY(operate_step(op, "encrypt with the root key", err));
+    return ERR_OK;
+}
+
+// A failure after the creation, in the process that made the key: only that one may remove it.
+static enum err make_or_remove(struct operation *op, struct journal *journal, struct hsm *hsm,
+                               const struct hsm_settings *settings, struct made *made)
+{
+    size_t before = journal->key_count;
+    enum err err = make_key(op, journal, hsm, settings, made);
+    if (err == ERR_OK || journal->key_count == before)
+        return err;
+    char detail[512];
+    size_t len = strlen(err_detail());
+    len = len < sizeof detail - 1 ? len : sizeof detail - 1;
+    memcpy(detail, err_detail(), len);
+    detail[len] = '\0';
+    if (hsm_key_destroy(hsm, &made->header.key) == ERR_OK)
+        journal->key_count = before;
+    FAIL(err, "%s", detail);
+}
+
+static enum err create(struct operation *op, struct journal *journal,
+                       const struct hsm_settings *settings, struct span credential,
+                       struct made *made)
+{
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    TRY(operate_step(op, "open the token",
+                     hsm_open(op->core->root, settings, credential, "initialize", &hsm)));
+    TRY(hsm_token_info(hsm, &made->token));
+    memcpy(made->header.token_label, made->token.label, sizeof made->token.label);
+    memcpy(made->header.token_serial, made->token.serial, sizeof made->token.serial);
+    operate_tell_token(op, &made->token);
+    return make_or_remove(op, journal, hsm, settings, made);
+}
+
+static enum err decrypt_again(struct hsm *hsm, const struct made *made)
+{
+    CLEANUP(secret_freep) struct secret *dek = NULL;
+    TRY(hsm_unseal(hsm, &made->header.key, 0, made->header.mechanism, span_buf(&made->sealed),
+                   &dek));
+    if (!secret_equal(secret_span(dek), secret_span(made->dek)))
+        FAIL(ERR_HSM_FAILED, "the HSM decrypts to other bytes than it was given: root key %u",
+             made->header.key.number);
+    return ERR_OK;
+}
+
+// In a fresh process: how many keys answer, and does decryption give the same bytes.
+static enum err recheck(struct operation *op, const struct hsm_settings *settings,
+                        struct span credential, const struct made *made, uint32_t *ret_count)
+{
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    TRY(hsm_open(op->core->root, settings, credential, "initialize", &hsm));
+    TRY(hsm_key_count(hsm, &made->header.key, ret_count));
+    if (*ret_count == 0)
+        FAIL(ERR_HSM_KEY, "root key %u was made but is not found again", made->header.key.number);
+    if (*ret_count > 1)
+        return ERR_OK;
+    return decrypt_again(hsm, made);
+}
+
+static enum err make_root_key(struct operation *op, struct journal *journal,
+                              const struct hsm_settings *settings, struct span credential,
+                              struct made *made)
+{
+    for (int i = 0; i < NUMBER_TRIES; i++) {
+        uint32_t count = 0;
+        TRY(create(op, journal, settings, credential, made));
+        TRY(operate_step(op, "find the root key again in a fresh process, and decrypt with it",
+                         recheck(op, settings, credential, made, &count)));
+        if (count == 1)
+            return ERR_OK;
+    }
+    FAIL(ERR_HSM_KEY,
+         "other servers took the same key number %d times: initialize again when "
+         "they have ended",
+         NUMBER_TRIES);
+}
+
+// 256 random bits as hexadecimal text, since PKCS#12 passwords are text.
+static enum err make_password(struct secret **ret)
+{
+    static const char digits[] = "0123456789abcdef";
+    CLEANUP(secret_freep) struct secret *bytes = NULL;
+    TRY(secret_random(PASSWORD_LEN, &bytes));
+    TRY(secret_new((size_t)2 * PASSWORD_LEN, ret));
+    for (size_t i = 0; i < PASSWORD_LEN; i++) {
+        (*ret)->data[2 * i] = (uint8_t)digits[bytes->data[i] >> 4];
+        (*ret)->data[2 * i + 1] = (uint8_t)digits[bytes->data[i] & 15];
+    }
+    return ERR_OK;
+}
+
+static enum err stage_password(struct operation *op, struct operate_change *change,
+                               struct made *made, struct span password)
+{
+    struct buf bytes CLEANUP(buf_done);
+    buf_init(&bytes, PASSWORD_FILE_MAX, false);
+    made->header.server = change->record.server;
+    made->header.generation = change->record.generation;
+    TRY(password_encode(&made->header, span_buf(&made->sealed), secret_span(made->dek), password,
+                        &bytes));
+    return operate_stage(op, change, ROOT_HSM_PASSWORD, span_buf(&bytes));
+}
+
+static enum err stage_credential(struct operation *op, struct operate_change *change,
+                                 struct span credential)
+{
+    struct buf bytes CLEANUP(buf_done);
+    buf_init(&bytes, AUTOLOGIN_FILE_MAX, true);
+    TRY(autologin_encode(AUTOLOGIN_CREDENTIAL, &change->record.server, credential, &bytes));
+    return operate_stage(op, change, ROOT_HSM_CREDENTIAL, span_buf(&bytes));
+}
+
+static void fill_record(struct root_record *record, const struct password_header *header)
+{
+    record->hsm = true;
+    record->key = header->key;
+    memcpy(record->token_label, header->token_label, sizeof record->token_label);
+    memcpy(record->token_serial, header->token_serial, sizeof record->token_serial);
+    memcpy(record->mechanism, header->mechanism, sizeof record->mechanism);
+}
+
+struct given {
+    struct span credential;
+    struct span passphrase;
+    struct hsm_settings settings;
+};
+
+static enum err stage_all(struct operation *op, struct operate_change *change, struct given *given,
+                          struct made *made, const struct wallet *wallet)
+{
+    CLEANUP(secret_freep) struct secret *password = NULL;
+    TRY(make_password(&password));
+    TRY(operate_stage_wallet(op, change, ROOT_TDE_WALLET, wallet, secret_span(password),
+                             WALLET_RANDOM_ITERATIONS));
+    TRY(operate_stage_wallet(op, change, ROOT_RESTORE_WALLET, wallet, given->passphrase,
+                             WALLET_PASSPHRASE_ITERATIONS));
+    TRY(stage_password(op, change, made, secret_span(password)));
+    TRY(stage_credential(op, change, given->credential));
+    given->settings.enabled = true;
+    return operate_stage_settings(op, change, &given->settings);
+}
+
+static enum err change_over(struct operation *op, struct operate_change *change,
+                            struct given *given, struct made *made, struct wallet **wallet)
+{
+    TRY(operate_begin(op, "initialize", change));
+    TRY(make_root_key(op, &change->journal, &given->settings, given->credential, made));
+    fill_record(&change->record, &made->header);
+    TRY(operate_step(op, "make a new generation of the TDE master key", wallet_rotate(*wallet)));
+    TRY(operate_step(op, "protect the wallet by the HSM",
+                     stage_all(op, change, given, made, *wallet)));
+    TRY(operate_commit(op, change, wallet, PROVE_HSM | PROVE_PASSPHRASE, given->passphrase));
+    const struct opener_found found = {.token = made->token, .key_count = 1};
+    core_proven(op->core, &found);
+    (void)json_object_set_new(op->result, "key_number",
+                              json_integer((json_int_t)made->header.key.number));
+    return latch_clear(op->core->root);
+}
+
+static enum err check(struct operation *op, struct given *given, struct wallet **ret)
+{
+    const struct opener o = {op->core->root, -1};
+    bool again = false;
+    TRY(core_need_record(op->core));
+    TRY(operate_flag(op, "again", false, &again));
+    if (op->core->record.hsm && !again)
+        FAIL(ERR_STATE, "the server is HSM-enabled already: reverse migrate first");
+    TRY(operate_credential(op, &given->credential));
+    TRY(operate_secret(op, "recovery_passphrase", &given->passphrase));
+    TRY(operate_settings(op, &given->settings));
+    return opener_passphrase(&o, &op->core->record, given->passphrase, ret);
+}
+
+static enum err try_token(struct operation *op, const struct given *given)
+{
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    struct hsm_token token;
+    TRY(hsm_open(op->core->root, &given->settings, given->credential, "initialize", &hsm));
+    TRY(hsm_token_info(hsm, &token));
+    operate_tell_token(op, &token);
+    return ERR_OK;
+}
+
+enum err op_initialize_run(struct operation *op)
+{
+    struct given given = {0};
+    struct operate_change change = {0};
+    CLEANUP(made_done) struct made made = {0};
+    CLEANUP(wallet_freep) struct wallet *wallet = NULL;
+    buf_init(&made.sealed, HSM_SEALED_MAX, false);
+    TRY(operate_step(op, "check the request and the recovery passphrase",
+                     check(op, &given, &wallet)));
+    if (op->dry_run)
+        return operate_step(op, "open the token", try_token(op, &given));
+    bool *put = change.journal.put;
+    put[ROOT_TDE_WALLET] = put[ROOT_HSM_CREDENTIAL] = put[ROOT_HSM_PASSWORD] = true;
+    put[ROOT_RESTORE_WALLET] = put[ROOT_CONF] = true;
+    bool *remove = change.journal.remove;
+    remove[ROOT_TDE_AUTOLOGIN] = remove[ROOT_RESTORE_CREDENTIAL] = true;
+    enum err err = change_over(op, &change, &given, &made, &wallet);
+    return operate_undo(op, &change, err);
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Verify (contract B8): says why the status is red. Every file of the root record, the settings,
+// the latch, the HSM with the real blob, root keys on the token, and what failed operations left.
+// Each check that fails says what to do.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/paths.h"
+#include "keyring/latch.h"
+#include "keyring/operate.h"
+#include "keyring/orphan.h"
+
+enum { LIST_MAX = 1 << 20 };
+
+static void note(struct operation *op, const char *check, bool ok, const char *detail,
+                 const char *fix)
+{
+    json_t *checks = json_object_get(op->result, "checks");
+    json_t *entry =
+        json_pack("{s:s, s:b, s:s?, s:s}", "check", check, "ok", ok, "detail",
+                  span_is_utf8(span_str(detail)) ? detail : "(not readable)", "fix", fix);
+    if (entry != NULL)
+        (void)json_array_append_new(checks, entry);
+    if (!ok)
+        (void)json_object_set_new(op->result, "healthy", json_false());
+}
+
+static void note_err(struct operation *op, const char *check, enum err err, const char *fix)
+{
+    note(op, check, err == ERR_OK, err == ERR_OK ? "" : err_message(err), err == ERR_OK ? "" : fix);
+}
+
+static void check_files(struct operation *op)
+{
+    const struct opener o = {op->core->root, -1};
+    for (int i = 0; i < ROOT_HASHED_COUNT; i++) {
+        enum root_file file = (enum root_file)i;
+        struct buf bytes CLEANUP(buf_done);
+        buf_init(&bytes, WALLET_FILE_MAX, true);
+        if (op->core->record.present[i])
+            note_err(op, rootfile_path(file),
+                     opener_read(&o, &op->core->record, file, WALLET_FILE_MAX, &bytes),
+                     rootfile_remedy(file));
+        else if (file_exists(op->core->root, rootfile_path(file)))
+            note(op, rootfile_path(file), false, "the file should not be there in this mode",
+                 "remove it");
+    }
+}
+
+static void check_settings(struct operation *op)
+{
+    struct hsm_settings settings;
+    enum err err = hsm_settings_load(op->core->root, &settings);
+    note_err(op, PATH_SECURITY_CONF, err, "correct the file by hand");
+    if (err == ERR_OK && settings.enabled != op->core->record.hsm)
+        note(op, "HSM_ENABLED", false,
+             op->core->record.hsm
+                 ? "HSM_ENABLED is \"0\" but the wallet is protected by the HSM"
+                 : "HSM_ENABLED is \"1\" but the wallet is not protected by an HSM",
+             op->core->record.hsm ? "set HSM_ENABLED=\"1\", or reverse migrate"
+                                  : "set HSM_ENABLED=\"0\", or initialize the HSM");
+}
+
+static enum err list_keys(struct operation *op)
+{
+    const struct opener o = {op->core->root, -1};
+    struct hsm_settings settings;
+    CLEANUP(secret_freep) struct secret *credential = NULL;
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    struct buf list CLEANUP(buf_done);
+    buf_init(&list, LIST_MAX, false);
+    TRY(opener_settings(&o, &settings));
+    TRY(opener_credential(&o, &op->core->record, &credential));
+    TRY(hsm_open(op->core->root, &settings, secret_span(credential), "verify", &hsm));
+    TRY(hsm_list(hsm, &list));
+    json_t *objects = json_loadb((const char *)list.data, list.len, 0, NULL);
+    if (objects == NULL)
+        FAIL(ERR_HSM_FAILED, "the list of objects on the token is not valid");
+    (void)json_object_set_new(op->result, "objects", objects);
+    return ERR_OK;
+}
+
+static void check_hsm(struct operation *op)
+{
+    CLEANUP(wallet_freep) struct wallet *wallet = NULL;
+    enum err err = core_open_by_hsm(op->core, "verify", false, &wallet);
+    note_err(op, "open the wallet by the HSM with the stored credential", err,
+             "see the trace in var/okv/log/hsm; set the credential again, or open the wallet with "
+             "the recovery passphrase");
+    if (err != ERR_OK) {
+        op->core->proven_ms = 0;
+        return;
+    }
+    const struct core *core = op->core;
+    char text[160];
+    (void)snprintf(text, sizeof text, "%u keys answer to number %u", core->proven_key_count,
+                   core->record.key.number);
+    note(op, "exactly one root key has the number in use", core->proven_key_count == 1, text,
+         core->proven_key_count == 1 ? "" : "remove the keys that are not in use from the token");
+    bool same = strcmp(core->token.serial, core->record.token_serial) == 0;
+    note(op, "the token is the one that was initialized", same,
+         same ? "" : "its serial number differs", same ? "" : "check which token the label names");
+    operate_tell_token(op, &core->token);
+    note_err(op, "list the objects on the token", list_keys(op), "see the trace file");
+}
+
+// Orphans are told, not counted as ill health: they endanger nothing.
+static void tell_orphans(struct operation *op)
+{
+    static struct orphan list[ORPHANS_MAX];
+    size_t count = 0;
+    json_t *orphans = json_array();
+    enum err err = orphan_load(op->core->root, list, &count);
+    note_err(op, "list of root keys that failed operations left", err,
+             "remove the file; keys of failed operations are then not listed");
+    for (size_t i = 0; i < count; i++) {
+        char id[UUID_TEXT_LEN + 1];
+        uuid_text(&list[i].operation, id);
+        json_t *entry = json_pack("{s:s}", "operation", id);
+        (void)json_object_set_new(entry, "key_number",
+                                  list[i].number == 0 ? json_null()
+                                                      : json_integer((json_int_t)list[i].number));
+        (void)json_array_append_new(orphans, entry);
+    }
+    (void)json_object_set_new(op->result, "orphans", orphans);
+}
+
+static void check_opened(struct operation *op)
+{
+    note(op, "the wallet is open", op->core->wallet != NULL, op->core->reason,
+         op->core->wallet != NULL ? "" : "open it by hand (open_wallet)");
+}
+
+enum err op_verify_run(struct operation *op)
+{
+    const struct opener o = {op->core->root, -1};
+    (void)json_object_set_new(op->result, "checks", json_array());
+    (void)json_object_set_new(op->result, "healthy", json_true());
+    enum err err = core_need_record(op->core);
+    note_err(op, PATH_ROOT_RECORD, err, "put it back from a backup, or run keyward setup");
+    if (err != ERR_OK)
+        return ERR_OK;
+    (void)json_object_set_new(op->result, "hsm_enabled", json_boolean(op->core->record.hsm));
+    check_opened(op);
+    check_files(op);
+    check_settings(op);
+    bool latched = latch_is_set(op->core->root);
+    note(op, "the stored credential was not refused", !latched,
+         latched ? "the HSM refused the stored credential; it is not tried again" : "",
+         latched ? "set the right credential (Set Credential)" : "");
+    if (op->core->record.hsm) {
+        check_hsm(op);
+    } else {
+        CLEANUP(wallet_freep) struct wallet *wallet = NULL;
+        note_err(op, "open the auto-login wallet", opener_autologin(&o, &op->core->record, &wallet),
+                 "open the wallet with the recovery passphrase (open_wallet)");
+    }
+    tell_orphans(op);
+    return ERR_OK;
+}

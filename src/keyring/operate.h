@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Root-of-trust operations: the frame around op_*.c. Each operation is a list of steps; each step
+// is told, with how it went, in the JSON document that goes back, also when one fails.
+#ifndef KW_KEYRING_OPERATE_H
+#define KW_KEYRING_OPERATE_H
+
+#include <jansson.h>
+
+#include "keyring/core.h"
+#include "keyring/journal.h"
+
+enum { PASSPHRASE_MIN_CHARS = 15 };
+
+struct operation {
+    struct core *core;
+    json_t *params;
+    json_t *result;
+    bool dry_run; // check everything, change nothing
+    const struct keyring_secret *secrets;
+    size_t secret_count;
+};
+
+// Runs one. `doc` is a JSON object or empty. ret_doc gets the result, also on failure.
+MUST_USE enum err operate_run(struct core *core, enum keyring_operation operation, struct span doc,
+                              const struct keyring_secret *secrets, size_t secret_count,
+                              struct buf *ret_doc);
+
+// Tells how a step went and passes `err` on, with its detail.
+MUST_USE enum err operate_step(struct operation *op, const char *step, enum err err);
+
+// A secret by name; ERR_MISSING_DATA when it was not given, or is empty.
+MUST_USE enum err operate_secret(const struct operation *op, const char *name, struct span *ret);
+bool operate_has_secret(const struct operation *op, const char *name);
+
+// The same with the limits that an HSM credential has (1 to 79 bytes).
+MUST_USE enum err operate_credential(const struct operation *op, struct span *ret);
+
+// ERR_INVALID for a new recovery passphrase of fewer than 15 characters, or that repeats one.
+MUST_USE enum err operate_check_new_passphrase(struct span passphrase);
+
+// A parameter of the document, or the fallback when it is not there or null. ERR_INVALID for a
+// value of another type.
+MUST_USE enum err operate_text(const struct operation *op, const char *name, const char **ret);
+MUST_USE enum err operate_flag(const struct operation *op, const char *name, bool fallback,
+                               bool *ret);
+
+// The settings in force with vendor and label as the document has them.
+MUST_USE enum err operate_settings(const struct operation *op, struct hsm_settings *ret);
+
+// Adds type, label, manufacturer, firmware and serial to the result.
+void operate_tell_token(struct operation *op, const struct hsm_token *token);
+
+// An operation's transaction. operate_begin fills in operation id, generation and the record that
+// is to be (a copy of the one in force); then the op stages, then operate_commit. The caller calls
+// operate_undo when anything fails before or in operate_commit.
+struct operate_change {
+    struct journal journal;
+    struct root_record record;
+    bool open; // begun and neither committed nor undone
+};
+
+MUST_USE enum err operate_begin(struct operation *op, const char *name,
+                                struct operate_change *change);
+
+// Stages a root file and notes its hash in the record.
+MUST_USE enum err operate_stage(struct operation *op, struct operate_change *change,
+                                enum root_file file, struct span bytes);
+MUST_USE enum err operate_stage_settings(struct operation *op, struct operate_change *change,
+                                         const struct hsm_settings *settings);
+
+// Stages a wallet as PKCS#12, or as an auto-login file.
+MUST_USE enum err operate_stage_wallet(struct operation *op, struct operate_change *change,
+                                       enum root_file file, const struct wallet *wallet,
+                                       struct span password, int iterations);
+MUST_USE enum err operate_stage_autologin(struct operation *op, struct operate_change *change,
+                                          const struct wallet *wallet);
+
+// Proves, commits, settles, and makes record and wallet (taken) the ones in force.
+MUST_USE enum err operate_commit(struct operation *op, struct operate_change *change,
+                                 struct wallet **wallet, unsigned ways, struct span passphrase);
+
+// Undoes what operate_begin began; nothing after a commit. Passes `err` on with its detail.
+MUST_USE enum err operate_undo(struct operation *op, struct operate_change *change, enum err err);
+
+// The operations, op_*.c.
+MUST_USE enum err op_setup_run(struct operation *op);
+MUST_USE enum err op_status_run(struct operation *op);
+MUST_USE enum err op_initialize_run(struct operation *op);
+MUST_USE enum err op_credential_run(struct operation *op);
+MUST_USE enum err op_credential_prepare(struct operation *op);
+MUST_USE enum err op_reverse_run(struct operation *op);
+MUST_USE enum err op_verify_run(struct operation *op);
+MUST_USE enum err op_status_open(struct operation *op);
+
+#endif

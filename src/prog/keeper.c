@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// keyward-keeper: holds the TDE wallet and the master keys. With --prove: a fresh process that
+// opens an operation's staged files for the keeper, then ends.
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "hsm/hsm_rpc.h"
+#include "keyring/keeper.h"
+#include "keyring/prover.h"
+
+enum { WAIT_MS = 10000 };
+
+static enum err run_keeper(int root)
+{
+    CLEANUP(keeper_freep) struct keeper *keeper = NULL;
+    TRY(keeper_new(root, PROC_CONTROL_FD, &keeper));
+    const struct hsm_rpc_pump pump = {keeper_serve, keeper_fds, keeper};
+    hsm_rpc_set_pump(&pump);
+    TRY(proc_ready());
+    return keeper_run(keeper);
+}
+
+// The keeper's channel, which the supervisor sends first.
+static enum err wait_for_keeper(struct ipc **ret)
+{
+    int64_t end = clock_mono_ms() + WAIT_MS;
+    for (int64_t left = WAIT_MS; left > 0; left = end - clock_mono_ms()) {
+        struct proc_message message;
+        int fd = -1;
+        TRY(proc_receive((int)left, &message, &fd));
+        if (message.kind == PROC_ATTACH && message.role == ROLE_KEEPER && fd >= 0)
+            return ipc_new(fd, ret);
+        if (fd >= 0)
+            (void)close(fd);
+        if (message.kind == PROC_STOP)
+            break;
+    }
+    FAIL(ERR_UNAVAILABLE, "the keeper's channel did not come");
+}
+
+static enum err run_prover(int root)
+{
+    CLEANUP(ipc_freep) struct ipc *keeper = NULL;
+    TRY(proc_ready());
+    TRY(wait_for_keeper(&keeper));
+    return prover_serve(root, keeper);
+}
+
+static enum err run(const char *root_path, bool prove)
+{
+    CLEANUP(file_closep) int root = -1;
+    TRY(proc_harden());
+    TRY(file_open_dir(root_path, &root));
+    TRY(proc_confine(prove ? ROLE_PROVER : ROLE_KEEPER));
+    return prove ? run_prover(root) : run_keeper(root);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"root", required_argument, NULL, 'r'},
+        {"prove", no_argument, NULL, 'p'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *root = "/";
+    bool prove = false;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'r')
+            root = optarg;
+        else if (c == 'p')
+            prove = true;
+        else
+            return 2;
+    }
+    log_setup(prove ? "prover" : "keeper", LOG_LEVEL_INFO);
+    enum err err = run(root, prove);
+    if (err != ERR_OK)
+        log_error("ended", err);
+    return err == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
