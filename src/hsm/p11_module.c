@@ -179,7 +179,6 @@ static enum err get_functions(struct p11 *p11, const char *path)
     if (list->version.major != 2)
         FAIL(ERR_HSM_LIBRARY, NAMED " \"%s\": it speaks PKCS#11 %u.%u, not 2.x", path,
              list->version.major, list->version.minor);
-    TRY(check_functions(list, path));
     p11->functions = list;
     return ERR_OK;
 }
@@ -222,6 +221,7 @@ enum err p11_module_load(struct p11 *p11, int root, const char *path)
     TRY(check_loaded(p11->library, full, &wanted));
     TRY(get_functions(p11, full));
     TRY(initialize(p11, full));
+    TRY(check_functions(p11->functions, full));
     // The library may have taken it away.
     (void)signal(SIGPIPE, SIG_IGN);
     return ERR_OK;
@@ -232,7 +232,7 @@ void p11_module_unload(struct p11 *p11)
     if (p11->in_session)
         (void)P11_CALL(p11, C_CloseSession, p11->session);
     if (p11->initialized)
-        (void)P11_CALL(p11, C_Finalize, NULL);
+        (void)P11_CALL(p11, C_Finalize, NULL); // may fail or be missing: the process ends anyway
     if (p11->library != NULL)
         (void)dlclose(p11->library);
     p11->library = NULL;

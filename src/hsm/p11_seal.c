@@ -85,20 +85,28 @@ static void renew_after(struct p11 *p11, CK_RV rv)
         log_error("session_lost", err);
 }
 
-// What an HSM that makes its own IV did with it: appended to the ciphertext, or written to the
-// buffer that it was given. False when the output cannot be what the mechanism should give.
-static bool take_iv(struct box *box, enum iv_source source)
+// True when the output can be what the mechanism should give, with an IV that somebody made.
+static bool is_plausible(const struct box *box, enum iv_source source)
 {
     static const uint8_t zeros[IV_MAX];
-    size_t want = box->cipher->out_len;
-    if (box->cipher->type == CKM_AES_GCM && (box->len == want + GCM_IV || box->len == want + 16)) {
-        box->iv_len = box->len - want;
-        memcpy(box->iv, box->text + want, box->iv_len);
-        box->len = want;
-        return true;
-    }
     bool blank = box->iv_len == 0 || memcmp(box->iv, zeros, box->iv_len) == 0;
-    return box->len == want && (source == IV_NONE || !blank);
+    return box->len == box->cipher->out_len && (source == IV_NONE || !blank);
+}
+
+// An HSM that makes its own IV of 12 or 16 bytes may append it to the ciphertext.
+static bool has_appended_iv(const struct box *box)
+{
+    size_t want = box->cipher->out_len;
+    return box->cipher->type == CKM_AES_GCM &&
+           (box->len == want + GCM_IV || box->len == want + IV_MAX);
+}
+
+static void split_iv(struct box *box)
+{
+    size_t want = box->cipher->out_len;
+    box->iv_len = box->len - want;
+    memcpy(box->iv, box->text + want, box->iv_len);
+    box->len = want;
 }
 
 static CK_RV encrypt(struct p11 *p11, CK_OBJECT_HANDLE key, enum iv_source source, struct span dek,
@@ -164,11 +172,16 @@ static bool try_source(struct p11 *p11, CK_OBJECT_HANDLE key, enum iv_source sou
 {
     *ret_rv = encrypt(p11, key, source, dek, box);
     renew_after(p11, *ret_rv);
-    if (*ret_rv != CKR_OK || !take_iv(box, source))
-        return false;
     // An HSM that gives the plaintext back encrypts nothing.
-    if (memmem(box->text, box->len, dek.data, dek.len) != NULL)
+    if (*ret_rv != CKR_OK || box->len > HSM_SEALED_MAX - HEADER - IV_MAX ||
+        memmem(box->text, box->len, dek.data, dek.len) != NULL)
         return false;
+    if (!has_appended_iv(box))
+        return is_plausible(box, source) && comes_back(p11, key, box, dek);
+    // To decrypt, one kind of HSM takes the IV as parameter, another wants it where it put it.
+    if (comes_back(p11, key, box, dek))
+        return true;
+    split_iv(box);
     return comes_back(p11, key, box, dek);
 }
 

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What only the walls between keeper and hsmd can promise: a library that hangs, crashes, prints or
+// ends its process harms one operation and no more.
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/paths.h"
+#include "hsm/hsm_rpc.h"
+#include "tests/contract/hsm/rig.h"
+
+static void use_library(struct rig *rig, const char *name)
+{
+    char path[RIG_PATH_MAX];
+    rig_built(name, path);
+    memcpy(rig->settings.library, path, strlen(path) + 1);
+}
+
+// Appends all trace files' bytes; returns their number and checks their mode.
+static size_t traces(struct rig *rig, struct buf *out)
+{
+    char path[RIG_PATH_MAX];
+    rig_path(rig, PATH_HSM_LOG_DIR, path);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    size_t count = 0;
+    for (struct dirent *at = readdir(dir); at != NULL; at = readdir(dir)) {
+        struct stat st;
+        if (at->d_name[0] == '.')
+            continue;
+        count++;
+        assert_int_equal(fstatat(dirfd(dir), at->d_name, &st, AT_SYMLINK_NOFOLLOW), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        if (out != NULL)
+            OK(file_read(dirfd(dir), at->d_name, 64 * 1024 * 1024, out));
+    }
+    closedir(dir);
+    return count;
+}
+
+static bool holds(const struct buf *text, const char *word)
+{
+    return memmem(text->data, text->len, word, strlen(word)) != NULL;
+}
+
+static void a_library_that_hangs_is_killed_at_the_deadline(void **state)
+{
+    static const char *const functions[] = {"C_Initialize", "C_GetSlotList", "C_OpenSession",
+                                            "C_Login"};
+    struct rig *rig = (struct rig *)*state;
+    rig->settings.timeout_s = 1;
+    for (size_t i = 0; i < COUNT_OF(functions); i++) {
+        char words[64];
+        struct hsm *hsm = NULL;
+        assert_true(snprintf(words, sizeof words, "hang=%s:1", functions[i]) > 0);
+        rig_shim(rig, words);
+        int64_t start = clock_mono_ms();
+        FAILS(ERR_HSM_TIMEOUT, rig_open(rig, &hsm));
+        assert_in_range(clock_mono_ms() - start, 900, 3000);
+        assert_true(rig_says("the HSM did not answer in 1 s"));
+        assert_true(rig_says(functions[i]));
+        assert_int_equal(rig_calls(rig, functions[i]), 1);
+    }
+    use_library(rig, "keyward-test-bad-hangs.so");
+    struct hsm *hsm = NULL;
+    FAILS(ERR_HSM_TIMEOUT, rig_open(rig, &hsm));
+    assert_true(rig_says("dlopen"));
+}
+
+static void a_hang_in_one_verb_leaves_a_dead_handle_and_a_new_open_works(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    rig->settings.timeout_s = 1;
+    struct hsm_key key;
+    uint32_t count = 0;
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    OK(rig_open(rig, &hsm));
+    OK(hsm_key_create(hsm, RIG_RELEASE, &key));
+    rig_shim(rig, "hang=C_FindObjects:1");
+    FAILS(ERR_HSM_TIMEOUT, hsm_key_count(hsm, &key, &count));
+    FAILS(ERR_HSM_FAILED, hsm_key_count(hsm, &key, &count));
+    rig_shim(rig, "");
+    CLEANUP(hsm_closep) struct hsm *again = NULL;
+    OK(rig_open(rig, &again));
+    OK(hsm_key_count(again, &key, &count));
+    assert_int_equal(count, 1);
+}
+
+// Slow calls that each keep their deadline do not add up to a failure.
+static void the_deadline_is_for_one_call(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    rig->settings.timeout_s = 1;
+    rig_shim(rig, "slow=C_Initialize:400 slow=C_GetSlotList:400 slow=C_OpenSession:400 "
+                  "slow=C_Login:400");
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    OK(rig_open(rig, &hsm));
+}
+
+struct other_work {
+    int pipe[2];
+    int served;
+};
+
+static int other_fds(void *arg, struct pollfd *out, int max)
+{
+    struct other_work *work = (struct other_work *)arg;
+    assert_true(max >= 1);
+    out[0] = (struct pollfd){.fd = work->pipe[0], .events = POLLIN};
+    return 1;
+}
+
+static void other_serve(void *arg)
+{
+    struct other_work *work = (struct other_work *)arg;
+    char byte;
+    work->served += read(work->pipe[0], &byte, 1) == 1;
+}
+
+static void other_channels_are_served_meanwhile(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct other_work work = {.served = 0};
+    assert_int_equal(pipe2(work.pipe, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(write(work.pipe[1], "abc", 3), 3);
+    struct hsm_rpc_pump pump = {.serve = other_serve, .fds = other_fds, .arg = &work};
+    hsm_rpc_set_pump(&pump);
+    rig->settings.timeout_s = 1;
+    rig_shim(rig, "hang=C_Login:1");
+    struct hsm *hsm = NULL;
+    FAILS(ERR_HSM_TIMEOUT, rig_open(rig, &hsm));
+    hsm_rpc_set_pump(NULL);
+    assert_int_equal(work.served, 3);
+    (void)close(work.pipe[0]);
+    (void)close(work.pipe[1]);
+}
+
+static void a_crash_is_told_with_its_signal(void **state)
+{
+    static const struct {
+        const char *words;
+        const char *says;
+    } rows[] = {
+        {"abort=C_Login:1", "crashed in C_Login (signal 6"},
+        // With a handler of the library's own in the way the place is all that is known.
+        {"crash=C_Login:1", "ended in C_Login"},
+        {"kill=C_Login:1", "ended in C_Login"},
+    };
+    struct rig *rig = (struct rig *)*state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct hsm *hsm = NULL;
+        rig_shim(rig, rows[i].words);
+        FAILS(ERR_HSM_CRASHED, rig_open(rig, &hsm));
+        assert_true(rig_says(rows[i].says));
+        assert_int_equal(rig_calls(rig, "C_Login"), 1);
+    }
+    use_library(rig, "keyward-test-bad-aborts.so");
+    struct hsm *hsm = NULL;
+    FAILS(ERR_HSM_CRASHED, rig_open(rig, &hsm));
+    assert_true(rig_says("crashed in dlopen (signal 6"));
+}
+
+static void a_start_that_fails_is_tried_three_times(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct hsm *hsm = NULL;
+    rig_shim(rig, "rv=C_GetSlotList:30:1");
+    FAILS(ERR_HSM_SLOT, rig_open(rig, &hsm));
+    assert_int_equal(rig_calls(rig, "C_Initialize"), 3);
+    rig_shim(rig, "crash=C_Initialize:1");
+    FAILS(ERR_HSM_CRASHED, rig_open(rig, &hsm));
+    assert_int_equal(rig_calls(rig, "C_Initialize"), 3);
+    rig_shim(rig, "rv=C_GetTokenInfo:e0:1-");
+    OK(rig_open(rig, &hsm));
+    hsm_closep(&hsm);
+}
+
+static void each_operation_leaves_a_trace_without_secrets(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, 64 * 1024 * 1024, false);
+    struct hsm *hsm = NULL;
+    rig_shim(rig, "print=C_Initialize");
+    OK(hsm_open(rig->root, &rig->settings, span_str(RIG_PIN), "initialize", &hsm));
+    hsm_closep(&hsm);
+    FAILS(ERR_HSM_PIN,
+          hsm_open(rig->root, &rig->settings, span_str("another-secret"), "../../x", &hsm));
+    assert_int_equal(traces(rig, &text), 2);
+    assert_true(holds(&text, "pkcs11_call function=C_Login rv=\"CKR_OK (0x0)\""));
+    assert_true(holds(&text, "CKR_PIN_INCORRECT (0xa0)"));
+    assert_false(holds(&text, RIG_PIN));
+    assert_false(holds(&text, "another-secret"));
+}
+
+static void old_traces_are_removed(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    for (int i = 0; i < 250; i++) {
+        char path[256];
+        assert_true(snprintf(path, sizeof path, "%s/2020-01-01T00-00-00.%03dZ-monitor-0000.log",
+                             PATH_HSM_LOG_DIR, i) > 0);
+        if (i == 0)
+            OK(file_mkdirs(rig->root, PATH_HSM_LOG_DIR));
+        int fd = openat(rig->root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        (void)close(fd);
+    }
+    struct hsm *hsm = NULL;
+    OK(rig_open(rig, &hsm));
+    hsm_closep(&hsm);
+    assert_in_range(traces(rig, NULL), 195, 201);
+    assert_false(
+        file_exists(rig->root, PATH_HSM_LOG_DIR "/2020-01-01T00-00-00.000Z-monitor-0000.log"));
+    assert_true(
+        file_exists(rig->root, PATH_HSM_LOG_DIR "/2020-01-01T00-00-00.249Z-monitor-0000.log"));
+}
+
+#define ON_TOKEN(test) cmocka_unit_test_setup_teardown(test, rig_up, rig_down)
+
+int rig_driver_tests(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_TOKEN(a_library_that_hangs_is_killed_at_the_deadline),
+        ON_TOKEN(a_hang_in_one_verb_leaves_a_dead_handle_and_a_new_open_works),
+        ON_TOKEN(the_deadline_is_for_one_call),
+        ON_TOKEN(other_channels_are_served_meanwhile),
+        ON_TOKEN(a_crash_is_told_with_its_signal),
+        ON_TOKEN(a_start_that_fails_is_tried_three_times),
+        ON_TOKEN(each_operation_leaves_a_trace_without_secrets),
+        ON_TOKEN(old_traces_are_removed),
+    };
+    return cmocka_run_group_tests(tests, rig_driver_up, rig_driver_down);
+}
