@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `keyward endpoint add` and `enroll`. The private key is made here and never leaves; the server
+// gets a signing request. Invariant: no file is overwritten, and when enrolment is refused none is
+// left behind.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/client.h"
+#include "cli/handlers.h"
+#include "cli/output.h"
+#include "cli/run.h"
+#include "cli/secrets.h"
+#include "cli/term.h"
+#include "crypto/pki.h"
+
+enum { PEM_MAX = 64 * 1024 };
+
+struct enrolment {
+    struct cli *cli;
+    int dir;
+    struct buf key;
+    struct buf csr;
+};
+
+static const char *const file_names[] = {"key.pem", "cert.pem", "ca.pem"};
+
+static void enrolment_done(struct enrolment *self)
+{
+    file_closep(&self->dir);
+    buf_done(&self->key);
+    buf_done(&self->csr);
+}
+
+// The directory, made with mode 0700 where it is not there; none of the three files may be.
+static enum err open_out(struct enrolment *self)
+{
+    const char *out = self->cli->values[OPT_OUT];
+    if (out == NULL)
+        FAIL(ERR_INVALID, "give --out DIR: where key.pem, cert.pem and ca.pem are to be written");
+    if (access(out, F_OK) != 0)
+        TRY(file_mkdirs(AT_FDCWD, out));
+    TRY(file_open_dir(out, &self->dir));
+    for (size_t i = 0; i < sizeof file_names / sizeof *file_names; i++) {
+        if (faccessat(self->dir, file_names[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            FAIL(ERR_CONFLICT,
+                 "\"%s/%s\" exists already and is not overwritten: choose another "
+                 "directory",
+                 out, file_names[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err make_key(struct enrolment *self, const char *name)
+{
+    buf_init(&self->key, PEM_MAX, true);
+    buf_init(&self->csr, PEM_MAX, false);
+    TRY(pki_make_key(&self->key));
+    TRY(pki_make_csr(span_buf(&self->key), name, &self->csr));
+    return secrets_write_new(self->dir, "key.pem", span_buf(&self->key));
+}
+
+static enum err put_pem(struct enrolment *self, const json_t *answer, const char *field,
+                        const char *file)
+{
+    const char *pem = json_string_value(json_object_get(answer, field));
+    if (pem == NULL || strstr(pem, "-----BEGIN CERTIFICATE-----") == NULL)
+        FAIL(ERR_MESSAGE, "the server's answer lacks the field \"%s\"", field);
+    return secrets_write_new(self->dir, file, span_str(pem));
+}
+
+static enum err call_enroll(struct enrolment *self, const char *name, struct secret *token,
+                            json_t **ret)
+{
+    struct buf path CLEANUP(buf_done);
+    buf_init(&path, 2048, false);
+    struct client_secrets secrets = {{{"token", token}}, 1};
+    CLEANUP(json_freep)
+    json_t *doc = json_pack("{s:s%}", "csr", (const char *)self->csr.data, self->csr.len);
+    if (doc == NULL)
+        FAIL(ERR_MEMORY, "no memory for a document");
+    TRY(buf_put_str(&path, "/endpoints/"));
+    TRY(client_encode(&path, name));
+    TRY(buf_put(&path, span_of(":enroll", sizeof ":enroll")));
+    return client_call(self->cli, "POST", (const char *)path.data, doc, &secrets, ret);
+}
+
+static enum err enroll(struct enrolment *self, const char *name, struct secret *token)
+{
+    CLEANUP(json_freep) json_t *answer = NULL;
+    TRY(make_key(self, name));
+    enum err err = call_enroll(self, name, token, &answer);
+    // The key stays when the server may have signed it.
+    if (err != ERR_OK && !self->cli->unsure)
+        (void)unlinkat(self->dir, "key.pem", 0);
+    TRY(err);
+    TRY(put_pem(self, answer, "certificate", "cert.pem"));
+    TRY(put_pem(self, answer, "ca", "ca.pem"));
+    const char *out = self->cli->values[OPT_OUT];
+    term_step(true, 0, "Endpoint %s enrolled: %s/key.pem, cert.pem, ca.pem", name, out);
+    (void)json_object_del(answer, "certificate");
+    (void)json_object_del(answer, "ca");
+    return output_document(self->cli, answer);
+}
+
+enum err endpoint_enroll(struct cli *cli)
+{
+    CLEANUP(enrolment_done) struct enrolment self = {.cli = cli, .dir = -1};
+    struct client_secrets secrets;
+    TRY(open_out(&self));
+    TRY(secrets_collect(cli, &secrets));
+    enum err err = enroll(&self, cli->names[0], secrets.items[0].value);
+    client_secrets_done(&secrets);
+    return err;
+}
+
+enum err endpoint_add(struct cli *cli)
+{
+    CLEANUP(enrolment_done) struct enrolment self = {.cli = cli, .dir = -1};
+    CLEANUP(json_freep) json_t *answer = NULL;
+    bool enrolls = cli_has(cli, OPT_ENROLL);
+    if (!enrolls && cli_has(cli, OPT_OUT))
+        FAIL(ERR_INVALID, "--out goes with --enroll");
+    if (enrolls && cli_has(cli, OPT_DRY_RUN))
+        FAIL(ERR_INVALID, "--dry-run does not go with --enroll");
+    if (enrolls)
+        TRY(open_out(&self));
+    TRY(run_call(cli, &answer));
+    if (!enrolls)
+        return output_document(cli, answer);
+    CLEANUP(secret_freep) struct secret *token = NULL;
+    const json_t *text = json_object_get(answer, "token");
+    if (!json_is_string(text))
+        FAIL(ERR_MESSAGE, "the server's answer lacks the field \"token\"");
+    TRY(secret_copy(span_of(json_string_value(text), json_string_length(text)), &token));
+    return enroll(&self, cli->names[0], token);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pages of help.
+#include "cli/help.h"
+
+#include <string.h>
+
+#include "cli/handlers.h"
+#include "cli/state.h"
+
+static const char exit_codes[] =
+    "exit status\n"
+    "    0  done\n"
+    "    1  failed\n"
+    "    2  wrong usage: an option, a name or a field that is not valid\n"
+    "    3  not signed in\n"
+    "    4  not permitted\n"
+    "    5  not found\n"
+    "    6  conflict, or the object is in the wrong state\n"
+    "    7  the server, or a part of it, cannot be reached\n"
+    "    8  the hardware security module, or a store that it keeps locked\n"
+    "    9  a wait timed out\n"
+    "  130  interrupted\n";
+
+static const char common[] =
+    "every command takes\n"
+    "  --root DIR       the server's root prefix (default: $KEYWARD_ROOT, else /)\n"
+    "  -o FORMAT        table, json or name (default: table on a terminal, else json)\n"
+    "  --help           help on the command, examples first\n";
+
+static void put_command(const struct command *row, FILE *out)
+{
+    char words[64];
+    (void)snprintf(words, sizeof words, "%s%s%s%s%s", row->noun, row->verb != NULL ? " " : "",
+                   row->verb != NULL ? row->verb : "", row->names != NULL ? " " : "",
+                   row->names != NULL ? row->names : "");
+    (void)fprintf(out, "  %-26s %s\n", words, row->summary);
+}
+
+enum err help_overview(FILE *out)
+{
+    (void)fputs("keyward: a key manager whose keys are rooted in a hardware security module\n\n"
+                "examples\n"
+                "  keyward setup --server-name kv1.example.org\n"
+                "  keyward hsm initialize --vendor Thales --token-label TPA01\n"
+                "  keyward endpoint add db1 --enroll --out /etc/db1/kmip\n\n"
+                "commands\n",
+                out);
+    const struct command *row;
+    for (unsigned i = 0; (row = commands_at(i)) != NULL; i++)
+        put_command(row, out);
+    (void)fputs("\n", out);
+    (void)fputs(common, out);
+    (void)fputs("\nmore: keyward help NOUN [VERB], keyward help exit-codes\n", out);
+    return ERR_OK;
+}
+
+enum err help_noun(const char *noun, FILE *out)
+{
+    const struct command *row;
+    unsigned found = 0;
+    for (unsigned i = 0; (row = commands_at(i)) != NULL; i++) {
+        if (strcmp(row->noun, noun) != 0)
+            continue;
+        if (row->verb == NULL)
+            return help_command(row, out);
+        if (found++ == 0)
+            (void)fprintf(out, "keyward %s VERB\n\n", noun);
+        put_command(row, out);
+    }
+    if (found > 0)
+        (void)fprintf(out, "\nmore: keyward help %s VERB\n", noun);
+    if (found > 0)
+        return ERR_OK;
+    const char *nearest = commands_nearest(NULL, noun);
+    if (nearest != NULL)
+        FAIL(ERR_INVALID, "there is no help on \"%.40s\": did you mean \"%s\"?", noun, nearest);
+    FAIL(ERR_INVALID, "there is no help on \"%.40s\": see \"keyward help\"", noun);
+}
+
+static void put_options(const struct command *command, FILE *out)
+{
+    bool any = false;
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const struct option_row *row = &option_rows[i];
+        if ((command->options & BIT(i)) == 0)
+            continue;
+        char words[64];
+        (void)snprintf(words, sizeof words, "--%s%s%s", row->name, row->meta != NULL ? " " : "",
+                       row->meta != NULL ? row->meta : "");
+        (void)fprintf(out, "%s  %-36s %s\n", any ? "" : "\noptions\n", words, row->help);
+        any = true;
+    }
+}
+
+enum err help_command(const struct command *command, FILE *out)
+{
+    if (command->examples != NULL)
+        (void)fputs("examples\n", out);
+    for (const char *p = command->examples; p != NULL && *p != '\0';) {
+        int len = (int)strcspn(p, "\n");
+        (void)fprintf(out, "  %.*s\n", len, p);
+        p += len + (p[len] == '\n');
+    }
+    (void)fprintf(out, "\nusage\n  keyward %s%s%s%s%s%s\n    %s\n", command->noun,
+                  command->verb != NULL ? " " : "", command->verb != NULL ? command->verb : "",
+                  command->names != NULL ? " " : "", command->names != NULL ? command->names : "",
+                  command->options != 0 ? " [options]" : "", command->summary);
+    put_options(command, out);
+    if (command->asks != 0)
+        (void)fputs("\nWithout its file a secret is asked for on the terminal. Secrets are never "
+                    "taken from\narguments or the environment.\n",
+                    out);
+    (void)fputs("\n", out);
+    (void)fputs(common, out);
+    return ERR_OK;
+}
+
+enum err help_run(struct cli *cli)
+{
+    if (cli->name_count == 0)
+        return help_overview(stdout);
+    if (strcmp(cli->names[0], "exit-codes") == 0) {
+        (void)fputs(exit_codes, stdout);
+        return ERR_OK;
+    }
+    const struct command *command =
+        cli->name_count > 1 ? commands_find(cli->names[0], cli->names[1]) : NULL;
+    if (command != NULL)
+        return help_command(command, stdout);
+    if (cli->name_count > 1) {
+        const char *nearest = commands_nearest(cli->names[0], cli->names[1]);
+        FAIL(ERR_INVALID, "there is no help on \"%.40s %.40s\"%s%s%s", cli->names[0], cli->names[1],
+             nearest != NULL ? ": did you mean \"" : "", nearest != NULL ? nearest : "",
+             nearest != NULL ? "\"?" : "");
+    }
+    return help_noun(cli->names[0], stdout);
+}
+
+enum err help_version(struct cli *cli)
+{
+    (void)cli;
+    (void)printf("keyward %s\n", KEYWARD_VERSION);
+    return ERR_OK;
+}

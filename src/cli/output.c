@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tables are for people only and may change; JSON is the API's and does not.
+#include "cli/output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/term.h"
+
+enum { CELL_MAX = 256, COLUMNS_MAX = 12, DEPTH_MAX = 8 };
+
+static const char *const list_names[] = {"items", "endpoints", "keys", "records"};
+static const char *const check_names[] = {"checks", "steps"};
+
+static const json_t *find_array(const json_t *doc, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_object_get(doc, names[i]);
+        if (json_is_array(value))
+            return value;
+    }
+    return NULL;
+}
+
+#define FIND(doc, names) find_array(doc, names, sizeof(names) / sizeof *(names))
+
+// A value as one word or text, control characters replaced.
+static void cell_text(const json_t *value, char out[CELL_MAX])
+{
+    out[0] = '\0';
+    if (value == NULL || json_is_null(value))
+        (void)snprintf(out, CELL_MAX, "-");
+    else if (json_is_string(value))
+        term_clean(json_string_value(value), out, CELL_MAX);
+    else if (json_is_boolean(value))
+        (void)snprintf(out, CELL_MAX, "%s", json_is_true(value) ? "yes" : "no");
+    else if (json_is_integer(value))
+        (void)snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        (void)snprintf(out, CELL_MAX, "%g", json_real_value(value));
+    size_t index;
+    const json_t *item;
+    size_t len = 0;
+    json_array_foreach(value, index, item)
+    {
+        char one[CELL_MAX];
+        if (json_is_object(item) || json_is_array(item) || len + 2 >= CELL_MAX)
+            continue;
+        cell_text(item, one);
+        len += (size_t)snprintf(out + len, CELL_MAX - len, "%s%s", index > 0 ? ", " : "", one);
+        len = len < CELL_MAX ? len : CELL_MAX - 1;
+    }
+}
+
+// Columns of terminal that a text takes, one for each character.
+static int width_of(const char *text)
+{
+    int width = 0;
+    for (; *text != '\0'; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static void print_cell(const char *text, int width, bool last)
+{
+    (void)printf("%s", text);
+    if (!last)
+        (void)printf("%*s", width - width_of(text) + 2, "");
+}
+
+struct columns {
+    char names[COLUMNS_MAX][32];
+    int widths[COLUMNS_MAX];
+    size_t count;
+};
+
+static bool any_has(const json_t *rows, const char *name)
+{
+    size_t index;
+    const json_t *row;
+    json_array_foreach(rows, index, row)
+    {
+        if (json_object_get(row, name) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void add_column(struct columns *columns, const char *name, size_t len)
+{
+    if (columns->count == COLUMNS_MAX || len == 0 || len >= sizeof columns->names[0])
+        return;
+    memcpy(columns->names[columns->count], name, len);
+    columns->names[columns->count++][len] = '\0';
+}
+
+// The command's columns as far as the rows have them; else those of the first row.
+static void choose_columns(const char *wanted, const json_t *rows, struct columns *ret)
+{
+    *ret = (struct columns){.count = 0};
+    for (const char *p = wanted; p != NULL && *p != '\0'; p += strcspn(p, ","), p += *p == ',') {
+        char name[32] = "";
+        size_t len = strcspn(p, ",");
+        memcpy(name, p, len < sizeof name ? len : sizeof name - 1);
+        if (any_has(rows, name))
+            add_column(ret, name, strlen(name));
+    }
+    if (ret->count > 0)
+        return;
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_array_get(rows, 0), key, value)
+    {
+        if (!json_is_object(value))
+            add_column(ret, key, strlen(key));
+    }
+}
+
+static void measure(const json_t *rows, struct columns *columns)
+{
+    for (size_t c = 0; c < columns->count; c++) {
+        size_t index;
+        const json_t *row;
+        columns->widths[c] = width_of(columns->names[c]);
+        json_array_foreach(rows, index, row)
+        {
+            char text[CELL_MAX];
+            cell_text(json_object_get(row, columns->names[c]), text);
+            int width = width_of(text);
+            columns->widths[c] = width > columns->widths[c] ? width : columns->widths[c];
+        }
+    }
+}
+
+static void print_heading(const struct columns *columns)
+{
+    for (size_t c = 0; c < columns->count; c++) {
+        char name[32];
+        for (size_t i = 0; i < sizeof name; i++) {
+            char letter = columns->names[c][i];
+            name[i] = letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
+        }
+        print_cell(name, columns->widths[c], c + 1 == columns->count);
+    }
+    (void)printf("\n");
+}
+
+static void print_rows(const char *wanted, const json_t *rows)
+{
+    struct columns columns;
+    choose_columns(wanted, rows, &columns);
+    measure(rows, &columns);
+    if (columns.count > 0)
+        print_heading(&columns);
+    size_t index;
+    const json_t *row;
+    json_array_foreach(rows, index, row)
+    {
+        for (size_t c = 0; c < columns.count; c++) {
+            char text[CELL_MAX];
+            cell_text(json_object_get(row, columns.names[c]), text);
+            print_cell(text, columns.widths[c], c + 1 == columns.count);
+        }
+        (void)printf("\n");
+    }
+}
+
+static const char *text_in(const json_t *object, const char *a, const char *b, const char *c)
+{
+    const char *text = json_string_value(json_object_get(object, a));
+    if (text == NULL)
+        text = json_string_value(json_object_get(object, b));
+    if (text == NULL && c != NULL)
+        text = json_string_value(json_object_get(object, c));
+    return text == NULL ? "" : text;
+}
+
+// ✔ passed, ✖ failed, – not tried.
+static const char *mark_of(const json_t *check)
+{
+    const json_t *ok = json_object_get(check, "ok");
+    if (ok != NULL)
+        return json_is_true(ok) ? "✔" : "✖";
+    const char *status = text_in(check, "status", "result", "state");
+    if (strcmp(status, "pass") == 0 || strcmp(status, "ok") == 0 || strcmp(status, "done") == 0)
+        return "✔";
+    return strcmp(status, "fail") == 0 || strcmp(status, "failed") == 0 ? "✖" : "–";
+}
+
+bool output_checks(const json_t *doc, bool to_stderr)
+{
+    const json_t *checks = FIND(doc, check_names);
+    FILE *out = to_stderr ? stderr : stdout;
+    size_t index;
+    const json_t *check;
+    json_array_foreach(checks, index, check)
+    {
+        char name[CELL_MAX];
+        char detail[4 * CELL_MAX];
+        char fix[4 * CELL_MAX];
+        const char *title = json_is_string(check) ? json_string_value(check)
+                                                  : text_in(check, "check", "step", "name");
+        term_clean(title, name, sizeof name);
+        term_clean(text_in(check, "detail", "reason", "message"), detail, sizeof detail);
+        term_clean(text_in(check, "fix", "hint", NULL), fix, sizeof fix);
+        (void)fprintf(out, " %s %s%s%s\n", json_is_string(check) ? "–" : mark_of(check), name,
+                      detail[0] != '\0' ? ": " : "", detail);
+        if (fix[0] != '\0')
+            (void)fprintf(out, "     fix: %s\n", fix);
+    }
+    return json_array_size(checks) > 0;
+}
+
+static void print_fields(const json_t *object, int depth)
+{
+    int width = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        width = (int)strlen(key) > width ? (int)strlen(key) : width;
+    }
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        char text[CELL_MAX];
+        char name[CELL_MAX];
+        term_clean(key, name, sizeof name);
+        if (json_is_object(value) && depth < DEPTH_MAX) {
+            (void)printf("%*s%s:\n", depth * 2, "", name);
+            print_fields(value, depth + 1);
+            continue;
+        }
+        if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
+            continue; // printed as rows or checks
+        if (json_is_string(value) && json_string_length(value) >= CELL_MAX - 1) {
+            (void)printf("%*s%s: (%zu bytes; see -o json)\n", depth * 2, "", name,
+                         json_string_length(value));
+            continue;
+        }
+        cell_text(value, text);
+        (void)printf("%*s%s:%*s%s\n", depth * 2, "", name, width - (int)strlen(key) + 1, "", text);
+    }
+}
+
+static void print_table(const struct cli *cli, const json_t *doc)
+{
+    const json_t *rows = FIND(doc, list_names);
+    if (rows == NULL) {
+        print_fields(doc, 0);
+        (void)output_checks(doc, false);
+        return;
+    }
+    if (json_array_size(rows) == 0)
+        term_say("there are none");
+    print_rows(cli->command->columns, rows);
+    const char *next = json_string_value(json_object_get(doc, "next_cursor"));
+    if (next != NULL)
+        term_say("there are more: go on with --cursor %s", next);
+}
+
+static void print_name(const json_t *object)
+{
+    static const char *const keys[] = {"name", "id", "number"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *value = json_object_get(object, keys[i]);
+        char text[CELL_MAX];
+        if (value == NULL || json_is_null(value))
+            continue;
+        cell_text(value, text);
+        (void)printf("%s\n", text);
+        return;
+    }
+}
+
+static void print_names(const json_t *doc)
+{
+    const json_t *rows = FIND(doc, list_names);
+    if (rows == NULL)
+        print_name(doc);
+    size_t index;
+    const json_t *row;
+    json_array_foreach(rows, index, row)
+    {
+        print_name(row);
+    }
+}
+
+enum err output_document(const struct cli *cli, const json_t *doc)
+{
+    if (cli->output == OUTPUT_JSON) {
+        if (json_dumpf(doc, stdout, JSON_INDENT(2)) == 0)
+            (void)printf("\n");
+    } else if (cli->output == OUTPUT_NAME) {
+        print_names(doc);
+    } else {
+        print_table(cli, doc);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout) != 0)
+        FAIL(ERR_IO, "standard output takes no more");
+    return ERR_OK;
+}

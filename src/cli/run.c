@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The path of most commands, and `api`, which sends what it is given.
+#include "cli/run.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/handlers.h"
+#include "cli/help.h"
+#include "cli/http.h"
+#include "cli/output.h"
+#include "cli/secrets.h"
+#include "cli/term.h"
+
+enum { PATH_BYTES_MAX = 2048, BODY_FILE_MAX = 1024 * 1024 };
+
+static enum err put_option(json_t *doc, enum opt option, const char *value)
+{
+    const struct option_row *row = &option_rows[option];
+    int failed = 0;
+    if (row->kind == FIELD_NUMBER) {
+        char *end = NULL;
+        long number = strtol(value, &end, 10);
+        if (!isdigit((unsigned char)*value) || *end != '\0' || number > 1000000)
+            FAIL(ERR_INVALID, "--%s wants a number, not \"%.32s\"", row->name, value);
+        failed = json_object_set_new(doc, row->field, json_integer(number));
+    } else if (row->kind == FIELD_TEXT) {
+        if (!span_is_utf8(span_str(value)))
+            FAIL(ERR_INVALID, "--%s is not text (UTF-8)", row->name);
+        failed = json_object_set_new(doc, row->field, json_string(value));
+    }
+    if (failed == 0 && option == OPT_TOKEN_LABEL)
+        failed = json_object_set_new(doc, "use_token_label", json_true());
+    if (failed != 0)
+        FAIL(ERR_MEMORY, "no memory for a document");
+    return ERR_OK;
+}
+
+enum err run_document(const struct cli *cli, json_t **ret)
+{
+    CLEANUP(json_freep) json_t *doc = json_object();
+    if (doc == NULL)
+        FAIL(ERR_MEMORY, "no memory for a document");
+    for (int i = 0; i < OPT_COUNT; i++) {
+        if (cli->values[i] != NULL)
+            TRY(put_option(doc, (enum opt)i, cli->values[i]));
+    }
+    bool in_path = strchr(cli->command->path, '{') != NULL;
+    if (!in_path && cli->name_count > 0 &&
+        json_object_set_new(doc, "name", json_string(cli->names[0])) != 0)
+        FAIL(ERR_INVALID, "the name is not text (UTF-8)");
+    *ret = doc;
+    doc = NULL;
+    return ERR_OK;
+}
+
+enum err run_path(const struct cli *cli, struct buf *out)
+{
+    const char *path = cli->command->path;
+    size_t open = strcspn(path, "{");
+    TRY(buf_put(out, span_of(path, open)));
+    if (path[open] != '\0') {
+        TRY(client_encode(out, cli->names[0]));
+        TRY(buf_put_str(out, strchr(path, '}') + 1));
+    }
+    char mark = '?';
+    for (int i = 0; i < OPT_COUNT; i++) {
+        if (option_rows[i].kind != FIELD_QUERY || cli->values[i] == NULL)
+            continue;
+        TRY(buf_printf(out, "%c%s=", mark, option_rows[i].field));
+        TRY(client_encode(out, cli->values[i]));
+        mark = '&';
+    }
+    if (cli->values[OPT_DRY_RUN] != NULL)
+        TRY(buf_printf(out, "%cdry_run=true", mark));
+    return buf_put_u8(out, 0);
+}
+
+static enum err call_with_secrets(struct cli *cli, const struct client_secrets *secrets,
+                                  json_t **ret)
+{
+    CLEANUP(json_freep) json_t *doc = NULL;
+    struct buf path CLEANUP(buf_done);
+    buf_init(&path, PATH_BYTES_MAX, false);
+    TRY(run_document(cli, &doc));
+    TRY(run_path(cli, &path));
+    return client_call(cli, cli->command->method, (const char *)path.data, doc, secrets, ret);
+}
+
+enum err run_call(struct cli *cli, json_t **ret)
+{
+    struct client_secrets secrets;
+    TRY(secrets_collect(cli, &secrets));
+    enum err err = call_with_secrets(cli, &secrets, ret);
+    client_secrets_done(&secrets);
+    return err;
+}
+
+enum err run_command(struct cli *cli)
+{
+    CLEANUP(json_freep) json_t *answer = NULL;
+    TRY(run_call(cli, &answer));
+    TRY(output_document(cli, answer));
+    if (json_is_false(json_object_get(answer, "healthy")))
+        FAIL(ERR_HSM_FAILED, "the root of trust is not in order: see the checks above");
+    if (json_is_false(json_object_get(answer, "sound")))
+        FAIL(ERR_DAMAGED, "the audit trail is not in order: see the answer above");
+    return ERR_OK;
+}
+
+static enum err read_body(const char *path, struct buf *out)
+{
+    if (strcmp(path, "-") != 0)
+        return file_read(AT_FDCWD, path, BODY_FILE_MAX, out);
+    for (;;) {
+        TRY(buf_reserve(out, 4096));
+        ssize_t got = read(STDIN_FILENO, out->data + out->len, out->cap - out->len);
+        if (got < 0)
+            return file_raise("read", "standard input");
+        if (got == 0)
+            return ERR_OK;
+        out->len += (size_t)got;
+    }
+}
+
+static enum err check_word(const char *word, const char *what)
+{
+    for (const char *p = word; *p != '\0'; p++) {
+        if (*p <= ' ' || *p >= 0x7f)
+            FAIL(ERR_INVALID, "the %s holds a blank or a control character", what);
+    }
+    return ERR_OK;
+}
+
+static enum err send_raw(struct cli *cli, const char *path, struct span body)
+{
+    struct http_answer answer;
+    bool sent = false;
+    enum err err =
+        http_call(cli->root_fd, cli->names[0], path, body, HTTP_TIMEOUT_MS, &answer, &sent);
+    if (err == ERR_OK)
+        err = file_write_all(STDOUT_FILENO, span_buf(&answer.body), "standard output");
+    if (err == ERR_OK && answer.status >= 400)
+        err = client_problem(cli, answer.status, span_buf(&answer.body));
+    http_answer_done(&answer);
+    return err;
+}
+
+enum err api_run(struct cli *cli)
+{
+    struct buf path CLEANUP(buf_done);
+    struct buf body CLEANUP(buf_done);
+    buf_init(&path, PATH_BYTES_MAX, false);
+    buf_init(&body, BODY_FILE_MAX + 4096, true);
+    TRY(check_word(cli->names[0], "method"));
+    TRY(check_word(cli->names[1], "path"));
+    const char *word = cli->names[1];
+    if (word[0] != '/')
+        FAIL(ERR_INVALID, "the path must begin with a slash: \"/hsm\"");
+    bool whole = strncmp(word, "/api/", 5) == 0 || strcmp(word, "/healthz") == 0 ||
+                 strcmp(word, "/readyz") == 0;
+    TRY(buf_printf(&path, "%s%s", whole ? "" : "/api/v1", word));
+    TRY(buf_put_u8(&path, 0));
+    if (cli_has(cli, OPT_BODY_FILE))
+        TRY(read_body(cli->values[OPT_BODY_FILE], &body));
+    TRY(client_open_root(cli));
+    return send_raw(cli, (const char *)path.data, span_buf(&body));
+}
+
+void run_complain(const struct cli *cli, const char *program, enum err err)
+{
+    const char *detail = err_detail()[0] != '\0' ? err_detail() : err_info(err)->text;
+    if (cli->report != NULL)
+        (void)output_checks(cli->report, true);
+    term_say("%s: %s", program, detail);
+    bool root = strcmp(cli->root, "/") != 0;
+    if (err == ERR_UNAVAILABLE && !cli->unsure)
+        term_say("next: keyward start%s%s   (a new server: keyward setup%s%s)",
+                 root ? " --root " : "", root ? cli->root : "", root ? " --root " : "",
+                 root ? cli->root : "");
+    if (cli->unsure)
+        term_say("whether something was changed is not known: look before you try again");
+}
+
+static enum err dispatch(struct cli *cli)
+{
+    if (cli->command == NULL)
+        return cli->names[0] != NULL ? help_noun(cli->names[0], stdout) : help_overview(stdout);
+    if (cli_has(cli, OPT_HELP))
+        return help_command(cli->command, stdout);
+    return cli->command->run != NULL ? cli->command->run(cli) : run_command(cli);
+}
+
+// Secrets pass through this process: no core dump, nobody may trace it.
+static void harden(void)
+{
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        term_say("keyward: core dumps could not be switched off");
+}
+
+int cli_keyward(int argc, char **argv)
+{
+    struct cli cli = {.root_fd = -1};
+    harden();
+    enum err err = secret_setup();
+    if (err == ERR_OK)
+        err = args_parse(argc, argv, &cli);
+    if (err == ERR_OK)
+        err = dispatch(&cli);
+    if (err != ERR_OK)
+        run_complain(&cli, "keyward", err);
+    json_decref(cli.report);
+    file_closep(&cli.root_fd);
+    return err_info(err)->exit_status;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs a row of the table that has no function of its own: options become a document, secrets are
+// collected, the route is called, the answer is printed.
+#ifndef KW_CLI_RUN_H
+#define KW_CLI_RUN_H
+
+#include "cli/client.h"
+
+// The document that the command's options make. Caller frees.
+MUST_USE enum err run_document(const struct cli *cli, json_t **ret);
+
+// The path of the command's route, with name, query and a NUL.
+MUST_USE enum err run_path(const struct cli *cli, struct buf *out);
+
+// Collects, calls; *ret is the answer.
+MUST_USE enum err run_call(struct cli *cli, json_t **ret);
+
+// The same and prints. A document that says "healthy": false (hsm verify) is ERR_HSM_FAILED, one
+// that says "sound": false (audit verify) ERR_DAMAGED.
+MUST_USE enum err run_command(struct cli *cli);
+
+// Prints the error for people: what, why, and what to do next.
+void run_complain(const struct cli *cli, const char *program, enum err err);
+
+#endif

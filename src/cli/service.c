@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// start, stop, restart, status. A process is signalled only through a descriptor of it (pidfd) that
+// was taken while it held the lock, so that a number used again by another process is never hit.
+#include "cli/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/paths.h"
+#include "cli/client.h"
+#include "cli/handlers.h"
+#include "cli/output.h"
+#include "cli/run.h"
+#include "cli/term.h"
+
+enum { TEXT_MAX = 1200, NAME_MAX_BYTES = 4096 };
+
+bool service_is_running(int root_fd, pid_t *ret_pid)
+{
+    CLEANUP(file_closep) int fd = openat(root_fd, PATH_PID, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char text[32] = "";
+    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
+        return false;
+    // The lock is tried only when there is such a process, since a server that starts just now
+    // would find it taken.
+    long pid = strtol(text, NULL, 10);
+    if (pid <= 1 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH))
+        return false;
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+        return false;
+    *ret_pid = (pid_t)pid;
+    return true;
+}
+
+enum err service_own_directory(char *out, size_t room)
+{
+    ssize_t len = readlink("/proc/self/exe", out, room - 1);
+    if (len <= 0)
+        FAIL(ERR_INTERNAL, "this program cannot tell where it lies: %s", strerror(errno));
+    out[len] = '\0';
+    char *slash = strrchr(out, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    return ERR_OK;
+}
+
+// keywardd lies beside this program, or where packages put it.
+static enum err find_keywardd(char out[NAME_MAX_BYTES])
+{
+    static const char *const places[] = {"", "/../libexec/keyward", "/../lib/keyward", "/../sbin"};
+    char own[NAME_MAX_BYTES - 64];
+    TRY(service_own_directory(own, sizeof own));
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        (void)snprintf(out, NAME_MAX_BYTES, "%s%s/keywardd", own, places[i]);
+        if (access(out, X_OK) == 0)
+            return ERR_OK;
+    }
+    FAIL(ERR_UNAVAILABLE, "there is no keywardd beside \"%s/keyward\": install the server", own);
+}
+
+static void exec_keywardd(const char *program, const char *root, int ready)
+{
+    char number[16];
+    (void)snprintf(number, sizeof number, "%d", ready);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (setsid() < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+        dup2(null, STDERR_FILENO) < 0 || fcntl(ready, F_SETFD, 0) != 0 || chdir("/") != 0)
+        _exit(126);
+    const char *const argv[] = {program, "--root", root, "--ready-fd", number, NULL};
+    (void)execv(program, (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+// What the server says on its ready channel, up to a newline or its end.
+static enum err hear(int fd, char text[TEXT_MAX])
+{
+    int64_t deadline = clock_mono_ms() + SERVICE_START_MS;
+    size_t len = 0;
+    while (len < TEXT_MAX - 1 && strchr(text, '\n') == NULL) {
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        int64_t left = deadline - clock_mono_ms();
+        int ready = poll(&poll_fd, 1, left < 0 ? 0 : (int)left);
+        if (ready == 0)
+            FAIL(ERR_TIMEOUT, "the server does not serve after %d s: see \"%s\" below its root",
+                 SERVICE_START_MS / 1000, PATH_LOG);
+        ssize_t got = ready < 0 ? -1 : read(fd, text + len, TEXT_MAX - 1 - len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        len += (size_t)got;
+        text[len] = '\0';
+    }
+    return ERR_OK;
+}
+
+static enum err wait_ready(int fd)
+{
+    char text[TEXT_MAX] = "";
+    TRY(hear(fd, text));
+    text[strcspn(text, "\n")] = '\0';
+    if (strcmp(text, "ready") == 0)
+        return ERR_OK;
+    if (strncmp(text, "error: ", 7) == 0)
+        FAIL(ERR_STATE, "the server did not start: %s", text + 7);
+    FAIL(ERR_STATE, "the server ended while it started: see \"%s\" below its root", PATH_LOG);
+}
+
+enum err service_launch(struct cli *cli)
+{
+    char program[NAME_MAX_BYTES];
+    TRY(find_keywardd(program));
+    CLEANUP(file_closep) int hear_fd = -1;
+    CLEANUP(file_closep) int say_fd = -1;
+    int both[2];
+    if (pipe2(both, O_CLOEXEC) != 0)
+        FAIL(ERR_INTERNAL, "a pipe could not be made: %s", strerror(errno));
+    hear_fd = both[0];
+    say_fd = both[1];
+    pid_t pid = fork();
+    if (pid < 0)
+        FAIL(ERR_UNAVAILABLE, "keywardd could not be started: %s", strerror(errno));
+    if (pid == 0)
+        exec_keywardd(program, cli->root, say_fd);
+    file_closep(&say_fd);
+    return wait_ready(hear_fd);
+}
+
+enum err service_start(struct cli *cli)
+{
+    pid_t pid = 0;
+    TRY(client_open_root(cli));
+    if (service_is_running(cli->root_fd, &pid)) {
+        term_say("the server is running already (process %d)", (int)pid);
+        return ERR_OK;
+    }
+    int64_t started = clock_mono_ms();
+    TRY(service_launch(cli));
+    term_step(true, started, "the server serves");
+    return ERR_OK;
+}
+
+static enum err await_end(int process)
+{
+    struct pollfd poll_fd = {.fd = process, .events = POLLIN};
+    int64_t deadline = clock_mono_ms() + SERVICE_STOP_MS;
+    for (;;) {
+        int64_t left = deadline - clock_mono_ms();
+        int ready = poll(&poll_fd, 1, left < 0 ? 0 : (int)left);
+        if (ready > 0)
+            return ERR_OK;
+        if (ready == 0)
+            FAIL(ERR_TIMEOUT, "the server has not stopped after %d s", SERVICE_STOP_MS / 1000);
+    }
+}
+
+static enum err stop_process(int root_fd, pid_t pid)
+{
+    CLEANUP(file_closep) int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    pid_t still = 0;
+    if (process < 0 || !service_is_running(root_fd, &still) || still != pid)
+        return ERR_OK; // it has just ended
+    if (syscall(SYS_pidfd_send_signal, process, SIGTERM, NULL, 0) != 0 && errno == EPERM)
+        FAIL(ERR_NOT_PERMITTED,
+             "this server belongs to another user: run the command as that user");
+    return await_end(process);
+}
+
+enum err service_stop(struct cli *cli)
+{
+    pid_t pid = 0;
+    TRY(client_open_root(cli));
+    if (!service_is_running(cli->root_fd, &pid)) {
+        term_say("the server is not running");
+        return ERR_OK;
+    }
+    int64_t started = clock_mono_ms();
+    TRY(stop_process(cli->root_fd, pid));
+    term_step(true, started, "the server has stopped");
+    return ERR_OK;
+}
+
+enum err service_restart(struct cli *cli)
+{
+    TRY(service_stop(cli));
+    return service_start(cli);
+}
+
+// What can be said about a server that does not answer.
+static enum err say_down(struct cli *cli, enum err err)
+{
+    char reason[TEXT_MAX];
+    pid_t pid = 0;
+    bool running = cli->root_fd >= 0 && service_is_running(cli->root_fd, &pid);
+    (void)snprintf(reason, sizeof reason, "%s", err_detail());
+    CLEANUP(json_freep)
+    json_t *doc = json_pack("{s:b, s:s, s:s}", "running", running, "root", cli->root, "reason",
+                            running ? reason : "the server is not running");
+    if (doc == NULL)
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    TRY(output_document(cli, doc));
+    FAIL(err, "%s", reason);
+}
+
+enum err service_status(struct cli *cli)
+{
+    CLEANUP(json_freep) json_t *answer = NULL;
+    enum err err = run_call(cli, &answer);
+    if (err == ERR_UNAVAILABLE)
+        return say_down(cli, err);
+    TRY(err);
+    return output_document(cli, answer);
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server as a process: is it running, start it, stop it.
+#ifndef KW_CLI_SERVICE_H
+#define KW_CLI_SERVICE_H
+
+#include <sys/types.h>
+
+#include "cli/state.h"
+
+enum { SERVICE_START_MS = 30000, SERVICE_STOP_MS = 10000 };
+
+// True when a supervisor holds the lock of this root: a stale process id counts for nothing.
+bool service_is_running(int root_fd, pid_t *ret_pid);
+
+// Starts keywardd in the background and waits until it says that it serves. ERR_UNAVAILABLE with
+// what it said, ERR_TIMEOUT.
+MUST_USE enum err service_launch(struct cli *cli);
+
+// The directory that this program lies in.
+MUST_USE enum err service_own_directory(char *out, size_t room);
+
+#endif

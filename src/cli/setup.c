@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `keyward setup`: from an empty directory to a server that serves. Each step looks whether it has
+// been done already, so that a run that was interrupted, or a second one, goes on where it stopped.
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/kv.h"
+#include "base/paths.h"
+#include "cli/client.h"
+#include "cli/handlers.h"
+#include "cli/output.h"
+#include "cli/passphrase.h"
+#include "cli/secrets.h"
+#include "cli/service.h"
+#include "cli/softhsm.h"
+#include "cli/term.h"
+
+enum {
+    PHRASE_GROUPS = 6,
+    PORT_MS = 30000,
+    PORT_STEP_MS = 20,
+    FREE_MIB = 256,
+    ADDRESS_MAX = 128,
+};
+
+struct setup {
+    struct cli *cli;
+    bool softhsm;
+    bool running;     // a server ran before we came
+    bool has_wallet;  // there is a recovery passphrase already
+    bool is_set_up;   // wallet and certificates are there
+    bool hsm_enabled; // the HSM is initialized
+    char address[ADDRESS_MAX];
+    struct secret *phrase;
+    int64_t started;
+};
+
+static enum err check_options(struct setup *self)
+{
+    const struct cli *cli = self->cli;
+    const char *hsm = cli_has(cli, OPT_HSM) ? cli->values[OPT_HSM] : "none";
+    self->softhsm = strcmp(hsm, "softhsm") == 0;
+    if (!self->softhsm && strcmp(hsm, "none") != 0)
+        FAIL(ERR_INVALID,
+             "--hsm is softhsm or none: a hardware HSM is added with \"keyward hsm initialize\"");
+    if (cli_has(cli, OPT_RECOVERY_FILE) && cli_has(cli, OPT_RECOVERY_OUT))
+        FAIL(ERR_INVALID, "give one of --recovery-passphrase-file and --recovery-passphrase-out");
+    if (!cli_has(cli, OPT_RECOVERY_FILE) && !cli_has(cli, OPT_RECOVERY_OUT) &&
+        !term_is_interactive())
+        FAIL(ERR_INVALID,
+             "there is no terminal to show a recovery passphrase on: give "
+             "--recovery-passphrase-file FILE, or --recovery-passphrase-out FILE to have one made");
+    return self->softhsm ? softhsm_check() : ERR_OK;
+}
+
+// Makes the root prefix and resolves it to the path that settings and messages name.
+static enum err make_root(struct setup *self)
+{
+    struct cli *cli = self->cli;
+    char resolved[sizeof cli->root];
+    if (access(cli->root, F_OK) != 0)
+        TRY(file_mkdirs(AT_FDCWD, cli->root));
+    TRY(client_open_root(cli));
+    if (realpath(cli->root, resolved) == NULL)
+        return file_raise("resolve", cli->root);
+    memcpy(cli->root, resolved, strlen(resolved) + 1);
+    if (faccessat(cli->root_fd, ".", W_OK, AT_EACCESS) != 0)
+        FAIL(ERR_NOT_PERMITTED, "\"%s\" is not writable: run as another user, or give --root DIR",
+             cli->root);
+    struct statvfs disk;
+    if (fstatvfs(cli->root_fd, &disk) == 0 &&
+        disk.f_bavail / 1024 * disk.f_frsize / 1024 < FREE_MIB)
+        FAIL(ERR_NO_SPACE, "there are less than %d MiB free below \"%s\"", FREE_MIB, cli->root);
+    return ERR_OK;
+}
+
+static enum err write_conf(struct setup *self)
+{
+    CLEANUP(kv_freep) struct kv *kv = NULL;
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, KV_FILE_LIMIT, false);
+    int root = self->cli->root_fd;
+    TRY(file_mkdirs(root, PATH_CONF_DIR));
+    TRY(kv_load(root, PATH_CONF, &kv));
+    const char *wanted = self->cli->values[OPT_KMIP_LISTEN];
+    const char *now = kv_get(kv, "KMIP_LISTEN", "[::]:5696");
+    const char *address = wanted != NULL ? wanted : now;
+    if (strlen(address) >= sizeof self->address || strrchr(address, ':') == NULL)
+        FAIL(ERR_INVALID, "\"%.64s\" is not an address: write \"127.0.0.1:5696\" or \"[::]:5696\"",
+             address);
+    memcpy(self->address, address, strlen(address) + 1);
+    if (wanted == NULL || strcmp(wanted, now) == 0)
+        return ERR_OK;
+    if (self->running && file_exists(root, PATH_TLS_CERT))
+        FAIL(ERR_STATE, "the server serves \"%s\" now: stop it before you change the address", now);
+    TRY(kv_set(kv, "KMIP_LISTEN", wanted));
+    TRY(kv_text(kv, &text));
+    return file_write(root, PATH_CONF, span_buf(&text));
+}
+
+// The documented place of hsmclient (contract B8).
+static enum err link_hsmclient(struct setup *self)
+{
+    char own[4096];
+    char target[4200];
+    char now[4200] = "";
+    const char *path = PATH_HSM_BIN_DIR "/hsmclient";
+    int root = self->cli->root_fd;
+    TRY(service_own_directory(own, sizeof own));
+    (void)snprintf(target, sizeof target, "%s/hsmclient", own);
+    TRY(file_mkdirs(root, PATH_HSM_BIN_DIR));
+    ssize_t len = readlinkat(root, path, now, sizeof now - 1);
+    if (len > 0 && strcmp(now, target) == 0)
+        return ERR_OK;
+    if (len > 0 && unlinkat(root, path, 0) != 0)
+        return file_raise("replace", path);
+    if (symlinkat(target, root, path) != 0 && errno != EEXIST)
+        return file_raise("make", path);
+    return ERR_OK;
+}
+
+static enum err start_server(struct setup *self)
+{
+    pid_t pid = 0;
+    if (service_is_running(self->cli->root_fd, &pid))
+        return ERR_OK;
+    int64_t started = clock_mono_ms();
+    TRY(service_launch(self->cli));
+    term_step(true, started, "Server started below %s", self->cli->root);
+    return ERR_OK;
+}
+
+static enum err look(struct setup *self)
+{
+    CLEANUP(json_freep) json_t *status = NULL;
+    TRY(client_call(self->cli, "GET", "/status", NULL, NULL, &status));
+    const char *state = json_string_value(json_object_get(status, "state"));
+    if (state == NULL)
+        FAIL(ERR_MESSAGE, "the server's status does not tell whether it is set up");
+    self->has_wallet = strcmp(state, "empty") != 0;
+    self->is_set_up = self->has_wallet && file_exists(self->cli->root_fd, PATH_TLS_CERT);
+    self->hsm_enabled = json_is_true(json_object_get(status, "hsm_enabled"));
+    return ERR_OK;
+}
+
+static enum err show_phrase(const struct setup *self)
+{
+    struct span phrase = secret_span(self->phrase);
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, 1024, true);
+    TRY(buf_printf(&text, "\n   Recovery passphrase:  %.*s\n", (int)phrase.len,
+                   (const char *)phrase.data));
+    TRY(buf_put_str(&text,
+                    "   Write it down. It is shown once. Without it and the HSM: no keys.\n\n"));
+    TRY(file_write_all(STDERR_FILENO, span_buf(&text), "the terminal"));
+    if (cli_has(self->cli, OPT_YES))
+        return ERR_OK;
+    char typed[32];
+    TRY(term_ask(" Type its last group to go on: ", typed, sizeof typed));
+    if (strlen(typed) != 5 || memcmp(phrase.data + phrase.len - 5, typed, 5) != 0)
+        FAIL(ERR_INVALID, "that is not the last group: nothing was set up, run the command again");
+    return ERR_OK;
+}
+
+// The passphrase: from its file, or made and shown, or made and written.
+static enum err take_phrase(struct setup *self)
+{
+    const struct cli *cli = self->cli;
+    if (cli_has(cli, OPT_RECOVERY_FILE))
+        return secrets_read(cli->values[OPT_RECOVERY_FILE], &self->phrase);
+    if (self->has_wallet && cli_has(cli, OPT_RECOVERY_OUT))
+        return secrets_read(cli->values[OPT_RECOVERY_OUT], &self->phrase);
+    if (self->has_wallet)
+        FAIL(ERR_INVALID, "this server has a recovery passphrase already: give it with "
+                          "--recovery-passphrase-file to go on");
+    TRY(passphrase_make(PHRASE_GROUPS, &self->phrase));
+    if (!cli_has(cli, OPT_RECOVERY_OUT))
+        return show_phrase(self);
+    TRY(secrets_write_new(AT_FDCWD, cli->values[OPT_RECOVERY_OUT], secret_span(self->phrase)));
+    term_step(true, 0, "Recovery passphrase made and written to %s", cli->values[OPT_RECOVERY_OUT]);
+    return ERR_OK;
+}
+
+static enum err add_hosts(const struct setup *self, json_t *doc)
+{
+    json_t *names = json_array();
+    int failed = json_object_set_new(doc, "server_names", names);
+    const struct cli *cli = self->cli;
+    for (size_t i = 0; i < cli->server_name_count; i++)
+        failed |= json_array_append_new(names, json_string(cli->server_names[i]));
+    if (cli->server_name_count == 0) {
+        char name[256] = "";
+        if (gethostname(name, sizeof name - 1) == 0 && name[0] != '\0')
+            failed |= json_array_append_new(names, json_string(name));
+        failed |= json_array_append_new(names, json_string("localhost"));
+        failed |= json_array_append_new(names, json_string("127.0.0.1"));
+    }
+    if (failed != 0)
+        FAIL(ERR_INVALID, "a server name is not text (UTF-8)");
+    return ERR_OK;
+}
+
+static enum err call_setup(struct setup *self)
+{
+    CLEANUP(json_freep) json_t *doc = json_object();
+    CLEANUP(json_freep) json_t *answer = NULL;
+    struct client_secrets secrets = {{{"recovery_passphrase", self->phrase}}, 1};
+    TRY(add_hosts(self, doc));
+    int64_t started = clock_mono_ms();
+    TRY(client_call(self->cli, "POST", "/setup", doc, &secrets, &answer));
+    term_step(true, started, "CA, server certificate and TDE wallet made");
+    return ERR_OK;
+}
+
+static enum err call_initialize(struct setup *self, struct secret *pin)
+{
+    CLEANUP(json_freep) json_t *answer = NULL;
+    CLEANUP(json_freep)
+    json_t *doc = json_pack("{s:s, s:b, s:s}", "vendor", SOFTHSM_VENDOR, "use_token_label", 1,
+                            "token_label", SOFTHSM_LABEL);
+    struct client_secrets secrets = {{{"credential", pin}, {"recovery_passphrase", self->phrase}},
+                                     2};
+    int64_t started = clock_mono_ms();
+    TRY(client_call(self->cli, "POST", "/hsm:initialize", doc, &secrets, &answer));
+    term_step(true, started, "Root of trust key made on the try-out token and verified");
+    return ERR_OK;
+}
+
+static enum err enable_softhsm(struct setup *self)
+{
+    if (!self->softhsm || self->hsm_enabled)
+        return ERR_OK;
+    CLEANUP(secret_freep) struct secret *pin = NULL;
+    int64_t started = clock_mono_ms();
+    TRY(softhsm_make(self->cli->root_fd, self->cli->root, &pin));
+    term_step(true, started, "Token %s made (SoftHSM, try-out)", SOFTHSM_LABEL);
+    return call_initialize(self, pin);
+}
+
+// True when something accepts a connection at the address; a wildcard is asked on the loopback.
+static bool port_open(const char *address)
+{
+    char host[ADDRESS_MAX];
+    const char *colon = strrchr(address, ':');
+    size_t len = (size_t)(colon - address);
+    bool brackets = address[0] == '[' && len >= 2;
+    memcpy(host, address + brackets, len - 2 * brackets);
+    host[len - 2 * brackets] = '\0';
+    const char *to = strcmp(host, "::") == 0 ? "::1" : host;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+    struct addrinfo *info = NULL;
+    if (getaddrinfo(strcmp(to, "0.0.0.0") == 0 ? "127.0.0.1" : to, colon + 1, &hints, &info) != 0)
+        return false;
+    CLEANUP(file_closep) int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool open = fd >= 0 && connect(fd, info->ai_addr, info->ai_addrlen) == 0;
+    freeaddrinfo(info);
+    return open;
+}
+
+static enum err await_port(const struct setup *self)
+{
+    int64_t started = clock_mono_ms();
+    while (!port_open(self->address)) {
+        if (clock_mono_ms() - started > PORT_MS)
+            FAIL(ERR_TIMEOUT, "KMIP is not served on \"%s\" after %d s: see \"%s\" below \"%s\"",
+                 self->address, PORT_MS / 1000, PATH_LOG, self->cli->root);
+        (void)poll(NULL, 0, PORT_STEP_MS);
+    }
+    term_step(true, started, "KMIP open on %s", self->address);
+    return ERR_OK;
+}
+
+static enum err say_next(const struct setup *self)
+{
+    const struct cli *cli = self->cli;
+    bool plain = strcmp(cli->root, "/") == 0;
+    const char *root = plain ? "" : " --root ";
+    const char *dir = plain ? "" : cli->root;
+    if (self->softhsm)
+        term_say(
+            "\n TRY-OUT: the root of trust is SoftHSM, whose keys lie on this disk. Do not keep "
+            "keys that matter here.");
+    term_say("\n Next:");
+    term_say("     keyward%s%s endpoint add db1 --enroll --out ./db1    # a client with its "
+             "certificate",
+             root, dir);
+    term_say("     keyward%s%s key create demo                          # your first key", root,
+             dir);
+    if (!self->softhsm)
+        term_say("     keyward%s%s hsm initialize --vendor NAME             # root it in an HSM",
+                 root, dir);
+    term_say(" Took %.1f s.", (double)(clock_mono_ms() - self->started) / 1000);
+    CLEANUP(json_freep)
+    json_t *doc = json_pack("{s:s, s:s, s:b, s:s}", "root", cli->root, "kmip", self->address,
+                            "try_out", self->softhsm, "hsm", self->softhsm ? "softhsm" : "none");
+    if (doc == NULL)
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    return cli->output == OUTPUT_TABLE ? ERR_OK : output_document(cli, doc);
+}
+
+static enum err prepare(struct setup *self)
+{
+    pid_t pid = 0;
+    TRY(make_root(self));
+    self->running = service_is_running(self->cli->root_fd, &pid);
+    TRY(write_conf(self));
+    TRY(link_hsmclient(self));
+    TRY(start_server(self));
+    return look(self);
+}
+
+static enum err run(struct setup *self)
+{
+    TRY(check_options(self));
+    TRY(prepare(self));
+    if (!self->is_set_up || (self->softhsm && !self->hsm_enabled))
+        TRY(take_phrase(self));
+    if (self->is_set_up)
+        term_step(true, 0, "Set up already");
+    else
+        TRY(call_setup(self));
+    TRY(enable_softhsm(self));
+    TRY(await_port(self));
+    return say_next(self);
+}
+
+enum err setup_run(struct cli *cli)
+{
+    struct setup self = {.cli = cli, .started = clock_mono_ms()};
+    enum err err = run(&self);
+    secret_freep(&self.phrase);
+    if (err != ERR_OK)
+        term_step(false, 0, "Setup did not end; it can be run again");
+    return err;
+}

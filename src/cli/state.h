@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What one run of the command line knows: its arguments and the server's root.
+#ifndef KW_CLI_STATE_H
+#define KW_CLI_STATE_H
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "cli/commands.h"
+
+enum { NAMES_MAX = 2, SERVER_NAMES_MAX = 16 };
+enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NAME };
+
+struct cli {
+    const struct command *command;
+    const char *values[OPT_COUNT]; // NULL: not given; a switch has ""
+    const char *server_names[SERVER_NAMES_MAX];
+    size_t server_name_count;
+    const char *names[NAMES_MAX];
+    size_t name_count;
+    enum output output;
+    char root[4096]; // absolute
+    int root_fd;     // -1 until root_open
+    json_t *report;  // of the last problem: steps or checks, or NULL
+    bool unsure;     // the last call may have changed something
+};
+
+static inline bool cli_has(const struct cli *cli, enum opt option)
+{
+    return cli->values[option] != NULL;
+}
+
+static inline void json_freep(json_t **json)
+{
+    json_decref(*json);
+    *json = NULL;
+}
+
+#endif
