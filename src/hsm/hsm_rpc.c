@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "hsm/hsm_env.h"
 #include "hsm/hsm_wire.h"
 #include "ipc/ipc.h"
 #include "proc/proc.h"
@@ -26,6 +27,7 @@ struct hsm {
     struct ipc *ipc; // NULL: the process is gone
     uint64_t id;
     uint32_t timeout_s;
+    char library[HSM_LIBRARY_MAX + 1];
     char call[CALL_NAME_MAX + 1]; // the library call that hsmd told of last
     bool logging_in;              // C_Login was called
     int crash_signal;
@@ -101,9 +103,9 @@ static enum err timed_out(struct hsm *hsm, uint32_t seconds)
 {
     end_process(hsm);
     FAIL(ERR_HSM_TIMEOUT,
-         "the HSM did not answer in %u s (in %s); check that it is reachable and look at the "
-         "newest file in var/okv/log/hsm",
-         seconds, call_name(hsm));
+         "the HSM did not answer in %u s (in %s of \"%s\"); check that it is reachable and look at "
+         "the newest file in var/okv/log/hsm",
+         seconds, call_name(hsm), hsm->library);
 }
 
 static enum err crashed(struct hsm *hsm)
@@ -112,13 +114,13 @@ static enum err crashed(struct hsm *hsm)
     end_process(hsm);
     if (number != 0)
         FAIL(ERR_HSM_CRASHED,
-             "the PKCS#11 library crashed in %s (signal %d, %s); look at the newest file in "
+             "the PKCS#11 library \"%s\" crashed in %s (signal %d, %s); look at the newest file in "
              "var/okv/log/hsm and ask the HSM's vendor",
-             call_name(hsm), number, strsignal(number));
+             hsm->library, call_name(hsm), number, strsignal(number));
     FAIL(ERR_HSM_CRASHED,
-         "the process with the PKCS#11 library ended in %s; look at the newest file in "
+         "the process with the PKCS#11 library \"%s\" ended in %s; look at the newest file in "
          "var/okv/log/hsm",
-         call_name(hsm));
+         hsm->library, call_name(hsm));
 }
 
 // Takes frames until the answer to `id`, the end of the channel or a deadline: one for each library
@@ -202,23 +204,34 @@ static enum err start(struct hsm *hsm, const struct hsm_settings *settings, stru
     return err;
 }
 
-// Errors that a new process may not meet again.
+// Errors that a new process may not meet again. Of a library that does not even load there is no
+// hope.
 static bool may_pass(const struct hsm *hsm, enum err err)
 {
-    return !hsm->logging_in && (err == ERR_HSM_SLOT || err == ERR_HSM_FAILED ||
-                                err == ERR_HSM_CRASHED || err == ERR_UNAVAILABLE);
+    bool started = strcmp(hsm->call, "C_Initialize") == 0;
+    return !hsm->logging_in &&
+           (err == ERR_HSM_SLOT || err == ERR_HSM_FAILED || err == ERR_HSM_CRASHED ||
+            err == ERR_UNAVAILABLE || (err == ERR_HSM_LIBRARY && started));
+}
+
+// The supervisor refuses such a file as well, but can tell nobody why.
+static enum err check_environment(int root)
+{
+    CLEANUP(hsm_env_freep) char **env = NULL;
+    return hsm_env_load(root, &env);
 }
 
 enum err hsm_open(int root, const struct hsm_settings *settings, struct span credential,
                   const char *trace, struct hsm **ret)
 {
-    (void)root; // hsmd has its own
     if (credential.len == 0 || credential.len > HSM_CREDENTIAL_MAX)
         FAIL(ERR_INVALID, "the HSM credential must have 1 to %d bytes, not %zu", HSM_CREDENTIAL_MAX,
              credential.len);
     CLEANUP(hsm_closep) struct hsm *hsm = calloc(1, sizeof *hsm);
     if (hsm == NULL)
         FAIL(ERR_MEMORY, "no memory for the HSM");
+    memcpy(hsm->library, settings->library, sizeof hsm->library);
+    TRY(check_environment(root));
     hsm->timeout_s = settings->timeout_s == 0 ? HSM_TIMEOUT_S : settings->timeout_s;
     enum err err = ERR_OK;
     for (int i = 0; i < START_TRIES; i++) {

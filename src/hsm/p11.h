@@ -30,6 +30,7 @@ struct p11 {
     void *library;
     CK_FUNCTION_LIST *functions;
     CK_SLOT_ID slot;
+    char label[HSM_LABEL_MAX + 1]; // of the token in it, for messages
     CK_SESSION_HANDLE session;
     bool initialized;
     bool in_session;
@@ -56,7 +57,7 @@ enum err p11_rv_raise(enum err code, const char *what, const char *function, CK_
                       const char *next);
 
 // p11_module.c. Loads the library at the absolute `path`, below the root prefix where there is one,
-// and initializes it. ERR_HSM_LIBRARY, ERR_HSM_FAILED from C_Initialize.
+// and initializes it. ERR_HSM_LIBRARY.
 MUST_USE enum err p11_module_load(struct p11 *p11, int root, const char *path);
 void p11_module_unload(struct p11 *p11);
 

@@ -200,9 +200,9 @@ static enum err initialize(struct p11 *p11, const char *path)
         return ERR_OK;
     }
     char text[P11_RV_TEXT];
-    FAIL(ERR_HSM_FAILED,
-         "could not start the PKCS#11 library \"%s\": C_Initialize gave %s; check the vendor's "
-         "service, its configuration and okv_hsm_env",
+    FAIL(ERR_HSM_LIBRARY,
+         NAMED " \"%s\": C_Initialize gave %s; check the vendor's service, its configuration and "
+               "okv_hsm_env",
          path, p11_rv_text(rv, text));
 }
 

@@ -38,12 +38,15 @@ static enum err check_flags(struct p11 *p11, bool attended)
     if (attended)
         return ERR_OK;
     if ((info.flags & CKF_USER_PIN_LOCKED) != 0)
-        FAIL(ERR_HSM_PIN, "the token says that its user PIN is locked; have the HSM's "
-                          "administrator unlock it, then set the credential again");
+        FAIL(ERR_HSM_PIN,
+             "the token \"%s\" says that its user PIN is locked; have the HSM's administrator "
+             "unlock it, then set the credential again",
+             p11->label);
     if ((info.flags & CKF_USER_PIN_FINAL_TRY) != 0)
         FAIL(ERR_HSM_PIN_LATCHED,
-             "the token has one PIN try left, which is kept for a person: check the credential and "
-             "set it again, or run hsmclient open_wallet");
+             "the token \"%s\" has one PIN try left, which is kept for a person: check the "
+             "credential and set it again, or run hsmclient open_wallet",
+             p11->label);
     return ERR_OK;
 }
 
@@ -77,10 +80,10 @@ enum err p11_session_login(struct p11 *p11, struct span credential, bool attende
     if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN)
         return ERR_OK;
     const char *advice = pin_advice(rv);
-    if (advice != NULL)
-        return p11_rv_raise(ERR_HSM_PIN, "log in to the HSM", "C_Login", rv, advice);
-    return p11_rv_raise(ERR_HSM_FAILED, "log in to the HSM", "C_Login", rv,
-                        "check the HSM and the vendor's own log");
+    char text[P11_RV_TEXT];
+    FAIL(advice == NULL ? ERR_HSM_FAILED : ERR_HSM_PIN,
+         "could not log in to the token \"%s\": C_Login gave %s; %s", p11->label,
+         p11_rv_text(rv, text), advice == NULL ? "check the HSM and the vendor's own log" : advice);
 }
 
 static CK_RV find_some(struct p11 *p11, CK_OBJECT_HANDLE *out, size_t max, size_t *ret_count)

@@ -19,6 +19,7 @@ struct search {
     unsigned char label[LABEL_LEN];
     size_t matches;
     CK_SLOT_ID slot;
+    char slot_label[LABEL_LEN + 1];
     struct buf seen; // `"label" (why it does not count)`, for the message
 };
 
@@ -81,6 +82,7 @@ static enum err look_at(struct p11 *p11, CK_SLOT_ID slot, struct search *search)
         return ERR_OK;
     search->matches++;
     search->slot = slot;
+    memcpy(search->slot_label, label, sizeof label);
     return ERR_OK;
 }
 
@@ -156,6 +158,7 @@ enum err p11_slot_find(struct p11 *p11, const struct hsm_settings *settings)
         err = judge(&search, settings);
     buf_done(&search.seen);
     p11->slot = search.slot;
+    memcpy(p11->label, search.slot_label, sizeof p11->label);
     return err;
 }
 

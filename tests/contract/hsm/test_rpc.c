@@ -71,6 +71,7 @@ static void a_library_that_hangs_is_killed_at_the_deadline(void **state)
     struct hsm *hsm = NULL;
     FAILS(ERR_HSM_TIMEOUT, rig_open(rig, &hsm));
     assert_true(rig_says("dlopen"));
+    assert_true(rig_says("keyward-test-bad-hangs.so"));
 }
 
 static void a_hang_in_one_verb_leaves_a_dead_handle_and_a_new_open_works(void **state)
@@ -147,7 +148,7 @@ static void a_crash_is_told_with_its_signal(void **state)
         const char *words;
         const char *says;
     } rows[] = {
-        {"abort=C_Login:1", "crashed in C_Login (signal 6"},
+        {"abort=C_Login:1", ".so\" crashed in C_Login (signal 6"},
         // With a handler of the library's own in the way the place is all that is known.
         {"crash=C_Login:1", "ended in C_Login"},
         {"kill=C_Login:1", "ended in C_Login"},
@@ -179,6 +180,20 @@ static void a_start_that_fails_is_tried_three_times(void **state)
     rig_shim(rig, "rv=C_GetTokenInfo:e0:1-");
     OK(rig_open(rig, &hsm));
     hsm_closep(&hsm);
+    use_library(rig, "keyward-test-bad-refuses.so");
+    FAILS(ERR_HSM_LIBRARY, rig_open(rig, &hsm));
+    assert_true(rig_says("CKR_GENERAL_ERROR (0x5)"));
+    assert_int_equal(traces(rig, NULL), 3 + 3 + 2 + 3);
+}
+
+static void a_bad_environment_file_is_told_to_whoever_asked(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct hsm *hsm = NULL;
+    rig_file(rig, PATH_HSM_ENV, "LD_PRELOAD=/x.so\n", 0600);
+    FAILS(ERR_CONFIG, rig_open(rig, &hsm));
+    assert_true(rig_says("LD_PRELOAD"));
+    assert_int_equal(rig_calls(rig, "C_Initialize"), 0);
 }
 
 static void each_operation_leaves_a_trace_without_secrets(void **state)
@@ -233,6 +248,7 @@ int rig_driver_tests(void)
         ON_TOKEN(other_channels_are_served_meanwhile),
         ON_TOKEN(a_crash_is_told_with_its_signal),
         ON_TOKEN(a_start_that_fails_is_tried_three_times),
+        ON_TOKEN(a_bad_environment_file_is_told_to_whoever_asked),
         ON_TOKEN(each_operation_leaves_a_trace_without_secrets),
         ON_TOKEN(old_traces_are_removed),
     };
