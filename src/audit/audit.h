@@ -30,12 +30,15 @@ struct audit_record {
         detail; // a sentence: reason of a refusal, name of what was made; telling, so sealed
 };
 
-// Appends to the node's chain within the store's current write transaction. `seal_key` NULL (store
+// Appends to the node's chain within the store's current write transaction. `seal_key` empty (store
 // locked): the telling parts are left out and the record says so.
 MUST_USE enum err audit_append(struct store *store, struct span seal_key,
                                const struct audit_record *record);
 
-// The journal of one reading process: var/lib/keyward/audit/reads-<index>.log.
+// The journal of one reading process (index below 64): var/lib/keyward/audit/reads-<index>-<n>.log,
+// where n counts segments of 64 MiB from 1. A torn end that is found at open is never written
+// behind: a new segment begins, whose first record says how much of the old one counts.
+// ERR_BUSY: another process has it open; ERR_DAMAGED; ERR_FILE_MODE.
 struct audit_journal;
 MUST_USE enum err audit_journal_open(int root, uint32_t index, bool strict,
                                      struct audit_journal **ret);
@@ -43,8 +46,9 @@ void audit_journal_free(struct audit_journal *journal);
 void audit_journal_freep(struct audit_journal **journal);
 
 // Queues a record; audit_journal_write puts all queued ones into the file by one write(2) (and
-// fsyncs when strict). Call before the answers leave. ERR_NO_SPACE, ERR_IO: then no answer may
-// leave.
+// fsyncs when strict). Call before the answers leave. When either fails (ERR_NO_SPACE, ERR_IO), all
+// queued records are dropped and no answer to what they record may leave. Name and address of a
+// principal are sealed once and referred to afterwards, so that a read costs one hash.
 MUST_USE enum err audit_journal_add(struct audit_journal *journal, struct span seal_key,
                                     const struct audit_record *record);
 MUST_USE enum err audit_journal_write(struct audit_journal *journal);
@@ -53,8 +57,10 @@ MUST_USE enum err audit_journal_write(struct audit_journal *journal);
 // (-1: nothing is).
 MUST_USE enum err audit_journal_sync(struct audit_journal *journal, int *ret_wait_ms);
 
-// Enters the heads of all journals into the node's chain (called by the writer at least once a
-// second while there are new ones, and at stop).
+// Makes all journals durable and enters their heads, where they moved on, into the node's chain, in
+// a transaction of its own (called by the writer at least once a second, and at stop; outside a
+// transaction). ERR_DAMAGED when a journal is not sound or is gone; the others are entered all the
+// same, and the caller logs it and goes on: audit_verify tells what is wrong.
 MUST_USE enum err audit_anchor(int root, struct store *store);
 
 struct audit_verdict {
@@ -65,12 +71,25 @@ struct audit_verdict {
     char what[256];        // "record 17 was changed", …
 };
 
-// Walks chain and journals. A torn last line of a journal (power cut) is no damage beyond the
-// anchored head.
+// Walks chain and journals, in a read transaction of its own, without any key: finds changed bytes,
+// and records that were removed, reordered or cut off. A torn last record of a journal (power cut)
+// is no damage beyond the anchored head.
 MUST_USE enum err audit_verify(int root, struct store *store, struct audit_verdict *ret);
+
+// With the key: is the chain's head the one that was last written with this key? So an
+// intruder who writes a new chain of his own is found, which audit_verify cannot. An older copy of
+// the whole store is not found by either.
+MUST_USE enum err audit_verify_head(struct store *store, struct span seal_key,
+                                    struct audit_verdict *ret);
 
 // One record as a JSON object, opened with `seal_key` where it is sealed.
 MUST_USE enum err audit_to_json(struct span seal_key, const struct store_audit *row,
                                 struct buf *out);
+
+// At most `limit` records of reads of one journal as JSON objects, a line each, from record `from`
+// on (1: the first). *ret_next is where to go on; nothing new is appended at the end. Reads up to
+// one segment (64 MiB) to begin.
+MUST_USE enum err audit_read_list(int root, uint32_t index, struct span seal_key, uint64_t from,
+                                  uint32_t limit, struct buf *out, uint64_t *ret_next);
 
 #endif

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Encoding and reading of records. Invariant: a record is at most AUDIT_RECORD_MAX bytes long,
+// since whatever a peer can make long is cut before it goes in.
+#include "audit/audit_record.h"
+
+#include "crypto/crypto.h"
+
+static enum err put_head(struct buf *out, enum audit_kind kind, struct audit_where where,
+                         int64_t time_ms)
+{
+    TRY(buf_put_u8(out, AUDIT_FORMAT));
+    TRY(buf_put_u8(out, (uint8_t)kind));
+    TRY(buf_put_u32(out, where.chain));
+    TRY(buf_put_u64(out, where.sequence));
+    return buf_put_u64(out, (uint64_t)time_ms);
+}
+
+// A name of ours: one byte of length.
+static enum err put_word(struct buf *out, const char *word)
+{
+    size_t len = strlen(word);
+    if (len > UINT8_MAX)
+        len = UINT8_MAX;
+    TRY(buf_put_u8(out, (uint8_t)len));
+    return buf_put(out, span_of(word, len));
+}
+
+// At most `max` bytes, not cut within a UTF-8 character.
+static struct span cut(struct span text, size_t max)
+{
+    if (text.len <= max)
+        return text;
+    while (max > 0 && (text.data[max] & 0xc0) == 0x80)
+        max--;
+    return span_of(text.data, max);
+}
+
+static enum err put_telling(struct buf *out, struct audit_telling telling)
+{
+    TRY(buf_put_var(out, cut(telling.name, AUDIT_NAME_MAX)));
+    TRY(buf_put_var(out, cut(telling.address, AUDIT_ADDRESS_MAX)));
+    return buf_put_var(out, cut(telling.detail, AUDIT_DETAIL_MAX));
+}
+
+// Seals `telling` behind the record that starts at `begin`. Room is made first, so that the bytes
+// it is bound to do not move.
+static enum err put_sealed(struct buf *out, size_t begin, struct span seal_key,
+                           struct audit_telling telling)
+{
+    uint8_t bytes[AUDIT_NAME_MAX + AUDIT_ADDRESS_MAX + AUDIT_DETAIL_MAX + 12];
+    struct buf plain = {.data = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
+    TRY(put_telling(&plain, telling));
+    size_t len = plain.len + CRYPTO_SEAL_OVERHEAD;
+    size_t clear = out->len - begin;
+    TRY(buf_reserve(out, 4 + len));
+    TRY(buf_put_u32(out, (uint32_t)len));
+    enum err err = crypto_seal(seal_key, span_of(out->data + begin, clear), span_buf(&plain), out);
+    explicit_bzero(bytes, plain.len);
+    return err;
+}
+
+enum err audit_record_request(struct buf *out, struct audit_where where, struct span seal_key,
+                              uint64_t context, const struct audit_record *record)
+{
+    static const struct principal nobody = {.kind = PRINCIPAL_NOBODY};
+    const struct principal *who = record->who == NULL ? &nobody : record->who;
+    struct audit_telling telling = {.detail = record->detail};
+    if (context == 0) {
+        telling.name = who->name;
+        telling.address = who->address;
+    }
+    bool tells = telling.name.len + telling.address.len + telling.detail.len > 0;
+    bool locked = seal_key.len == 0;
+    unsigned flags = tells ? (locked ? AUDIT_LOCKED : AUDIT_SEALED) : 0;
+    flags |= record->attempted ? AUDIT_ATTEMPTED : 0;
+    size_t begin = out->len;
+    TRY(put_head(out, AUDIT_REQUEST, where, record->time_ms));
+    TRY(buf_put_u8(out, (uint8_t)flags));
+    TRY(buf_put_u8(out, (uint8_t)who->kind));
+    TRY(buf_put_u32(out, who->uid));
+    TRY(buf_put(out, span_of(who->id.bytes, UUID_LEN)));
+    TRY(buf_put(out, span_of(record->object.bytes, UUID_LEN)));
+    TRY(buf_put_u32(out, record->object_type));
+    TRY(buf_put_u64(out, context));
+    TRY(put_word(out, verb_name(record->verb)));
+    TRY(put_word(out, err_info(record->outcome)->name));
+    return (flags & AUDIT_SEALED) != 0 ? put_sealed(out, begin, seal_key, telling) : ERR_OK;
+}
+
+enum err audit_record_context(struct buf *out, struct audit_where where, int64_t time_ms,
+                              struct span seal_key, const struct principal *who)
+{
+    size_t begin = out->len;
+    TRY(put_head(out, AUDIT_CONTEXT, where, time_ms));
+    return put_sealed(out, begin, seal_key,
+                      (struct audit_telling){.name = who->name, .address = who->address});
+}
+
+enum err audit_record_anchor(struct buf *out, struct audit_where where, int64_t time_ms,
+                             const struct audit_anchored *anchor)
+{
+    TRY(put_head(out, AUDIT_ANCHOR, where, time_ms));
+    TRY(buf_put_u32(out, anchor->index));
+    TRY(buf_put_u32(out, anchor->segment));
+    TRY(buf_put_u64(out, anchor->length));
+    TRY(buf_put_u64(out, anchor->count));
+    return buf_put(out, span_of(anchor->hash, AUDIT_HASH_LEN));
+}
+
+enum err audit_record_segment(struct buf *out, struct audit_where where, int64_t time_ms,
+                              uint32_t segment, uint64_t kept, const uint8_t start[AUDIT_HASH_LEN])
+{
+    TRY(put_head(out, AUDIT_SEGMENT, where, time_ms));
+    TRY(buf_put_u32(out, segment));
+    TRY(buf_put_u64(out, kept));
+    return buf_put(out, span_of(start, AUDIT_HASH_LEN));
+}
+
+static enum err take_fixed(struct cursor *in, void *out, size_t len)
+{
+    struct span bytes;
+    TRY(cursor_bytes(in, len, &bytes));
+    memcpy(out, bytes.data, len);
+    return ERR_OK;
+}
+
+static enum err take_word(struct cursor *in, struct span *ret)
+{
+    uint8_t len = 0;
+    TRY(cursor_u8(in, &len));
+    return cursor_bytes(in, len, ret);
+}
+
+static enum err take_request(struct cursor *in, struct span record, struct audit_entry *ret)
+{
+    TRY(cursor_u8(in, &ret->flags));
+    TRY(cursor_u8(in, &ret->who_kind));
+    TRY(cursor_u32(in, &ret->uid));
+    TRY(take_fixed(in, ret->who.bytes, UUID_LEN));
+    TRY(take_fixed(in, ret->object.bytes, UUID_LEN));
+    TRY(cursor_u32(in, &ret->object_type));
+    TRY(cursor_u64(in, &ret->context));
+    TRY(take_word(in, &ret->verb));
+    TRY(take_word(in, &ret->outcome));
+    ret->clear = span_of(record.data, record.len - in->rest.len);
+    return (ret->flags & AUDIT_SEALED) != 0 ? cursor_var(in, &ret->sealed) : ERR_OK;
+}
+
+static enum err take_anchor(struct cursor *in, struct audit_anchored *ret)
+{
+    TRY(cursor_u32(in, &ret->index));
+    TRY(cursor_u32(in, &ret->segment));
+    TRY(cursor_u64(in, &ret->length));
+    TRY(cursor_u64(in, &ret->count));
+    return take_fixed(in, ret->hash, AUDIT_HASH_LEN);
+}
+
+static enum err take_segment(struct cursor *in, struct audit_entry *ret)
+{
+    TRY(cursor_u32(in, &ret->segment));
+    TRY(cursor_u64(in, &ret->kept));
+    return take_fixed(in, ret->start, AUDIT_HASH_LEN);
+}
+
+static enum err take_body(struct cursor *in, struct span record, struct audit_entry *ret)
+{
+    switch (ret->kind) {
+    case AUDIT_REQUEST:
+        return take_request(in, record, ret);
+    case AUDIT_CONTEXT:
+        ret->clear = span_of(record.data, record.len - in->rest.len);
+        return cursor_var(in, &ret->sealed);
+    case AUDIT_ANCHOR:
+        return take_anchor(in, &ret->anchor);
+    case AUDIT_SEGMENT:
+        return take_segment(in, ret);
+    default:
+        FAIL(ERR_MESSAGE, "unknown kind");
+    }
+}
+
+static enum err take_all(struct span record, struct audit_entry *ret)
+{
+    struct cursor in = cursor_of(record);
+    uint8_t format = 0;
+    uint8_t kind = 0;
+    uint64_t time = 0;
+    TRY(cursor_u8(&in, &format));
+    TRY(cursor_u8(&in, &kind));
+    TRY(cursor_u32(&in, &ret->chain));
+    TRY(cursor_u64(&in, &ret->sequence));
+    TRY(cursor_u64(&in, &time));
+    if (format != AUDIT_FORMAT)
+        FAIL(ERR_MESSAGE, "unknown format");
+    ret->kind = (enum audit_kind)kind;
+    ret->time_ms = (int64_t)time;
+    TRY(take_body(&in, record, ret));
+    return cursor_end(&in);
+}
+
+enum err audit_record_read(struct span record, struct audit_entry *ret)
+{
+    struct audit_entry entry = {0};
+    if (take_all(record, &entry) != ERR_OK)
+        FAIL(ERR_DAMAGED, "an audit record is not well formed");
+    *ret = entry;
+    return ERR_OK;
+}
+
+enum err audit_record_open(struct span seal_key, const struct audit_entry *entry, struct buf *plain,
+                           struct audit_telling *ret)
+{
+    TRY(crypto_open(seal_key, entry->clear, entry->sealed, plain));
+    struct cursor in = cursor_of(span_buf(plain));
+    struct audit_telling telling;
+    if (cursor_var(&in, &telling.name) != ERR_OK || cursor_var(&in, &telling.address) != ERR_OK ||
+        cursor_var(&in, &telling.detail) != ERR_OK || cursor_end(&in) != ERR_OK)
+        FAIL(ERR_DAMAGED, "the sealed part of an audit record is not well formed");
+    *ret = telling;
+    return ERR_OK;
+}
+
+enum err audit_record_hash(const uint8_t previous[AUDIT_HASH_LEN], struct span record,
+                           uint8_t out[AUDIT_HASH_LEN])
+{
+    uint8_t bytes[AUDIT_HASH_LEN + AUDIT_RECORD_MAX];
+    if (record.len > AUDIT_RECORD_MAX)
+        FAIL(ERR_DAMAGED, "an audit record has %zu bytes", record.len);
+    memcpy(bytes, previous, AUDIT_HASH_LEN);
+    memcpy(bytes + AUDIT_HASH_LEN, record.data, record.len);
+    crypto_sha256(span_of(bytes, AUDIT_HASH_LEN + record.len), out);
+    return ERR_OK;
+}
