@@ -42,7 +42,9 @@ struct ops {
     struct known_endpoint endpoints[ENDPOINT_CACHE];
     uint64_t turn;
     bool in_transaction;
-    int64_t next_anchor; // monotonic ms
+    int64_t next_anchor; // monotonic ms, as the next
+    int64_t next_maintain;
+    bool unsettled; // something was committed since the store's log was emptied last
 };
 
 // One request on its way. `who` is the principal with what the store knows of it.

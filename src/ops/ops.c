@@ -16,7 +16,7 @@
 #include "ops/peer.h"
 #include "ops/trail.h"
 
-enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000 };
+enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000, MAINTAIN_MS = 5000, OUTCOME_S = 24 * 3600 };
 
 enum err ops_new(const struct ops_settings *settings, struct ops **ret)
 {
@@ -97,6 +97,7 @@ static enum err end_transaction(struct ops *ops)
         store_rollback(ops->set.store);
         return audit_journal_write(ops->journal);
     }
+    ops->unsettled = true;
     enum err err = store_commit(ops->set.store);
     if (err != ERR_OK)
         keys_forget(ops);
@@ -111,6 +112,14 @@ enum err ops_begin(struct ops *ops)
 enum err ops_end(struct ops *ops)
 {
     return ops->set.role == OPS_ADMIN ? ERR_OK : end_transaction(ops);
+}
+
+void ops_abort(struct ops *ops)
+{
+    // Data keys that were made in the turn are gone with it.
+    if (ops->in_transaction && ops->set.role != OPS_READER)
+        keys_forget(ops);
+    roll_back(ops);
 }
 
 // Whether the principal may use the verb at all, before the operation looks at any object.
@@ -255,8 +264,7 @@ static enum err run_admin(struct op *op, struct replies *replies)
     enum err err = run_in_transaction(op, replies);
     if (err == ERR_OK)
         return end_transaction(op->ops);
-    roll_back(op->ops);
-    keys_forget(op->ops);
+    ops_abort(op->ops);
     return err;
 }
 
@@ -288,6 +296,25 @@ static enum err load_when_idle(struct ops *ops, int *wait_ms)
     return end_transaction(ops);
 }
 
+// The writer's housekeeping: the heads of the journals enter the chain, the log of the store enters
+// its file, so that destroyed material does not stay in it.
+static enum err write_when_idle(struct ops *ops, int *wait_ms)
+{
+    int64_t now = clock_mono_ms();
+    bool done = false;
+    if (now >= ops->next_anchor) {
+        ops->next_anchor = now + ANCHOR_MS;
+        TRY(audit_anchor(ops->set.root, ops->set.store));
+    }
+    if (ops->unsettled && now >= ops->next_maintain) {
+        ops->next_maintain = now + MAINTAIN_MS;
+        TRY(store_maintain(ops->set.store, clock_wall_s() - OUTCOME_S, &done));
+        ops->unsettled = !done;
+    }
+    *wait_ms = (int)(ops->next_anchor - now);
+    return ERR_OK;
+}
+
 static int sooner(int a, int b)
 {
     if (a < 0)
@@ -302,14 +329,8 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
     TRY(load_when_idle(ops, &wait_ms));
     if (ops->journal != NULL)
         TRY(audit_journal_sync(ops->journal, &sync_ms));
-    if (ops->set.role == OPS_WRITER) {
-        int64_t now = clock_mono_ms();
-        if (now >= ops->next_anchor) {
-            ops->next_anchor = now + ANCHOR_MS;
-            TRY(audit_anchor(ops->set.root, ops->set.store));
-        }
-        sync_ms = (int)(ops->next_anchor - now);
-    }
+    if (ops->set.role == OPS_WRITER)
+        TRY(write_when_idle(ops, &sync_ms));
     *ret_wait_ms = sooner(wait_ms, sync_ms);
     return ERR_OK;
 }

@@ -61,6 +61,9 @@ MUST_USE enum err ops_run_batch(struct ops *ops, const struct batch *batch, stru
 // is not known.
 MUST_USE enum err ops_end(struct ops *ops);
 
+// Takes a turn back: nothing of it was done.
+void ops_abort(struct ops *ops);
+
 // What falls due between turns: data keys, anchoring and syncing the audit trail. *ret_wait_ms is
 // when to call again at the latest (-1: at the next turn).
 MUST_USE enum err ops_idle(struct ops *ops, int *ret_wait_ms);

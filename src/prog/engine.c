@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// keyward-engine --role reader|writer|admin --root DIR --index N: takes batches from fronts and
+// web, runs them turn by turn (ops/ops.h), answers.
+//
+// A turn takes what has queued up on all channels, up to a bound. Its answers are kept aside until
+// the turn has ended well: a writer's are durable by then, a reader's recorded. When the outcome of
+// a commit is not known, the process ends without answering; the supervisor starts it again.
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/kv.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "base/secret.h"
+#include "ops/ops.h"
+#include "proc/proc.h"
+
+enum {
+    TURN_BATCHES = 256,            // of the writer
+    READ_BATCHES = 64,             // of a reader
+    TURN_BYTES = 8 * 1024 * 1024,  // of requests in one turn
+    TURN_MS = 5,                   // then the writer commits what it has
+    ARENA_MAX = 256 * 1024 * 1024, // requests, answers and rows of one turn
+    OPEN_MS = 30000,               // for the writer to make the store
+    OPEN_STEP_MS = 20
+};
+
+struct peer {
+    enum proc_role role;
+    uint32_t index;
+    struct ipc *ipc;
+};
+
+struct answer {
+    size_t peer;
+    uint64_t id;
+    enum err status; // not ERR_OK: instead of replies
+    struct replies replies;
+};
+
+struct engine {
+    enum proc_role role;
+    uint32_t index;
+    int root;
+    struct store *store;
+    struct ops *ops;
+    struct ipc *keeper;
+    struct peer peers[PROC_PEERS_MAX];
+    size_t peer_count;
+    size_t first; // whose frames come first in the next turn
+    struct answer answers[TURN_BATCHES];
+    size_t answer_count;
+    struct arena *arena;
+    bool left_over; // frames that did not fit into the last turn
+    bool stop;
+};
+
+static void drop_peer(struct engine *engine, size_t at)
+{
+    ipc_freep(&engine->peers[at].ipc);
+    engine->peers[at] = engine->peers[--engine->peer_count];
+}
+
+// A new channel replaces an earlier one to the same process.
+static enum err attach(struct engine *engine, const struct proc_message *message, int fd)
+{
+    struct ipc *ipc = NULL;
+    TRY(ipc_new(fd, &ipc));
+    if (message->role == ROLE_KEEPER) {
+        ipc_freep(&engine->keeper);
+        engine->keeper = ipc;
+        if (engine->ops != NULL)
+            ops_set_keeper(engine->ops, ipc);
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < engine->peer_count; i++) {
+        struct peer *peer = &engine->peers[i];
+        if (peer->role == message->role && peer->index == message->index) {
+            ipc_freep(&peer->ipc);
+            peer->ipc = ipc;
+            return ERR_OK;
+        }
+    }
+    if (engine->peer_count == PROC_PEERS_MAX) {
+        ipc_free(ipc);
+        FAIL(ERR_INTERNAL, "there are more than %d peers", PROC_PEERS_MAX);
+    }
+    engine->peers[engine->peer_count++] =
+        (struct peer){(enum proc_role)message->role, message->index, ipc};
+    return ERR_OK;
+}
+
+// One message of the supervisor, if there is one within timeout_ms.
+static enum err hear_supervisor(struct engine *engine, int timeout_ms)
+{
+    struct proc_message message;
+    int fd = -1;
+    enum err err = proc_receive(timeout_ms, &message, &fd);
+    if (err == ERR_TIMEOUT)
+        return ERR_OK;
+    TRY(err);
+    if (message.kind == PROC_STOP)
+        engine->stop = true;
+    if (message.kind == PROC_ATTACH && fd >= 0)
+        return attach(engine, &message, fd);
+    file_closep(&fd);
+    return ERR_OK;
+}
+
+static void send_answer(struct engine *engine, const struct answer *answer)
+{
+    struct buf *body = NULL;
+    struct ipc *ipc = engine->peers[answer->peer].ipc;
+    struct ipc_frame ask = {.kind = MODEL_FRAME_BATCH, .id = answer->id};
+    enum err err = answer->status;
+    if (err == ERR_OK) {
+        err = ipc_begin(ipc, MODEL_FRAME_BATCH, ERR_OK, answer->id, &body);
+        if (err == ERR_OK) {
+            err = model_put_replies(body, &answer->replies);
+            if (err == ERR_OK)
+                err = ipc_end(ipc);
+            else
+                ipc_drop(ipc);
+        }
+    }
+    if (err != ERR_OK && ipc_answer(ipc, &ask, err, span_str(err_info(err)->text)) != ERR_OK)
+        log_error("answer_lost", err);
+}
+
+static void send_answers(struct engine *engine, enum err turn)
+{
+    for (size_t i = 0; i < engine->answer_count; i++) {
+        if (turn != ERR_OK)
+            engine->answers[i].status = turn;
+        send_answer(engine, &engine->answers[i]);
+    }
+    engine->answer_count = 0;
+}
+
+// An error ends the turn: what it has done is taken back.
+static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_frame *frame)
+{
+    struct batch batch;
+    struct answer *answer = &engine->answers[engine->answer_count++];
+    *answer = (struct answer){.peer = peer, .id = frame->id};
+    if (frame->kind != MODEL_FRAME_BATCH)
+        answer->status = ERR_OPERATION;
+    else
+        answer->status = model_get_batch(frame->body, engine->arena, &batch);
+    if (answer->status != ERR_OK)
+        return ERR_OK;
+    return ops_run_batch(engine->ops, &batch, engine->arena, &answer->replies);
+}
+
+static size_t turn_limit(const struct engine *engine)
+{
+    if (engine->role == ROLE_ADMIN)
+        return 1;
+    return engine->role == ROLE_WRITER ? TURN_BATCHES : READ_BATCHES;
+}
+
+// Runs queued frames of all channels in rounds, one of each at a time, so that nobody waits for
+// another's queue.
+static enum err run_frames(struct engine *engine)
+{
+    size_t bytes = 0;
+    size_t idle = 0;
+    int64_t until = clock_mono_ms() + TURN_MS;
+    size_t at = engine->first;
+    engine->left_over = false;
+    while (idle < engine->peer_count) {
+        struct ipc_frame frame;
+        if (engine->answer_count >= turn_limit(engine) || bytes > TURN_BYTES ||
+            (engine->role == ROLE_WRITER && clock_mono_ms() > until)) {
+            engine->left_over = true;
+            break;
+        }
+        at = (at + 1) % engine->peer_count;
+        idle++;
+        if (!ipc_next(engine->peers[at].ipc, &frame))
+            continue;
+        idle = 0;
+        bytes += frame.body.len;
+        TRY(run_frame(engine, at, &frame));
+    }
+    engine->first = engine->peer_count > 0 ? at % engine->peer_count : 0;
+    return ERR_OK;
+}
+
+// Does a failed turn leave nothing changed? Else nobody may be told anything.
+static bool is_certain(const struct engine *engine, enum err err)
+{
+    return engine->role == ROLE_READER || err == ERR_NO_SPACE || err == ERR_BUSY;
+}
+
+static enum err end_turn(struct engine *engine)
+{
+    enum err err = ops_end(engine->ops);
+    if (err != ERR_OK) {
+        log_error("turn_failed", err);
+        if (!is_certain(engine, err))
+            return err;
+    }
+    send_answers(engine, err);
+    return ERR_OK;
+}
+
+static bool has_frames(struct engine *engine, bool *readable)
+{
+    bool any = engine->left_over;
+    for (size_t i = 0; i < engine->peer_count; i++)
+        any = any || readable[i];
+    return any;
+}
+
+static enum err run_turn(struct engine *engine)
+{
+    enum err err = ops_begin(engine->ops);
+    if (err == ERR_OK) {
+        err = run_frames(engine);
+        if (err == ERR_OK) {
+            err = end_turn(engine);
+            arena_reset(engine->arena);
+            return err;
+        }
+        log_error("turn_failed", err);
+        ops_abort(engine->ops);
+        send_answers(engine, err);
+    }
+    arena_reset(engine->arena);
+    // A turn that could not begin leaves its frames queued; what does not pass ends the process.
+    if (err == ERR_BUSY || err == ERR_NO_SPACE) {
+        log_error("turn_delayed", err);
+        engine->left_over = true;
+        return ERR_OK;
+    }
+    return engine->role == ROLE_ADMIN ? ERR_OK : err;
+}
+
+static void flush_all(struct engine *engine)
+{
+    for (size_t i = engine->peer_count; i-- > 0;) {
+        if (ipc_pending(engine->peers[i].ipc) > 0 && ipc_flush(engine->peers[i].ipc) != ERR_OK)
+            drop_peer(engine, i);
+    }
+}
+
+// Reads what has come in; *readable says from whom. Peers that are gone are dropped.
+static void fill_all(struct engine *engine, const struct pollfd *fds, bool *readable)
+{
+    for (size_t i = engine->peer_count; i-- > 0;) {
+        readable[i] = (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+        if (!readable[i] || ipc_fill(engine->peers[i].ipc) == ERR_OK)
+            continue;
+        drop_peer(engine, i);
+        readable[i] = readable[engine->peer_count];
+    }
+}
+
+static enum err wait_for_work(struct engine *engine, int wait_ms, bool *readable)
+{
+    struct pollfd fds[PROC_PEERS_MAX + 1];
+    size_t count = engine->peer_count;
+    for (size_t i = 0; i < count; i++) {
+        struct ipc *ipc = engine->peers[i].ipc;
+        short out = ipc_pending(ipc) > 0 ? POLLOUT : 0;
+        fds[i] = (struct pollfd){.fd = ipc_fd(ipc), .events = (short)(POLLIN | out)};
+    }
+    fds[count] = (struct pollfd){.fd = PROC_CONTROL_FD, .events = POLLIN};
+    int ready = poll(fds, (nfds_t)count + 1, engine->left_over ? 0 : wait_ms);
+    if (ready < 0 && errno != EINTR)
+        FAIL(ERR_INTERNAL, "poll failed");
+    if (ready <= 0)
+        return ERR_OK;
+    fill_all(engine, fds, readable);
+    return fds[count].revents != 0 ? hear_supervisor(engine, 0) : ERR_OK;
+}
+
+static enum err serve(struct engine *engine)
+{
+    while (!engine->stop) {
+        int wait_ms = -1;
+        bool readable[PROC_PEERS_MAX + 1] = {false};
+        enum err err = ops_idle(engine->ops, &wait_ms);
+        if (err != ERR_OK)
+            log_error("idle_work_failed", err);
+        if (err == ERR_IO)
+            return err;
+        TRY(wait_for_work(engine, err == ERR_OK ? wait_ms : 1000, readable));
+        if (has_frames(engine, readable))
+            TRY(run_turn(engine));
+        flush_all(engine);
+    }
+    for (size_t i = 0; i < engine->peer_count; i++)
+        (void)!ipc_flush_wait(engine->peers[i].ipc, 1000);
+    return ERR_OK;
+}
+
+// The writer makes the store; the others wait for it, hearing the supervisor meanwhile.
+static enum err open_store(struct engine *engine)
+{
+    int64_t until = clock_mono_ms() + OPEN_MS;
+    bool writes = engine->role != ROLE_READER;
+    if (engine->role == ROLE_WRITER)
+        TRY(file_mkdirs(engine->root, PATH_STATE_DIR));
+    for (;;) {
+        enum err err = ERR_NOT_FOUND;
+        if (engine->role == ROLE_WRITER || file_exists(engine->root, PATH_STORE))
+            err = store_open(engine->root, PATH_STORE, writes ? STORE_WRITE : STORE_READ,
+                             &engine->store);
+        bool later = err == ERR_NOT_FOUND || err == ERR_BUSY;
+        if (!later || clock_mono_ms() > until || engine->stop)
+            return err;
+        TRY(hear_supervisor(engine, OPEN_STEP_MS));
+    }
+}
+
+static enum err make_ops(struct engine *engine)
+{
+    CLEANUP(kv_freep) struct kv *conf = NULL;
+    struct ops_settings settings = {
+        .role = OPS_READER,
+        .index = engine->index,
+        .root = engine->root,
+        .store = engine->store,
+        .service_uid = geteuid(),
+    };
+    if (engine->role != ROLE_READER)
+        settings.role = engine->role == ROLE_WRITER ? OPS_WRITER : OPS_ADMIN;
+    TRY(kv_load(engine->root, PATH_CONF, &conf));
+    TRY(kv_get_bool(conf, "AUDIT_STRICT", false, &settings.audit_strict));
+    TRY(file_mkdirs(engine->root, PATH_AUDIT_DIR));
+    TRY(ops_new(&settings, &engine->ops));
+    ops_set_keeper(engine->ops, engine->keeper);
+    return arena_new(ARENA_MAX, &engine->arena);
+}
+
+static enum err run(struct engine *engine, const char *root)
+{
+    TRY(secret_setup());
+    TRY(proc_harden());
+    TRY(file_open_dir(root, &engine->root));
+    TRY(open_store(engine));
+    if (engine->stop)
+        return ERR_OK;
+    TRY(make_ops(engine));
+    TRY(proc_confine(engine->role));
+    TRY(proc_ready());
+    log_event(LOG_LEVEL_INFO, "started role=%s index=%u", proc_role_name(engine->role),
+              engine->index);
+    return serve(engine);
+}
+
+static enum proc_role role_of(const char *name)
+{
+    for (int role = ROLE_READER; role <= ROLE_ADMIN; role++) {
+        if (strcmp(proc_role_name((enum proc_role)role), name) == 0)
+            return (enum proc_role)role;
+    }
+    return ROLE_NONE;
+}
+
+static const char *parse(int argc, char **argv, struct engine *engine)
+{
+    static const struct option options[] = {
+        {"role", required_argument, NULL, 'r'},
+        {"root", required_argument, NULL, 'd'},
+        {"index", required_argument, NULL, 'i'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *root = NULL;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'r')
+            engine->role = role_of(optarg);
+        else if (c == 'd')
+            root = optarg;
+        else if (c == 'i')
+            engine->index = (uint32_t)strtoul(optarg, NULL, 10);
+        else
+            return NULL;
+    }
+    return engine->role == ROLE_NONE ? NULL : root;
+}
+
+int main(int argc, char **argv)
+{
+    static struct engine engine = {.root = -1};
+    const char *root = parse(argc, argv, &engine);
+    if (root == NULL) {
+        (void)fprintf(stderr, "usage: keyward-engine --role reader|writer|admin --root DIR "
+                              "--index N (started by keywardd)\n");
+        return 2;
+    }
+    log_setup(proc_role_name(engine.role), LOG_LEVEL_INFO);
+    enum err err = run(&engine, root);
+    if (err != ERR_OK)
+        log_error("stopped", err);
+    while (engine.peer_count > 0)
+        drop_peer(&engine, engine.peer_count - 1);
+    ops_freep(&engine.ops);
+    ipc_freep(&engine.keeper);
+    store_closep(&engine.store);
+    arena_freep(&engine.arena);
+    file_closep(&engine.root);
+    return err == ERR_OK ? 0 : 1;
+}
