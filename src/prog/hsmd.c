@@ -46,10 +46,13 @@ static enum err run(const char *prefix)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"root", required_argument, NULL, 'r'},
+                                            {"index", required_argument, NULL, 'i'},
                                             {NULL, 0, NULL, 0}};
     const char *prefix = "/";
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'i')
+            continue; // every child is told its number; this one has no use for it
         if (option != 'r') {
             (void)fprintf(stderr, "usage: keyward-hsmd [--root DIR] (started by keywardd)\n");
             return 2;
