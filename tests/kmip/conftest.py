@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system"), str(HERE.parent / "lib")]
 
 import client as kmip  # noqa: E402
+import watch  # noqa: E402
 from server import Server  # noqa: E402
 
 
@@ -49,6 +50,14 @@ class Given:
                         os.environ["KEYWARD_ROOT"]], check=True, capture_output=True, timeout=60)
         return self.first.beside(out)
 
+    @property
+    def pid(self):
+        return int(os.environ["KEYWARD_PID"])
+
+    def log(self):
+        path = pathlib.Path(os.environ["KEYWARD_ROOT"], "var/okv/log/keywardd.log")
+        return path.read_text(errors="replace")
+
     def remove(self):
         """It is not ours to stop."""
 
@@ -63,6 +72,13 @@ class Own:
     def endpoint(self, name, _directory):
         out = self.server.enroll(name)
         return kmip.Endpoint("127.0.0.1", self.server.port, out / "ca.pem", out / "cert.pem", out / "key.pem")
+
+    @property
+    def pid(self):
+        return self.server.pid
+
+    def log(self):
+        return self.server.log()
 
     def remove(self):
         self.server.remove()
@@ -125,3 +141,18 @@ def version(request):
 def some_version(request):
     """The oldest and newest of each form."""
     return request.param
+
+
+@pytest.fixture
+def unharmed(server, endpoint):
+    """After the test the same processes run, no front has grown by more than it may, and others are served at once."""
+    with endpoint.connect() as client:
+        client.operations()
+    before, memory = watch.processes(server.pid), watch.memory_of_fronts(server.pid)
+    yield
+    watch.is_prompt(endpoint)
+    after = watch.processes(server.pid)
+    lost = [name for number, name in before.items() if number not in after and "--prove" not in name and "hsmd" not in name]
+    assert not lost, f"these processes ended: {lost}"
+    grown = watch.memory_of_fronts(server.pid) - memory
+    assert grown < 4 * watch.MESSAGE_LIMIT, f"the fronts have grown by {grown} bytes"
