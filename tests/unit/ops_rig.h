@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A whole server's operations in one process: an admin engine, a writer and a reader on one store in
-// memory, and in the keeper's place the functions below. Nothing but keyring/keyring.h stands between
-// an engine and its keeper, so that this wall is what these tests cross.
+// A whole server's operations in one process: an admin engine, a writer and a reader on one store
+// in memory, and in the keeper's place the functions below. Nothing but keyring/keyring.h stands
+// between an engine and its keeper, so that this wall is what these tests cross.
 #ifndef KW_TESTS_OPS_RIG_H
 #define KW_TESTS_OPS_RIG_H
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,8 +147,8 @@ RIG enum err run_as(struct principal who, struct request *request)
     if (request->maximum_items == 0)
         request->maximum_items = -1;
     enum ops_role role = verb_writes(request->verb) ? OPS_WRITER : OPS_READER;
-    if (request->verb == VERB_SETUP || (request->verb >= VERB_HSM_STATUS &&
-                                        request->verb <= VERB_HSM_PRE_RESTORE))
+    if (request->verb == VERB_SETUP ||
+        (request->verb >= VERB_HSM_STATUS && request->verb <= VERB_HSM_PRE_RESTORE))
         role = OPS_ADMIN;
     rig.reply = run_batch(role, &batch).items[0];
     return rig.reply.status;
@@ -216,8 +215,11 @@ RIG void make_endpoint(const char *name, uint8_t ret_fingerprint[32])
     char *pem = strdup(answer_text("certificate"));
     assert_non_null(pem);
     char *out = pem;
-    for (char *in = pem; *in != '\0'; in++)
-        *out++ = in[0] == '\\' && in[1] == 'n' ? (in++, '\n') : *in;
+    for (const char *in = pem; *in != '\0'; in++) {
+        bool is_newline = in[0] == '\\' && in[1] == 'n';
+        *out++ = is_newline ? '\n' : *in;
+        in += is_newline;
+    }
     *out = '\0';
     OK(pki_fingerprint(span_str(pem), ret_fingerprint));
     free(pem);
@@ -269,10 +271,8 @@ RIG int rig_down(void **state)
     }
     arena_freep(&rig.arena);
     file_closep(&rig.root);
-    char command[128];
     int dir = open("/tmp", O_RDONLY | O_DIRECTORY);
-    (void)snprintf(command, sizeof command, "%s", rig.path + 5);
-    enum err err = file_remove_tree(dir, command);
+    enum err err = file_remove_tree(dir, rig.path + strlen("/tmp/"));
     (void)close(dir);
     return err == ERR_OK ? 0 : -1;
 }
@@ -306,8 +306,7 @@ RIG struct attr name_attr(struct span value)
 
 RIG struct request create_request(const char *name)
 {
-    struct request request = {.verb = VERB_CREATE,
-                              .object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY};
+    struct request request = {.verb = VERB_CREATE, .object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY};
     put_attr(&request.attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, ATTR_ENUMERATION,
              KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
     put_attr(&request.attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, ATTR_INTEGER, 256);
@@ -333,7 +332,7 @@ RIG enum err simple(enum verb verb, struct span uid)
     return run(&request);
 }
 
-RIG enum err revoke(struct span uid, uint32_t reason)
+RIG enum err revoke_key(struct span uid, uint32_t reason)
 {
     struct request request = {.verb = VERB_REVOKE, .uid = uid, .reason = reason};
     return run(&request);

@@ -25,7 +25,7 @@ static void an_active_or_destroyed_key_cannot_be_activated(void **state)
     OK(simple(VERB_ACTIVATE, uid));
     FAILS(ERR_STATE, simple(VERB_ACTIVATE, uid));
     assert_int_equal(state_of(uid), KMIP_STATE_ACTIVE);
-    OK(revoke(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
+    OK(revoke_key(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
     FAILS(ERR_STATE, simple(VERB_ACTIVATE, uid));
     OK(simple(VERB_DESTROY, uid));
     FAILS(ERR_DESTROYED, simple(VERB_ACTIVATE, uid));
@@ -34,15 +34,15 @@ static void an_active_or_destroyed_key_cannot_be_activated(void **state)
 static void nobody_elses_key_is_the_same_as_none(void **state)
 {
     (void)state;
-    static const enum verb verbs[] = {VERB_ACTIVATE,         VERB_REVOKE,
-                                      VERB_DESTROY,          VERB_GET,
-                                      VERB_GET_ATTRIBUTES,   VERB_GET_ATTRIBUTE_LIST,
-                                      VERB_ADD_ATTRIBUTE,    VERB_MODIFY_ATTRIBUTE,
-                                      VERB_DELETE_ATTRIBUTE};
+    static const enum verb verbs[] = {
+        VERB_ACTIVATE,      VERB_REVOKE,           VERB_DESTROY,
+        VERB_GET,           VERB_GET_ATTRIBUTES,   VERB_GET_ATTRIBUTE_LIST,
+        VERB_ADD_ATTRIBUTE, VERB_MODIFY_ATTRIBUTE, VERB_DELETE_ATTRIBUTE};
     struct span uid = make_key(NULL);
     struct span none = span_str("00000000-0000-7000-8000-000000000000");
-    struct span bad[] = {uid,           none, span_str("*"), span_str("../../etc/passwd"),
-                         span_str("1' OR '1'='1"), span_str("")};
+    struct span bad[] = {
+        uid,         none, span_str("*"), span_str("../../etc/passwd"), span_str("1' OR '1'='1"),
+        span_str("")};
     for (size_t v = 0; v < COUNT_OF(verbs); v++) {
         for (size_t i = 0; i < COUNT_OF(bad); i++) {
             struct request request = {.verb = verbs[v], .uid = bad[i], .reason = 1};
@@ -73,14 +73,14 @@ static void revoke_deactivates_and_keeps_the_reason(void **state)
     struct ttlv item;
     assert_true(ttlv_find(reason->bytes, KMIP_TAG_REVOCATION_MESSAGE, &item));
     assert_true(span_eq_str(item.value, "a newer one is there"));
-    FAILS(ERR_STATE, revoke(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
+    FAILS(ERR_STATE, revoke_key(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
 }
 
 static void a_pre_active_key_can_be_revoked(void **state)
 {
     (void)state;
     struct span uid = make_key(NULL);
-    OK(revoke(uid, KMIP_REVOCATION_REASON_CODE_CESSATION_OF_OPERATION));
+    OK(revoke_key(uid, KMIP_REVOCATION_REASON_CODE_CESSATION_OF_OPERATION));
     assert_int_equal(state_of(uid), KMIP_STATE_DEACTIVATED);
 }
 
@@ -89,14 +89,14 @@ static void a_compromise_can_be_told_in_every_state_once(void **state)
     (void)state;
     struct span uid = make_key(NULL);
     OK(simple(VERB_DESTROY, uid));
-    OK(revoke(uid, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE));
+    OK(revoke_key(uid, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE));
     assert_int_equal(state_of(uid), KMIP_STATE_DESTROYED_COMPROMISED);
-    FAILS(ERR_DESTROYED, revoke(uid, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE));
+    FAILS(ERR_DESTROYED, revoke_key(uid, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE));
     uid = make_key(NULL);
-    OK(revoke(uid, KMIP_REVOCATION_REASON_CODE_CA_COMPROMISE));
+    OK(revoke_key(uid, KMIP_REVOCATION_REASON_CODE_CA_COMPROMISE));
     assert_int_equal(state_of(uid), KMIP_STATE_COMPROMISED);
     assert_true(attr_number(uid, KMIP_TAG_COMPROMISE_OCCURRENCE_DATE) > 0);
-    FAILS(ERR_STATE, revoke(uid, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE));
+    FAILS(ERR_STATE, revoke_key(uid, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE));
     OK(simple(VERB_DESTROY, uid));
     assert_int_equal(state_of(uid), KMIP_STATE_DESTROYED_COMPROMISED);
 }
@@ -105,8 +105,8 @@ static void a_revocation_needs_a_reason_that_is_known(void **state)
 {
     (void)state;
     struct span uid = make_key(NULL);
-    FAILS(ERR_MISSING_DATA, revoke(uid, 0));
-    FAILS(ERR_INVALID, revoke(uid, 99));
+    FAILS(ERR_MISSING_DATA, revoke_key(uid, 0));
+    FAILS(ERR_INVALID, revoke_key(uid, 99));
     struct request future = {.verb = VERB_REVOKE,
                              .uid = uid,
                              .reason = KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE,
@@ -137,7 +137,7 @@ static void an_active_key_must_be_revoked_before_it_is_destroyed(void **state)
     OK(simple(VERB_ACTIVATE, uid));
     FAILS(ERR_STATE, simple(VERB_DESTROY, uid));
     OK(simple(VERB_GET, uid));
-    OK(revoke(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
+    OK(revoke_key(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
     OK(simple(VERB_DESTROY, uid));
 }
 
