@@ -67,6 +67,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"root", required_argument, NULL, 'r'},
         {"prove", no_argument, NULL, 'p'},
+        {"index", required_argument, NULL, 'i'},
         {NULL, 0, NULL, 0},
     };
     const char *root = "/";
@@ -76,6 +77,8 @@ int main(int argc, char **argv)
             root = optarg;
         else if (c == 'p')
             prove = true;
+        else if (c == 'i')
+            continue; // there is one keeper
         else
             return 2;
     }
