@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One connection: handshake, requests, answers, end. Invariants: a connection stands in exactly one
+// queue, that of `wait`; once it is dead no callback touches it, and its memory goes at the end of
+// the turn; `in` holds bytes only from the first byte of a request until that is answered.
+//
+//   HANDSHAKE → IDLE → REQUEST → HANDLER → (SENT) → IDLE …
+#include "net/inner.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+// Reads and requests of one connection in one turn, before others get theirs.
+enum { STEPS_A_TURN = 64 };
+
+static void pump(struct net_conn *conn);
+
+// ---- queues ----
+
+static void leave_queue(struct net_conn *conn)
+{
+    struct net_queue *queue = &conn->net->queues[conn->wait];
+    *(conn->previous != NULL ? &conn->previous->next : &queue->first) = conn->next;
+    *(conn->next != NULL ? &conn->next->previous : &queue->last) = conn->previous;
+    conn->previous = conn->next = NULL;
+    queue->count--;
+}
+
+static void join_queue(struct net_conn *conn, enum wait wait)
+{
+    struct net_queue *queue = &conn->net->queues[wait];
+    conn->wait = wait;
+    conn->deadline = conn->net->now_ms + conn->net->limits_ms[wait];
+    conn->previous = queue->last;
+    *(queue->last != NULL ? &queue->last->next : &queue->first) = conn;
+    queue->last = conn;
+    queue->count++;
+}
+
+static void wait_for(struct net_conn *conn, enum wait wait)
+{
+    leave_queue(conn);
+    join_queue(conn, wait);
+}
+
+// ---- end ----
+
+static void uncount(struct net_conn *conn)
+{
+    if (conn->counted)
+        address_remove(&conn->net->addresses, &conn->address);
+    conn->counted = false;
+}
+
+void conn_close(struct net_conn *conn)
+{
+    struct net *net = conn->net;
+    if (conn->dead)
+        return;
+    bool in_hand = conn->wait == WAIT_HANDLER;
+    conn->dead = true;
+    leave_queue(conn);
+    uncount(conn);
+    (void)event_del(&conn->readable);
+    (void)event_del(&conn->writable);
+    conn->next = net->dead;
+    net->dead = conn;
+    net->count--;
+    if (in_hand)
+        net->handler.gone(net->data, conn);
+}
+
+static void free_conn(struct net_conn *conn)
+{
+    // Says good-bye where that is possible, waits for nothing.
+    if (SSL_is_init_finished(conn->ssl))
+        (void)SSL_shutdown(conn->ssl);
+    ERR_clear_error();
+    SSL_free(conn->ssl);
+    (void)close(conn->fd);
+    buf_done(&conn->in);
+    buf_done(&conn->out);
+    free(conn);
+}
+
+void conn_free_dead(struct net *net)
+{
+    while (net->dead != NULL) {
+        struct net_conn *conn = net->dead;
+        net->dead = conn->next;
+        free_conn(conn);
+    }
+}
+
+static void log_end(struct net_conn *conn, const char *event, const char *why)
+{
+    if (net_may_log(conn->net))
+        log_event(LOG_LEVEL_INFO, "%s peer=%s reason=\"%s\"", event, conn->address_text, why);
+}
+
+void conn_check_deadlines(struct net *net)
+{
+    static const struct {
+        enum wait wait;
+        const char *why;
+    } limited[] = {
+        {WAIT_HANDSHAKE, "no TLS handshake in time"},
+        {WAIT_REQUEST, "a request was begun and not finished in time"},
+        {WAIT_SENT, "an answer was not taken in time"},
+        {WAIT_IDLE, "idle"},
+    };
+    for (size_t i = 0; i < sizeof limited / sizeof *limited; i++) {
+        struct net_queue *queue = &net->queues[limited[i].wait];
+        while (queue->first != NULL && queue->first->deadline <= net->now_ms) {
+            struct net_conn *conn = queue->first;
+            if (limited[i].wait != WAIT_IDLE)
+                log_end(conn, "connection_timeout", limited[i].why);
+            conn_close(conn);
+        }
+    }
+}
+
+// ---- events ----
+
+static void arm_write(struct net_conn *conn, bool on)
+{
+    if (conn->want_write == on)
+        return;
+    conn->want_write = on;
+    (void)(on ? event_add(&conn->writable, NULL) : event_del(&conn->writable));
+}
+
+static void arm_read(struct net_conn *conn, bool on)
+{
+    if (conn->unreadable == !on)
+        return;
+    conn->unreadable = !on;
+    (void)(on ? event_add(&conn->readable, NULL) : event_del(&conn->readable));
+}
+
+// What an SSL call that returned `result` wants next; false when the connection is over.
+static bool wants_more(struct net_conn *conn, int result, bool *ret_wants_write)
+{
+    int error = SSL_get_error(conn->ssl, result);
+    *ret_wants_write = error == SSL_ERROR_WANT_WRITE;
+    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+}
+
+// ---- handshake ----
+
+static void shake(struct net_conn *conn)
+{
+    bool wants_write = false;
+    ERR_clear_error();
+    int result = SSL_do_handshake(conn->ssl);
+    if (result != 1) {
+        if (wants_more(conn, result, &wants_write)) {
+            arm_write(conn, wants_write);
+            return;
+        }
+        log_end(conn, "tls_refused", tls_reason(conn->ssl));
+        conn_close(conn);
+        return;
+    }
+    enum err code = tls_identify(conn->ssl, conn->fingerprint);
+    if (code != ERR_OK) {
+        log_end(conn, "tls_refused", err_detail());
+        conn_close(conn);
+        return;
+    }
+    arm_write(conn, false);
+    uncount(conn);
+    wait_for(conn, WAIT_IDLE);
+}
+
+// ---- answers ----
+
+// Sends what is left of `out`. True when all is gone.
+static bool flush(struct net_conn *conn)
+{
+    while (conn->sent < conn->out.len) {
+        bool wants_write;
+        size_t left = conn->out.len - conn->sent;
+        ERR_clear_error();
+        int put = SSL_write(conn->ssl, conn->out.data + conn->sent, (int)left);
+        if (put > 0) {
+            conn->sent += (size_t)put;
+            continue;
+        }
+        if (wants_more(conn, put, &wants_write))
+            arm_write(conn, true);
+        else
+            conn_close(conn);
+        return false;
+    }
+    arm_write(conn, false);
+    buf_done(&conn->out);
+    conn->sent = 0;
+    return true;
+}
+
+// Sends straight from the caller's bytes and keeps what the socket does not take.
+static enum err send_answer(struct net_conn *conn, struct span answer)
+{
+    size_t done = 0;
+    bool wants_write;
+    while (done < answer.len) {
+        ERR_clear_error();
+        int put = SSL_write(conn->ssl, answer.data + done, (int)(answer.len - done));
+        if (put > 0) {
+            done += (size_t)put;
+            continue;
+        }
+        if (!wants_more(conn, put, &wants_write))
+            FAIL(ERR_UNAVAILABLE, "the peer is gone");
+        TRY(buf_put(&conn->out, span_of(answer.data + done, answer.len - done)));
+        arm_write(conn, true);
+        return ERR_OK;
+    }
+    return ERR_OK;
+}
+
+// Forgets the answered message; what was read beyond it stays.
+static void drop_message(struct net_conn *conn)
+{
+    if (conn->in.len <= conn->size)
+        buf_done(&conn->in);
+    else
+        buf_consume(&conn->in, conn->size);
+    conn->has_size = false;
+    conn->size = 0;
+}
+
+void net_answer(struct net_conn *conn, struct span answer)
+{
+    if (conn->dead || conn->wait != WAIT_HANDLER)
+        return;
+    drop_message(conn);
+    wait_for(conn, WAIT_SENT);
+    if (send_answer(conn, answer) != ERR_OK) {
+        conn_close(conn);
+        return;
+    }
+    if (!conn->pumping)
+        pump(conn);
+}
+
+// ---- requests ----
+
+// Reads one record's worth. False when there is nothing more for now, or the connection is over.
+static bool read_some(struct net_conn *conn)
+{
+    struct net *net = conn->net;
+    bool wants_write;
+    ERR_clear_error();
+    int got = SSL_read(conn->ssl, net->scratch, SCRATCH_LEN);
+    if (got > 0) {
+        enum err code = buf_put(&conn->in, span_of(net->scratch, (size_t)got));
+        explicit_bzero(net->scratch, (size_t)got);
+        if (code == ERR_OK)
+            return true;
+        log_error("connection_memory", code);
+    } else if (wants_more(conn, got, &wants_write)) {
+        arm_write(conn, wants_write);
+        return false;
+    } else if (SSL_get_error(conn->ssl, got) == SSL_ERROR_SSL) {
+        log_end(conn, "tls_failed", tls_reason(conn->ssl));
+    }
+    conn_close(conn);
+    return false;
+}
+
+// What arrived cannot be a message: answer, then close.
+static void refuse(struct net_conn *conn, enum err code)
+{
+    log_end(conn, "message_refused", err_detail());
+    conn->closing = true;
+    conn->size = conn->in.len;
+    wait_for(conn, WAIT_HANDLER);
+    conn->net->handler.broken(conn->net->data, conn, code);
+    if (!conn->dead && conn->wait == WAIT_HANDLER)
+        conn_close(conn);
+}
+
+// True when a whole message stands at the front of `in`.
+static bool has_message(struct net_conn *conn)
+{
+    struct net *net = conn->net;
+    if (!conn->has_size && conn->in.len > 0) {
+        enum err code = net->handler.size(net->data, span_buf(&conn->in), &conn->size);
+        if (code != ERR_OK) {
+            refuse(conn, code);
+            return false;
+        }
+        conn->has_size = conn->size > 0;
+    }
+    return conn->has_size && conn->in.len >= conn->size;
+}
+
+// The answer has left, or waits for the socket. True when the next request may be looked at.
+static bool settle_answer(struct net_conn *conn)
+{
+    if (!flush(conn))
+        return false;
+    if (conn->closing) {
+        conn_close(conn);
+        return false;
+    }
+    wait_for(conn, conn->in.len > 0 ? WAIT_REQUEST : WAIT_IDLE);
+    arm_read(conn, true);
+    return true;
+}
+
+// Gets the next request and hands it over. False when that has to wait for an event: for bytes, for
+// the handler's answer, or for ever.
+static bool step(struct net_conn *conn)
+{
+    bool answered = conn->wait == WAIT_SENT;
+    if (answered && !settle_answer(conn))
+        return false;
+    if (has_message(conn)) {
+        wait_for(conn, WAIT_HANDLER);
+        conn->net->handler.request(conn->net->data, conn, net_message(conn));
+        return !conn->dead && conn->wait != WAIT_HANDLER;
+    }
+    if (conn->dead || conn->wait == WAIT_HANDLER || conn->wait == WAIT_SENT)
+        return !conn->dead && conn->wait == WAIT_SENT;
+    // The next request has mostly not been sent yet: a read would only tell that, an event will.
+    if (answered && !SSL_has_pending(conn->ssl))
+        return false;
+    if (!read_some(conn))
+        return false;
+    if (conn->wait == WAIT_IDLE)
+        wait_for(conn, WAIT_REQUEST);
+    return true;
+}
+
+static void pump(struct net_conn *conn)
+{
+    bool more = true;
+    conn->pumping = true;
+    if (conn->wait != WAIT_SENT)
+        arm_write(conn, false);
+    for (int steps = 0; more && steps < STEPS_A_TURN; steps++)
+        more = step(conn);
+    // Others get their turn, then this one goes on.
+    if (more)
+        event_active(&conn->readable, EV_READ, 0);
+    conn->pumping = false;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+    struct net_conn *conn = data;
+    (void)fd, (void)what;
+    if (conn->dead)
+        return;
+    if (conn->wait == WAIT_HANDSHAKE) {
+        shake(conn);
+        // The first request may have come with the last flight.
+        if (conn->dead || conn->wait == WAIT_HANDSHAKE)
+            return;
+    }
+    // More than the request in hand is not read: the peer waits, in its own buffers.
+    if (conn->wait == WAIT_HANDLER)
+        arm_read(conn, false);
+    else
+        pump(conn);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *data)
+{
+    struct net_conn *conn = data;
+    (void)fd, (void)what;
+    if (conn->dead)
+        return;
+    if (conn->wait == WAIT_HANDSHAKE)
+        shake(conn);
+    else
+        pump(conn);
+}
+
+// ---- beginning ----
+
+static void name_peer(struct net_conn *conn, const struct sockaddr_storage *peer)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    if (peer->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *)peer;
+        conn->address = in6->sin6_addr;
+        (void)inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
+        (void)snprintf(conn->address_text, sizeof conn->address_text, "[%s]:%u", text,
+                       ntohs(in6->sin6_port));
+        return;
+    }
+    const struct sockaddr_in *in4 = (const void *)peer;
+    conn->address = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    memcpy(&conn->address.s6_addr[12], &in4->sin_addr, 4);
+    (void)inet_ntop(AF_INET, &in4->sin_addr, text, sizeof text);
+    (void)snprintf(conn->address_text, sizeof conn->address_text, "%s:%u", text,
+                   ntohs(in4->sin_port));
+}
+
+static void set_up(struct net_conn *conn, struct net *net, int fd)
+{
+    conn->net = net;
+    conn->fd = fd;
+    buf_init(&conn->in, LIMIT_MESSAGE + SCRATCH_LEN, true);
+    buf_init(&conn->out, LIMIT_ANSWER + SCRATCH_LEN, true);
+    (void)event_assign(&conn->readable, net->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
+    (void)event_assign(&conn->writable, net->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+}
+
+enum err conn_new(struct net *net, int fd, const struct sockaddr_storage *peer)
+{
+    struct net_conn *conn = calloc(1, sizeof *conn);
+    SSL *ssl = SSL_new(net->tls);
+    if (conn == NULL || ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
+        SSL_free(ssl);
+        free(conn);
+        (void)close(fd);
+        FAIL(ERR_MEMORY, "no memory for a connection");
+    }
+    set_up(conn, net, fd);
+    name_peer(conn, peer);
+    conn->ssl = ssl;
+    SSL_set_accept_state(ssl);
+    conn->counted = true;
+    address_add(&net->addresses, &conn->address);
+    join_queue(conn, WAIT_HANDSHAKE);
+    net->count++;
+    if (event_add(&conn->readable, NULL) != 0) {
+        conn_close(conn);
+        FAIL(ERR_MEMORY, "a connection could not be watched");
+    }
+    return ERR_OK;
+}
+
+void net_close(struct net_conn *conn)
+{
+    conn_close(conn);
+}
+
+struct span net_message(const struct net_conn *conn)
+{
+    return span_of(conn->in.data, conn->size);
+}
+
+const uint8_t *net_fingerprint(const struct net_conn *conn)
+{
+    return conn->fingerprint;
+}
+
+const char *net_address(const struct net_conn *conn)
+{
+    return conn->address_text;
+}
+
+void net_set_user(struct net_conn *conn, void *user)
+{
+    conn->user = user;
+}
+
+void *net_user(const struct net_conn *conn)
+{
+    return conn->user;
+}

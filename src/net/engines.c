@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Questions to engines. A question is in one of two queues: parked (no engine has it) or with an
+// engine; both queues are in the order of their deadlines. The id of its frame is its place in the
+// table and a number that counts up, so that an answer to a question that was given up meets
+// nobody.
+#include "net/engines.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "wire/limits.h"
+
+enum {
+    READERS_MAX = 32,
+    ENGINES_MAX = READERS_MAX + 1,
+    WRITER = READERS_MAX,
+    QUESTIONS_MAX = 65536
+};
+
+struct engine {
+    struct engines *all;
+    struct ipc *ipc; // NULL: not there
+    struct event readable;
+    struct event writable;
+    bool want_write;
+    bool asked; // something is queued since the last flush
+};
+
+struct question {
+    struct engines *all;
+    void *asker; // NULL: forgotten
+    struct question *previous;
+    struct question *next;
+    struct engine *engine; // NULL: parked
+    uint32_t place;
+    uint32_t round;
+    bool writes;
+    bool retried;
+    int64_t deadline;
+};
+
+struct queue {
+    struct question *first;
+    struct question *last;
+};
+
+struct engines {
+    struct event_base *base;
+    struct engines_handler handler;
+    void *data;
+    uint16_t kind;
+    struct engine list[ENGINES_MAX];
+    size_t next_reader;
+    struct queue parked;
+    struct queue asked;
+    struct question **table;
+    size_t table_size;
+    struct question *spare; // free ones, by `next`
+    size_t count;
+    int64_t now_ms;
+};
+
+// ---- questions ----
+
+static struct queue *queue_of(struct question *question)
+{
+    return question->engine == NULL ? &question->all->parked : &question->all->asked;
+}
+
+static void leave(struct question *question)
+{
+    struct queue *queue = queue_of(question);
+    *(question->previous != NULL ? &question->previous->next : &queue->first) = question->next;
+    *(question->next != NULL ? &question->next->previous : &queue->last) = question->previous;
+    question->previous = question->next = NULL;
+}
+
+static void join(struct question *question, struct engine *engine)
+{
+    question->engine = engine;
+    question->deadline =
+        question->all->now_ms + (engine == NULL ? LIMIT_ENGINE_WAIT_MS : LIMIT_ENGINE_ANSWER_MS);
+    struct queue *queue = queue_of(question);
+    question->previous = queue->last;
+    question->next = NULL;
+    *(queue->last != NULL ? &queue->last->next : &queue->first) = question;
+    queue->last = question;
+}
+
+static enum err grow_table(struct engines *all)
+{
+    size_t size = all->table_size == 0 ? 64 : all->table_size * 2;
+    if (size > QUESTIONS_MAX)
+        FAIL(ERR_UNAVAILABLE, "too many requests are under way, try again");
+    struct question **table = realloc(all->table, size * sizeof *table);
+    if (table == NULL)
+        FAIL(ERR_MEMORY, "no memory for %zu requests", size);
+    all->table = table;
+    for (; all->table_size < size; all->table_size++) {
+        struct question *question = calloc(1, sizeof *question);
+        if (question == NULL)
+            FAIL(ERR_MEMORY, "no memory for a request");
+        question->all = all;
+        question->place = (uint32_t)all->table_size;
+        question->next = all->spare;
+        all->table[all->table_size] = question;
+        all->spare = question;
+    }
+    return ERR_OK;
+}
+
+static enum err take_spare(struct engines *all, struct question **ret)
+{
+    if (all->spare == NULL)
+        TRY(grow_table(all));
+    struct question *question = all->spare;
+    all->spare = question->next;
+    all->count++;
+    question->next = NULL;
+    *ret = question;
+    return ERR_OK;
+}
+
+// Takes the question off its queue and out of the world.
+static void *end_question(struct question *question)
+{
+    struct engines *all = question->all;
+    void *asker = question->asker;
+    leave(question);
+    question->asker = NULL;
+    question->round++;
+    question->next = all->spare;
+    all->spare = question;
+    all->count--;
+    return asker;
+}
+
+static void lose(struct question *question, enum err code)
+{
+    struct engines *all = question->all;
+    bool maybe_done = question->writes && question->engine != NULL;
+    void *asker = end_question(question);
+    if (asker != NULL)
+        all->handler.lost(all->data, asker, code, maybe_done);
+}
+
+static struct question *find(struct engines *all, uint64_t id)
+{
+    uint64_t place = id & UINT32_MAX;
+    if (place >= all->table_size)
+        return NULL;
+    struct question *question = all->table[place];
+    return question->round == id >> 32 ? question : NULL;
+}
+
+// ---- engines ----
+
+static struct engine *choose(struct engines *all, bool writes)
+{
+    if (writes)
+        return all->list[WRITER].ipc != NULL ? &all->list[WRITER] : NULL;
+    for (size_t i = 0; i < READERS_MAX; i++) {
+        struct engine *engine = &all->list[(all->next_reader + i) % READERS_MAX];
+        if (engine->ipc != NULL) {
+            all->next_reader = (all->next_reader + i + 1) % READERS_MAX;
+            return engine;
+        }
+    }
+    return NULL;
+}
+
+// Queues the frame with `engine`. ERR_UNAVAILABLE when the channel is broken.
+static enum err put_question(struct question *question, struct engine *engine)
+{
+    struct engines *all = question->all;
+    struct buf *body;
+    uint64_t id = (uint64_t)question->round << 32 | question->place;
+    TRY(ipc_begin(engine->ipc, all->kind, 0, id, &body));
+    enum err code = all->handler.ask(all->data, question->asker, body);
+    if (code != ERR_OK) {
+        ipc_drop(engine->ipc);
+        return code;
+    }
+    TRY(ipc_end(engine->ipc));
+    engine->asked = true;
+    return ERR_OK;
+}
+
+static void engine_died(struct engine *engine);
+
+// Hands a question (in no queue) to an engine, or parks it. Where that fails it is parked, too, and
+// the caller ends it.
+static enum err dispatch(struct question *question)
+{
+    for (;;) {
+        struct engine *engine = choose(question->all, question->writes);
+        enum err code = engine == NULL ? ERR_OK : put_question(question, engine);
+        if (code != ERR_UNAVAILABLE) {
+            join(question, code == ERR_OK ? engine : NULL);
+            return code;
+        }
+        // Dead, seen before the event told. Each round has one engine less.
+        engine_died(engine);
+    }
+}
+
+static void want_write(struct engine *engine, bool on)
+{
+    if (engine->want_write == on)
+        return;
+    engine->want_write = on;
+    (void)(on ? event_add(&engine->writable, NULL) : event_del(&engine->writable));
+}
+
+static void flush_engine(struct engine *engine)
+{
+    engine->asked = false;
+    if (ipc_flush(engine->ipc) != ERR_OK)
+        engine_died(engine);
+    else
+        want_write(engine, ipc_pending(engine->ipc) > 0);
+}
+
+static void detach(struct engine *engine)
+{
+    if (engine->ipc == NULL)
+        return;
+    (void)event_del(&engine->readable);
+    (void)event_del(&engine->writable);
+    engine->want_write = false;
+    engine->asked = false;
+    ipc_freep(&engine->ipc);
+}
+
+// Reads may be asked again, once; a change may have happened, and nobody knows.
+static void engine_died(struct engine *engine)
+{
+    struct engines *all = engine->all;
+    if (engine->ipc == NULL)
+        return;
+    detach(engine);
+    log_event(LOG_LEVEL_WARN, "engine_gone role=%s",
+              engine == &all->list[WRITER] ? "writer" : "reader");
+    for (struct question *question = all->asked.first, *next; question != NULL; question = next) {
+        next = question->next;
+        if (question->engine != engine)
+            continue;
+        if (question->writes || question->retried || question->asker == NULL) {
+            lose(question, ERR_UNAVAILABLE);
+            next = all->asked.first; // the handler may have changed the queue
+            continue;
+        }
+        leave(question);
+        question->retried = true;
+        enum err code = dispatch(question);
+        if (code != ERR_OK)
+            lose(question, code);
+        next = all->asked.first;
+    }
+}
+
+static void take_answers(struct engine *engine)
+{
+    struct engines *all = engine->all;
+    struct ipc_frame frame;
+    while (engine->ipc != NULL && ipc_next(engine->ipc, &frame)) {
+        struct question *question = find(all, frame.id);
+        if (question == NULL || question->engine != engine)
+            continue;
+        void *asker = end_question(question);
+        if (asker != NULL)
+            all->handler.answered(all->data, asker, &frame);
+    }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+    struct engine *engine = data;
+    (void)fd, (void)what;
+    enum err code = ipc_fill(engine->ipc);
+    if (code == ERR_OK)
+        take_answers(engine);
+    else
+        engine_died(engine);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *data)
+{
+    (void)fd, (void)what;
+    flush_engine(data);
+}
+
+// ---- what the header declares ----
+
+enum err engines_new(struct event_base *base, uint16_t kind, const struct engines_handler *handler,
+                     void *data, struct engines **ret)
+{
+    struct engines *all = calloc(1, sizeof *all);
+    if (all == NULL)
+        FAIL(ERR_MEMORY, "no memory for the engines");
+    all->base = base;
+    all->kind = kind;
+    all->handler = *handler;
+    all->data = data;
+    all->now_ms = clock_mono_ms();
+    for (size_t i = 0; i < ENGINES_MAX; i++)
+        all->list[i].all = all;
+    *ret = all;
+    return ERR_OK;
+}
+
+void engines_free(struct engines *engines)
+{
+    if (engines == NULL)
+        return;
+    for (size_t i = 0; i < ENGINES_MAX; i++)
+        detach(&engines->list[i]);
+    for (size_t i = 0; i < engines->table_size; i++)
+        free(engines->table[i]);
+    free(engines->table);
+    free(engines);
+}
+
+void engines_freep(struct engines **engines)
+{
+    engines_free(*engines);
+    *engines = NULL;
+}
+
+// Gives parked questions to the engine that has come.
+static void unpark(struct engines *all, bool writes)
+{
+    struct question *question = all->parked.first;
+    struct question *last = all->parked.last;
+    while (question != NULL) {
+        struct question *next = question == last ? NULL : question->next;
+        if (question->asker == NULL) {
+            (void)end_question(question);
+        } else if (question->writes == writes) {
+            leave(question);
+            enum err code = dispatch(question);
+            if (code != ERR_OK)
+                lose(question, code);
+        }
+        question = next;
+    }
+}
+
+enum err engines_attach(struct engines *engines, bool writer, uint32_t index, int fd)
+{
+    struct engine *engine = &engines->list[writer ? WRITER : index % READERS_MAX];
+    engine_died(engine);
+    TRY(ipc_new(fd, &engine->ipc));
+    (void)event_assign(&engine->readable, engines->base, fd, EV_READ | EV_PERSIST, on_readable,
+                       engine);
+    (void)event_assign(&engine->writable, engines->base, fd, EV_WRITE | EV_PERSIST, on_writable,
+                       engine);
+    if (event_add(&engine->readable, NULL) != 0) {
+        detach(engine);
+        FAIL(ERR_INTERNAL, "a channel could not be watched");
+    }
+    unpark(engines, writer);
+    return ERR_OK;
+}
+
+enum err engines_ask(struct engines *engines, bool writes, void *asker, struct question **ret)
+{
+    struct question *question;
+    TRY(take_spare(engines, &question));
+    question->asker = asker;
+    question->writes = writes;
+    question->retried = false;
+    enum err code = dispatch(question);
+    if (code != ERR_OK) {
+        (void)end_question(question);
+        return code;
+    }
+    *ret = question;
+    return ERR_OK;
+}
+
+void engines_forget(struct question *question)
+{
+    if (question != NULL)
+        question->asker = NULL;
+}
+
+static void give_up(struct queue *queue, int64_t now_ms, enum err code)
+{
+    while (queue->first != NULL && queue->first->deadline <= now_ms) {
+        err_raise(code, __FILE__, __LINE__, "%s", err_info(code)->text);
+        lose(queue->first, code);
+    }
+}
+
+void engines_flush(struct engines *engines, int64_t now_ms)
+{
+    engines->now_ms = now_ms;
+    for (size_t i = 0; i < ENGINES_MAX; i++) {
+        if (engines->list[i].asked)
+            flush_engine(&engines->list[i]);
+    }
+    give_up(&engines->parked, now_ms, ERR_UNAVAILABLE);
+    give_up(&engines->asked, now_ms, ERR_TIMEOUT);
+}
+
+size_t engines_count(const struct engines *engines)
+{
+    return engines->count;
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the files of this room share: a connection, the lists that its deadlines stand in, the loop.
+#ifndef KW_NET_INNER_H
+#define KW_NET_INNER_H
+
+#include "base/openssl.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+
+#include "net/net.h"
+#include "wire/limits.h"
+
+// What a connection waits for. Each wait has one constant time limit, so its connections stand in a
+// queue in the order of their deadlines.
+enum wait {
+    WAIT_HANDSHAKE, // for the peer's certificate
+    WAIT_IDLE,      // for the first byte of a request
+    WAIT_REQUEST,   // for the rest of it
+    WAIT_HANDLER,   // for our own answer: no limit here
+    WAIT_SENT,      // for the peer to take the answer
+    WAIT_COUNT
+};
+
+struct net_queue {
+    struct net_conn *first;
+    struct net_conn *last;
+    size_t count;
+};
+
+// Connections of one address that have not shown a certificate yet.
+struct address_slot {
+    struct in6_addr address; // IPv4 as a mapped address
+    uint32_t count;          // 0: free
+};
+
+struct address_table {
+    struct address_slot *slots;
+    size_t size; // a power of two
+};
+
+struct net_listener {
+    struct net *net;
+    struct event event;
+    int fd;
+};
+
+enum { LISTENERS_MAX = 8, SCRATCH_LEN = 16 * 1024 };
+
+struct net {
+    struct event_base *base;
+    SSL_CTX *tls;
+    struct net_handler handler;
+    void *data;
+    struct event tick;
+    struct net_listener listeners[LISTENERS_MAX];
+    size_t listener_count;
+    struct net_queue queues[WAIT_COUNT];
+    int64_t limits_ms[WAIT_COUNT];
+    struct net_conn *dead; // to be freed at the end of the turn
+    size_t count;
+    size_t count_max;
+    struct address_table addresses;
+    int64_t now_ms; // monotonic, of this turn
+    int64_t log_window;
+    uint32_t log_count;
+    bool stopping;
+    uint8_t scratch[SCRATCH_LEN]; // one TLS record's worth, wiped after use
+};
+
+struct net_conn {
+    struct net *net;
+    SSL *ssl;
+    int fd;
+    enum wait wait;
+    int64_t deadline; // monotonic ms
+    struct net_conn *previous;
+    struct net_conn *next;
+    struct event readable;
+    struct event writable;
+    bool want_write; // `writable` is armed
+    bool unreadable; // `readable` is not armed
+    bool pumping;    // on the stack: what comes back is not followed again
+    bool closing;    // close when the answer is sent
+    bool dead;
+    bool counted; // in the address table
+    bool has_size;
+    size_t size;    // of the message at the front of `in`, when has_size
+    struct buf in;  // from the first byte of a request until it is answered
+    struct buf out; // what the socket did not take
+    size_t sent;    // bytes of it that are gone
+    void *user;
+    struct in6_addr address;
+    uint8_t fingerprint[NET_FINGERPRINT_LEN];
+    char address_text[NET_ADDRESS_TEXT];
+};
+
+// tls.c
+MUST_USE enum err tls_context(const struct net_config *config, SSL_CTX **ret);
+// The certificate of a finished handshake: its fingerprint; ERR_AUTHENTICATION when there is none
+// or it is not valid now.
+MUST_USE enum err tls_identify(SSL *ssl, uint8_t ret_fingerprint[NET_FINGERPRINT_LEN]);
+// Why the last call on `ssl` failed, in words.
+const char *tls_reason(SSL *ssl);
+
+// conn.c
+MUST_USE enum err conn_new(struct net *net, int fd, const struct sockaddr_storage *peer);
+void conn_close(struct net_conn *conn);
+void conn_free_dead(struct net *net);
+void conn_check_deadlines(struct net *net);
+
+// net.c: one line in the log, unless there were too many of late.
+bool net_may_log(struct net *net);
+
+// address.c
+MUST_USE enum err address_init(struct address_table *table, size_t entries);
+void address_done(struct address_table *table);
+uint32_t address_count(const struct address_table *table, const struct in6_addr *address);
+void address_add(struct address_table *table, const struct in6_addr *address);
+void address_remove(struct address_table *table, const struct in6_addr *address);
+
+#endif

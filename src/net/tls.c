@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// TLS: 1.2 with forward secrecy and AEAD, and 1.3; a client certificate is required and checked
+// against one file of authorities. The machine's openssl.cnf is not read, so that the same
+// configuration means the same everywhere. Tickets may resume a session: the certificate comes with
+// the session and its dates are checked again.
+#include "net/inner.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+enum { CHAIN_MAX = 4, TICKETS = 1, SESSION_S = 3600 };
+
+static void bio_freep(BIO **bio)
+{
+    BIO_free(*bio);
+}
+
+static void x509_freep(X509 **cert)
+{
+    X509_free(*cert);
+}
+
+static void key_freep(EVP_PKEY **key)
+{
+    EVP_PKEY_free(*key);
+}
+
+static void context_freep(SSL_CTX **tls)
+{
+    SSL_CTX_free(*tls);
+}
+
+// The oldest error of OpenSSL's queue, in its words; empties the queue.
+static const char *openssl_reason(void)
+{
+    unsigned long code = ERR_get_error();
+    const char *reason = ERR_reason_error_string(code);
+    ERR_clear_error();
+    return reason != NULL ? reason : "no reason is given";
+}
+
+static enum err open_pem(struct span pem, BIO **ret)
+{
+    if (pem.len > INT32_MAX)
+        FAIL(ERR_CONFIG, "a PEM file is too large");
+    *ret = BIO_new_mem_buf(pem.data, (int)pem.len);
+    if (*ret == NULL)
+        FAIL(ERR_MEMORY, "no memory for a PEM file");
+    return ERR_OK;
+}
+
+// No passphrase is ever asked for.
+static int no_passphrase(char *out, int size, int for_writing, void *data)
+{
+    (void)out, (void)size, (void)for_writing, (void)data;
+    return -1;
+}
+
+static enum err use_key(SSL_CTX *tls, struct span pem)
+{
+    CLEANUP(bio_freep) BIO *bio = NULL;
+    TRY(open_pem(pem, &bio));
+    CLEANUP(key_freep) EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    if (key == NULL || SSL_CTX_use_PrivateKey(tls, key) != 1)
+        FAIL(ERR_CONFIG, "the server's TLS key cannot be used: %s", openssl_reason());
+    return ERR_OK;
+}
+
+static enum err use_cert(SSL_CTX *tls, struct span pem)
+{
+    CLEANUP(bio_freep) BIO *bio = NULL;
+    TRY(open_pem(pem, &bio));
+    CLEANUP(x509_freep) X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    if (cert == NULL || SSL_CTX_use_certificate(tls, cert) != 1)
+        FAIL(ERR_CONFIG, "the server's TLS certificate cannot be used: %s", openssl_reason());
+    for (int i = 0; i < CHAIN_MAX; i++) {
+        CLEANUP(x509_freep) X509 *link = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+        if (link == NULL)
+            break;
+        if (SSL_CTX_add1_chain_cert(tls, link) != 1)
+            FAIL(ERR_CONFIG, "the server's TLS chain cannot be used: %s", openssl_reason());
+    }
+    ERR_clear_error(); // the end of the file is told as an error
+    return ERR_OK;
+}
+
+static enum err use_authorities(SSL_CTX *tls, struct span pem)
+{
+    CLEANUP(bio_freep) BIO *bio = NULL;
+    TRY(open_pem(pem, &bio));
+    X509_STORE *store = SSL_CTX_get_cert_store(tls);
+    size_t count = 0;
+    for (;;) {
+        CLEANUP(x509_freep) X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+        if (cert == NULL)
+            break;
+        if (X509_STORE_add_cert(store, cert) != 1 || SSL_CTX_add_client_CA(tls, cert) != 1)
+            FAIL(ERR_CONFIG, "an authority of client certificates cannot be used: %s",
+                 openssl_reason());
+        count++;
+    }
+    ERR_clear_error();
+    if (count == 0)
+        FAIL(ERR_CONFIG, "the file of client authorities holds no certificate");
+    return ERR_OK;
+}
+
+static bool set_protocol(SSL_CTX *tls)
+{
+    static const unsigned char session_context[] = "keyward-kmip";
+    SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    // One read(2) brings header and body of a record.
+    SSL_CTX_set_read_ahead(tls, 1);
+    SSL_CTX_set_security_level(tls, 2);
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF); // tickets alone
+    SSL_CTX_set_timeout(tls, SESSION_S);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify_depth(tls, CHAIN_MAX);
+    return SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_cipher_list(tls, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
+           SSL_CTX_set1_groups_list(tls, "X25519:P-256:P-384:P-521") == 1 &&
+           SSL_CTX_set_num_tickets(tls, TICKETS) == 1 &&
+           SSL_CTX_set_purpose(tls, X509_PURPOSE_SSL_CLIENT) == 1 &&
+           SSL_CTX_set_session_id_context(tls, session_context, sizeof session_context - 1) == 1;
+}
+
+enum err tls_context(const struct net_config *config, SSL_CTX **ret)
+{
+    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS, NULL);
+    CLEANUP(context_freep) SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+    if (tls == NULL || !set_protocol(tls))
+        FAIL(ERR_CONFIG, "TLS could not be set up: %s", openssl_reason());
+    TRY(use_cert(tls, config->cert));
+    TRY(use_key(tls, config->key));
+    if (SSL_CTX_check_private_key(tls) != 1)
+        FAIL(ERR_CONFIG, "the server's TLS key does not fit its certificate: %s", openssl_reason());
+    TRY(use_authorities(tls, config->ca));
+    *ret = tls;
+    tls = NULL;
+    return ERR_OK;
+}
+
+enum err tls_identify(SSL *ssl, uint8_t ret_fingerprint[NET_FINGERPRINT_LEN])
+{
+    CLEANUP(x509_freep) X509 *cert = SSL_get1_peer_certificate(ssl);
+    unsigned len = 0;
+    if (cert == NULL || SSL_get_verify_result(ssl) != X509_V_OK)
+        FAIL(ERR_AUTHENTICATION, "the client has shown no certificate of ours");
+    // A resumed session was checked when it began; its certificate may have ended since.
+    if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0 ||
+        X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0)
+        FAIL(ERR_AUTHENTICATION, "the client's certificate is not valid now");
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    if (X509_digest(cert, EVP_sha256(), digest, &len) != 1 || len != NET_FINGERPRINT_LEN)
+        FAIL(ERR_INTERNAL, "a certificate could not be hashed");
+    memcpy(ret_fingerprint, digest, NET_FINGERPRINT_LEN);
+    return ERR_OK;
+}
+
+const char *tls_reason(SSL *ssl)
+{
+    long verified = SSL_get_verify_result(ssl);
+    unsigned long code = ERR_peek_error();
+    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+    ERR_clear_error();
+    if (verified != X509_V_OK)
+        return X509_verify_cert_error_string(verified);
+    return reason != NULL ? reason : "the peer closed the connection";
+}

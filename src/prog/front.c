@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// keyward-front: KMIP over TLS, started by the supervisor, one process a core. It decodes a
+// request, has an engine answer it, and encodes the answer. It decides nothing, and holds no key
+// but that of its own TLS certificate.
+//
+// A request stays in its connection's buffer until it is answered, and is decoded once more for the
+// answer: so nothing is kept for each request, and what a reader took with it when it died can be
+// asked of the next. `depth` counts handlers on the stack: the arena is taken back when the
+// outermost ends.
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/kv.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "kmip/kmip.h"
+#include "net/engines.h"
+#include "net/net.h"
+#include "proc/proc.h"
+#include "wire/limits.h"
+#include "wire/ttlv.h"
+
+enum {
+    PEM_MAX = 256 * 1024,
+    OUT_KEEP = 256 * 1024, // of the answer buffer, between answers
+    STOP_MS = 10 * 1000,   // for requests in hand when told to stop
+    REQUEST_MESSAGE = 0x420078,
+};
+
+struct front {
+    struct net *net;
+    struct engines *engines;
+    struct arena *arena;
+    struct buf out;
+    struct event control;
+    int depth;
+    int64_t stop_at;        // monotonic ms; 0: serving
+    bool orphaned;          // the supervisor is gone
+    struct kmip_call *call; // decoded just now, for `asker`
+    struct net_conn *asker;
+};
+
+// ---- answering ----
+
+static void enter(struct front *front)
+{
+    front->depth++;
+}
+
+static void leave(struct front *front)
+{
+    if (--front->depth == 0)
+        arena_reset(front->arena);
+}
+
+static void send_out(struct front *front, struct net_conn *conn)
+{
+    net_answer(conn, span_buf(&front->out));
+    if (front->out.cap > OUT_KEEP)
+        buf_done(&front->out);
+    else
+        buf_clear(&front->out);
+}
+
+static void answer_failure(struct front *front, struct net_conn *conn, const struct kmip_call *call,
+                           enum err code, const char *message)
+{
+    buf_clear(&front->out);
+    if (kmip_encode_failure(call, code, message, &front->out) == ERR_OK)
+        send_out(front, conn);
+    else
+        net_close(conn);
+}
+
+static void answer_replies(struct front *front, struct net_conn *conn, const struct kmip_call *call,
+                           const struct replies *replies)
+{
+    buf_clear(&front->out);
+    enum err code = kmip_encode(call, replies, &front->out);
+    if (code == ERR_OK) {
+        send_out(front, conn);
+        return;
+    }
+    log_error("answer_failed", code);
+    answer_failure(front, conn, call, code, err_info(code)->text);
+}
+
+// ---- the network's side ----
+
+static enum err message_size(void *data, struct span have, size_t *ret_size)
+{
+    (void)data;
+    *ret_size = 0;
+    if (have.len < TTLV_HEADER)
+        return ERR_OK;
+    return ttlv_message_size(have.data, REQUEST_MESSAGE, LIMIT_MESSAGE, ret_size);
+}
+
+static void ask_engine(struct front *front, struct net_conn *conn, struct kmip_call *call)
+{
+    struct question *question = NULL;
+    front->call = call;
+    front->asker = conn;
+    enum err code = engines_ask(front->engines, kmip_writes(call), conn, &question);
+    front->call = NULL;
+    front->asker = NULL;
+    if (code == ERR_OK)
+        net_set_user(conn, question);
+    else
+        answer_failure(front, conn, call, code, err_message(code));
+}
+
+static void on_request(void *data, struct net_conn *conn, struct span message)
+{
+    struct front *front = data;
+    struct kmip_call call;
+    enter(front);
+    enum err code = kmip_decode(message, front->arena, &call);
+    if (code != ERR_OK)
+        answer_failure(front, conn, &call, code, err_message(code));
+    else if (kmip_needs_engine(&call))
+        ask_engine(front, conn, &call);
+    else
+        answer_replies(front, conn, &call, NULL);
+    leave(front);
+}
+
+static void on_broken(void *data, struct net_conn *conn, enum err code)
+{
+    struct front *front = data;
+    struct kmip_call call;
+    enter(front);
+    // Whatever it is, it is no request; its version may still be told.
+    if (kmip_decode(net_message(conn), front->arena, &call) == ERR_OK)
+        code = ERR_MESSAGE;
+    answer_failure(front, conn, &call, code, err_info(code)->text);
+    leave(front);
+}
+
+static void on_gone(void *data, struct net_conn *conn)
+{
+    (void)data;
+    engines_forget(net_user(conn));
+    net_set_user(conn, NULL);
+}
+
+// ---- the engines' side ----
+
+static void name_asker(const struct net_conn *conn, struct batch *batch)
+{
+    batch->who.kind = PRINCIPAL_ENDPOINT;
+    memcpy(batch->who.fingerprint, net_fingerprint(conn), sizeof batch->who.fingerprint);
+    batch->who.address = span_str(net_address(conn));
+}
+
+static enum err on_ask(void *data, void *asker, struct buf *body)
+{
+    struct front *front = data;
+    struct kmip_call again;
+    struct kmip_call *call = front->asker == asker ? front->call : &again;
+    enter(front);
+    enum err code = ERR_OK;
+    if (call == &again)
+        code = kmip_decode(net_message(asker), front->arena, call);
+    if (code == ERR_OK) {
+        name_asker(asker, &call->batch);
+        if (kmip_writes(call))
+            call->batch.id = uuid_random();
+        code = model_put_batch(body, &call->batch);
+    }
+    leave(front);
+    return code;
+}
+
+static void on_answered(void *data, void *asker, const struct ipc_frame *answer)
+{
+    struct front *front = data;
+    struct net_conn *conn = asker;
+    struct kmip_call call;
+    struct replies replies;
+    enter(front);
+    net_set_user(conn, NULL);
+    enum err code = kmip_decode(net_message(conn), front->arena, &call);
+    if (code == ERR_OK)
+        code = ipc_check(answer);
+    if (code == ERR_OK)
+        code = model_get_replies(answer->body, front->arena, &replies);
+    if (code == ERR_OK)
+        answer_replies(front, conn, &call, &replies);
+    else
+        answer_failure(front, conn, &call, code, err_message(code));
+    leave(front);
+}
+
+static void on_lost(void *data, void *asker, enum err code, bool maybe_done)
+{
+    struct front *front = data;
+    struct net_conn *conn = asker;
+    struct kmip_call call;
+    char why[256];
+    enter(front);
+    (void)snprintf(why, sizeof why, "%s",
+                   maybe_done
+                       ? "the outcome is unknown, it may or may not have been done: look the "
+                         "object up before you try again"
+                       : err_message(code));
+    net_set_user(conn, NULL);
+    if (kmip_decode(net_message(conn), front->arena, &call) != ERR_OK)
+        call.items = NULL;
+    log_event(LOG_LEVEL_WARN, "request_lost peer=%s error=%s outcome=%s", net_address(conn),
+              err_info(code)->name, maybe_done ? "unknown" : "not_done");
+    answer_failure(front, conn, &call, code, why);
+    leave(front);
+}
+
+// ---- the supervisor's side ----
+
+static enum err attach(struct front *front, const struct proc_message *message, int fd)
+{
+    if (fd < 0)
+        return ERR_OK;
+    if (message->role == ROLE_LISTENER)
+        return net_listen(front->net, fd);
+    if (message->role == ROLE_READER || message->role == ROLE_WRITER)
+        return engines_attach(front->engines, message->role == ROLE_WRITER, message->index, fd);
+    file_closep(&fd);
+    FAIL(ERR_INTERNAL, "a front has no use for a channel to \"%s\"",
+         proc_role_name((enum proc_role)message->role));
+}
+
+static void on_control(evutil_socket_t socket, short what, void *data)
+{
+    struct front *front = data;
+    struct proc_message message;
+    enum err code;
+    int fd = -1;
+    (void)socket, (void)what;
+    while ((code = proc_receive(0, &message, &fd)) == ERR_OK) {
+        if (message.kind == PROC_ATTACH && attach(front, &message, fd) != ERR_OK)
+            log_error("attach_failed", ERR_INTERNAL);
+        if (message.kind == PROC_STOP && front->stop_at == 0) {
+            front->stop_at = clock_mono_ms() + STOP_MS;
+            net_stop(front->net);
+        }
+    }
+    front->orphaned = code == ERR_UNAVAILABLE;
+}
+
+// ---- life ----
+
+struct pems {
+    struct buf key;
+    struct buf cert;
+    struct buf ca;
+};
+
+static void pems_done(struct pems *pems)
+{
+    buf_done(&pems->key);
+    buf_done(&pems->cert);
+    buf_done(&pems->ca);
+}
+
+static enum err make_net(struct front *front, int root, int64_t idle_s)
+{
+    static const struct net_handler handler = {message_size, on_request, on_broken, on_gone};
+    struct pems pems CLEANUP(pems_done);
+    buf_init(&pems.key, PEM_MAX, true);
+    buf_init(&pems.cert, PEM_MAX, false);
+    buf_init(&pems.ca, PEM_MAX, false);
+    TRY(file_read_private(root, PATH_TLS_KEY, PEM_MAX, &pems.key));
+    TRY(file_read(root, PATH_TLS_CERT, PEM_MAX, &pems.cert));
+    TRY(file_read(root, PATH_TLS_CA, PEM_MAX, &pems.ca));
+    struct net_config config = {.key = span_buf(&pems.key),
+                                .cert = span_buf(&pems.cert),
+                                .ca = span_buf(&pems.ca),
+                                .idle_ms = idle_s * 1000};
+    return net_new(&config, &handler, front, &front->net);
+}
+
+static enum err idle_limit(int root, int64_t *ret_s)
+{
+    CLEANUP(kv_freep) struct kv *conf = NULL;
+    TRY(kv_load(root, PATH_CONF, &conf));
+    const char *text = kv_get(conf, "KMIP_IDLE_SECONDS", "300");
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || value < 1 || value > 86400)
+        FAIL(ERR_CONFIG, "KMIP_IDLE_SECONDS in \"%s\" is \"%s\": give 1 to 86400", PATH_CONF, text);
+    *ret_s = value;
+    return ERR_OK;
+}
+
+static enum err set_up(struct front *front, const char *root_path)
+{
+    static const struct engines_handler handler = {on_ask, on_answered, on_lost};
+    CLEANUP(file_closep) int root = -1;
+    int64_t idle_s;
+    TRY(proc_harden());
+    TRY(file_open_dir(root_path, &root));
+    TRY(idle_limit(root, &idle_s));
+    TRY(make_net(front, root, idle_s));
+    TRY(arena_new(LIMIT_ARENA, &front->arena));
+    TRY(engines_new(net_base(front->net), MODEL_FRAME_BATCH, &handler, front, &front->engines));
+    if (event_assign(&front->control, net_base(front->net), PROC_CONTROL_FD, EV_READ | EV_PERSIST,
+                     on_control, front) != 0 ||
+        event_add(&front->control, NULL) != 0)
+        FAIL(ERR_INTERNAL, "the control channel could not be watched");
+    return proc_confine(ROLE_FRONT);
+}
+
+static bool is_done(const struct front *front)
+{
+    bool stopped =
+        front->stop_at != 0 && (net_count(front->net) == 0 || engines_count(front->engines) == 0 ||
+                                clock_mono_ms() >= front->stop_at);
+    return front->orphaned || stopped;
+}
+
+static enum err serve(struct front *front)
+{
+    TRY(proc_ready());
+    while (!is_done(front)) {
+        TRY(net_turn(front->net));
+        engines_flush(front->engines, clock_mono_ms());
+    }
+    return ERR_OK;
+}
+
+static void front_done(struct front *front)
+{
+    if (front->net != NULL && front->engines != NULL)
+        (void)event_del(&front->control);
+    engines_freep(&front->engines);
+    net_freep(&front->net);
+    arena_freep(&front->arena);
+    buf_done(&front->out);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"root", required_argument, NULL, 'r'},
+        {"index", required_argument, NULL, 'i'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *root = "/";
+    log_setup("front", LOG_LEVEL_INFO);
+    for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (c == 'r')
+            root = optarg;
+        else if (c != 'i')
+            return 2;
+    }
+    struct front front CLEANUP(front_done) = {.depth = 0};
+    buf_init(&front.out, (size_t)LIMIT_ANSWER * 2, true);
+    enum err code = set_up(&front, root);
+    if (code == ERR_OK)
+        code = serve(&front);
+    if (code != ERR_OK)
+        log_error("front_ended", code);
+    return err_info(code)->exit_status;
+}
