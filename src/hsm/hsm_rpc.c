@@ -6,34 +6,42 @@
 //
 // A start that fails may only have met a token that somebody else was writing to, or a library's
 // stale state, so it is tried three times, each with a new process; but never again once C_Login
-// was called: a credential is spent once.
+// was called: a credential is spent once. Verbs that change nothing on the token are tried again
+// likewise when they fail, since with many libraries only a new process recovers, and the
+// credential has been accepted by then.
 #include "hsm/hsm_rpc.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "hsm/hsm_env.h"
+#include "hsm/hsm_trace.h"
 #include "hsm/hsm_wire.h"
 #include "ipc/ipc.h"
 #include "proc/proc.h"
 
-enum { START_TRIES = 3, SPAWN_MS = 5000, SEND_MS = 1000, CLOSE_MS = 1000, CALL_NAME_MAX = 32 };
+enum { TRIES = 3, SPAWN_MS = 5000, SEND_MS = 1000, CLOSE_MS = 1000, CALL_NAME_MAX = 32 };
 
-static const int start_pause_ms[START_TRIES] = {0, 100, 400};
+static const int pause_ms[TRIES] = {0, 100, 400}; // before each
 
 struct hsm {
-    struct ipc *ipc; // NULL: the process is gone
+    struct ipc *ipc;   // NULL: the process is gone
+    uint64_t spawning; // which of this keeper's processes it is
     uint64_t id;
-    uint32_t timeout_s;
-    char library[HSM_LIBRARY_MAX + 1];
+    struct hsm_settings settings;
+    struct secret *credential;
+    char trace[HSM_TRACE_NAME_MAX + 1];
+    bool made_key; // the process knows a key by its handle: no other can stand in for it
     char call[CALL_NAME_MAX + 1]; // the library call that hsmd told of last
     bool logging_in;              // C_Login was called
     int crash_signal;
 };
 
 static struct hsm_rpc_pump other_work;
+static uint64_t spawned; // processes asked for so far; the supervisor keeps the last one only
 
 void hsm_rpc_set_pump(const struct hsm_rpc_pump *pump)
 {
@@ -69,6 +77,8 @@ static void end_process(struct hsm *hsm)
     if (hsm->ipc == NULL)
         return;
     ipc_freep(&hsm->ipc);
+    if (hsm->spawning != spawned)
+        return;
     enum err err = proc_kill(ROLE_HSMD);
     if (err != ERR_OK)
         log_error("hsmd_not_killed", err);
@@ -105,7 +115,7 @@ static enum err timed_out(struct hsm *hsm, uint32_t seconds)
     FAIL(ERR_HSM_TIMEOUT,
          "the HSM did not answer in %u s (in %s of \"%s\"); check that it is reachable and look at "
          "the newest file in var/okv/log/hsm",
-         seconds, call_name(hsm), hsm->library);
+         seconds, call_name(hsm), hsm->settings.library);
 }
 
 static enum err crashed(struct hsm *hsm)
@@ -116,11 +126,11 @@ static enum err crashed(struct hsm *hsm)
         FAIL(ERR_HSM_CRASHED,
              "the PKCS#11 library \"%s\" crashed in %s (signal %d, %s); look at the newest file in "
              "var/okv/log/hsm and ask the HSM's vendor",
-             hsm->library, call_name(hsm), number, strsignal(number));
+             hsm->settings.library, call_name(hsm), number, strsignal(number));
     FAIL(ERR_HSM_CRASHED,
          "the process with the PKCS#11 library \"%s\" ended in %s; look at the newest file in "
          "var/okv/log/hsm",
-         hsm->library, call_name(hsm));
+         hsm->settings.library, call_name(hsm));
 }
 
 // Takes frames until the answer to `id`, the end of the channel or a deadline: one for each library
@@ -128,7 +138,7 @@ static enum err crashed(struct hsm *hsm)
 static enum err wait_for_answer(struct hsm *hsm, uint64_t id, int64_t limit_ms,
                                 struct ipc_frame *ret)
 {
-    int64_t call_ms = (int64_t)hsm->timeout_s * 1000;
+    int64_t call_ms = (int64_t)hsm->settings.timeout_s * 1000;
     if (limit_ms < 3 * call_ms)
         limit_ms = 3 * call_ms;
     int64_t end = clock_mono_ms() + limit_ms;
@@ -184,8 +194,7 @@ static enum err read_or_end(struct hsm *hsm, enum err err)
     FAIL(ERR_HSM_FAILED, "the process with the PKCS#11 library answered with a damaged message");
 }
 
-static enum err start(struct hsm *hsm, const struct hsm_settings *settings, struct span credential,
-                      const char *trace)
+static enum err start(struct hsm *hsm)
 {
     int fd = -1;
     struct span answer;
@@ -193,14 +202,41 @@ static enum err start(struct hsm *hsm, const struct hsm_settings *settings, stru
     buf_init(&body, HSM_MESSAGE_MAX, true);
     hsm->call[0] = '\0';
     hsm->crash_signal = 0;
-    TRY(hsm_wire_put_settings(&body, settings));
-    TRY(buf_put_var(&body, span_str(trace)));
-    TRY(buf_put_var(&body, credential));
+    TRY(hsm_wire_put_settings(&body, &hsm->settings));
+    TRY(buf_put_var(&body, span_str(hsm->trace)));
+    TRY(buf_put_var(&body, secret_span(hsm->credential)));
+    hsm->spawning = ++spawned;
     TRY(proc_spawn(ROLE_HSMD, SPAWN_MS, &fd));
     TRY(ipc_new(fd, &hsm->ipc));
     enum err err = ask(hsm, HSM_OPEN, &body, HSM_OPEN_MS, &answer);
     if (err != ERR_OK)
         end_process(hsm);
+    return err;
+}
+
+static void pause_before(int try, enum err err)
+{
+    log_event(LOG_LEVEL_WARN, "hsm_try_failed try=%d of=%d error=%s detail=\"%s\"", try, TRIES,
+              err_info(err)->name, err_detail());
+    (void)wait_until(NULL, clock_mono_ms() + pause_ms[try]);
+}
+
+// For verbs that change nothing on the token.
+static enum err ask_surely(struct hsm *hsm, enum hsm_verb verb, const struct buf *body,
+                           struct span *ret)
+{
+    bool alive = hsm->ipc != NULL;
+    enum err err = ERR_OK;
+    for (int try = 0; try < TRIES; try++) {
+        if (try > 0) {
+            pause_before(try, err);
+            end_process(hsm);
+            TRY(start(hsm));
+        }
+        err = ask(hsm, verb, body, HSM_OPERATION_MS, ret);
+        if ((err != ERR_HSM_FAILED && err != ERR_HSM_CRASHED) || hsm->made_key || !alive)
+            break;
+    }
     return err;
 }
 
@@ -230,18 +266,19 @@ enum err hsm_open(int root, const struct hsm_settings *settings, struct span cre
     CLEANUP(hsm_closep) struct hsm *hsm = calloc(1, sizeof *hsm);
     if (hsm == NULL)
         FAIL(ERR_MEMORY, "no memory for the HSM");
-    memcpy(hsm->library, settings->library, sizeof hsm->library);
     TRY(check_environment(root));
-    hsm->timeout_s = settings->timeout_s == 0 ? HSM_TIMEOUT_S : settings->timeout_s;
+    TRY(secret_copy(credential, &hsm->credential));
+    hsm->settings = *settings;
+    if (hsm->settings.timeout_s == 0)
+        hsm->settings.timeout_s = HSM_TIMEOUT_S;
+    (void)snprintf(hsm->trace, sizeof hsm->trace, "%s", trace);
     enum err err = ERR_OK;
-    for (int i = 0; i < START_TRIES; i++) {
-        if (i > 0)
-            (void)wait_until(NULL, clock_mono_ms() + start_pause_ms[i]);
-        err = start(hsm, settings, credential, trace);
+    for (int try = 0; try < TRIES; try++) {
+        if (try > 0)
+            pause_before(try, err);
+        err = start(hsm);
         if (err == ERR_OK || !may_pass(hsm, err))
             break;
-        log_event(LOG_LEVEL_WARN, "hsm_start_failed try=%d of=%d error=%s detail=\"%s\"", i + 1,
-                  START_TRIES, err_info(err)->name, err_detail());
     }
     TRY(err);
     *ret = hsm;
@@ -268,6 +305,7 @@ void hsm_close(struct hsm *hsm)
         }
     }
     end_process(hsm);
+    secret_free(hsm->credential);
     free(hsm);
 }
 
@@ -280,7 +318,7 @@ void hsm_closep(struct hsm **hsm)
 enum err hsm_token_info(struct hsm *hsm, struct hsm_token *ret)
 {
     struct span answer;
-    TRY(ask(hsm, HSM_TOKEN_INFO, NULL, HSM_OPERATION_MS, &answer));
+    TRY(ask_surely(hsm, HSM_TOKEN_INFO, NULL, &answer));
     struct cursor in = cursor_of(answer);
     return read_or_end(hsm, hsm_wire_take_token(&in, ret));
 }
@@ -291,24 +329,19 @@ enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *re
     struct buf body CLEANUP(buf_done);
     buf_init(&body, HSM_MESSAGE_MAX, false);
     TRY(buf_put_var(&body, span_str(release)));
+    hsm->made_key = true;
     TRY(ask(hsm, HSM_KEY_CREATE, &body, HSM_OPERATION_MS, &answer));
     struct cursor in = cursor_of(answer);
     return read_or_end(hsm, hsm_wire_take_key(&in, ret));
 }
 
-static enum err ask_about_key(struct hsm *hsm, enum hsm_verb verb, const struct hsm_key *key,
-                              struct span *ret)
-{
-    struct buf body CLEANUP(buf_done);
-    buf_init(&body, HSM_MESSAGE_MAX, false);
-    TRY(hsm_wire_put_key(&body, key));
-    return ask(hsm, verb, &body, HSM_OPERATION_MS, ret);
-}
-
 enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret)
 {
     struct span answer;
-    TRY(ask_about_key(hsm, HSM_KEY_COUNT, key, &answer));
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, HSM_MESSAGE_MAX, false);
+    TRY(hsm_wire_put_key(&body, key));
+    TRY(ask_surely(hsm, HSM_KEY_COUNT, &body, &answer));
     struct cursor in = cursor_of(answer);
     return read_or_end(hsm, cursor_u32(&in, ret));
 }
@@ -316,7 +349,10 @@ enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret
 enum err hsm_key_destroy(struct hsm *hsm, const struct hsm_key *key)
 {
     struct span answer;
-    return ask_about_key(hsm, HSM_KEY_DESTROY, key, &answer);
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, HSM_MESSAGE_MAX, false);
+    TRY(hsm_wire_put_key(&body, key));
+    return ask(hsm, HSM_KEY_DESTROY, &body, HSM_OPERATION_MS, &answer);
 }
 
 static enum err take_sealed(struct span answer, char mechanism[32], struct buf *ret_sealed)
@@ -363,13 +399,13 @@ enum err hsm_unseal(struct hsm *hsm, const struct hsm_key *key, uint32_t nth, co
     TRY(buf_put_u32(&body, nth));
     TRY(buf_put_var(&body, span_str(mechanism)));
     TRY(buf_put_var(&body, sealed));
-    TRY(ask(hsm, HSM_UNSEAL, &body, HSM_OPERATION_MS, &answer));
+    TRY(ask_surely(hsm, HSM_UNSEAL, &body, &answer));
     return read_or_end(hsm, take_dek(answer, ret_dek));
 }
 
 enum err hsm_list(struct hsm *hsm, struct buf *ret_json)
 {
     struct span answer;
-    TRY(ask(hsm, HSM_LIST, NULL, HSM_OPERATION_MS, &answer));
+    TRY(ask_surely(hsm, HSM_LIST, NULL, &answer));
     return buf_put(ret_json, answer);
 }

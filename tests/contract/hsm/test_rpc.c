@@ -186,6 +186,55 @@ static void a_start_that_fails_is_tried_three_times(void **state)
     assert_int_equal(traces(rig, NULL), 3 + 3 + 2 + 3);
 }
 
+static void what_changes_nothing_is_tried_again_in_a_new_process(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct hsm_key key;
+    uint32_t count = 0;
+    char mechanism[32] = "auto";
+    struct buf sealed CLEANUP(buf_done);
+    buf_init(&sealed, HSM_SEALED_MAX, false);
+    CLEANUP(hsm_closep) struct hsm *maker = NULL;
+    OK(rig_open(rig, &maker));
+    OK(hsm_key_create(maker, RIG_RELEASE, &key));
+    OK(hsm_seal(maker, &key, mechanism, span_str("abcdefghijklmnopqrstuvwxyz012345"), &sealed));
+    // The process that made a key is the only one that may remove it, so nothing replaces it.
+    rig_shim(rig, "rv=C_FindObjects:30:1-");
+    FAILS(ERR_HSM_FAILED, hsm_key_count(maker, &key, &count));
+    OK(hsm_key_count(maker, &key, &count));
+    assert_int_equal(rig_calls(rig, "C_Initialize"), 0);
+    hsm_closep(&maker);
+
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    CLEANUP(secret_freep) struct secret *back = NULL;
+    OK(rig_open(rig, &hsm));
+    rig_shim(rig, "rv=C_Decrypt:30:1-");
+    OK(hsm_unseal(hsm, &key, 0, mechanism, span_buf(&sealed), &back));
+    assert_int_equal(rig_calls(rig, "C_Initialize"), 1);
+    rig_shim(rig, "crash=C_FindObjects:1-");
+    OK(hsm_key_count(hsm, &key, &count));
+    assert_int_equal(count, 1);
+    rig_shim(rig, "rv=C_Decrypt:81000071:1");
+    CLEANUP(secret_freep) struct secret *none = NULL;
+    FAILS(ERR_HSM_FAILED, hsm_unseal(hsm, &key, 0, mechanism, span_buf(&sealed), &none));
+    assert_int_equal(rig_calls(rig, "C_Initialize"), 2);
+    assert_true(rig_says("0x81000071"));
+}
+
+static void closing_an_older_handle_leaves_the_newer_process_alone(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct hsm_token token;
+    CLEANUP(hsm_closep) struct hsm *older = NULL;
+    CLEANUP(hsm_closep) struct hsm *newer = NULL;
+    OK(rig_open(rig, &older));
+    OK(rig_open(rig, &newer));
+    hsm_closep(&older);
+    rig_shim(rig, "");
+    OK(hsm_token_info(newer, &token));
+    assert_int_equal(rig_calls(rig, "C_Initialize"), 0);
+}
+
 static void a_bad_environment_file_is_told_to_whoever_asked(void **state)
 {
     struct rig *rig = (struct rig *)*state;
@@ -248,6 +297,8 @@ int rig_driver_tests(void)
         ON_TOKEN(other_channels_are_served_meanwhile),
         ON_TOKEN(a_crash_is_told_with_its_signal),
         ON_TOKEN(a_start_that_fails_is_tried_three_times),
+        ON_TOKEN(what_changes_nothing_is_tried_again_in_a_new_process),
+        ON_TOKEN(closing_an_older_handle_leaves_the_newer_process_alone),
         ON_TOKEN(a_bad_environment_file_is_told_to_whoever_asked),
         ON_TOKEN(each_operation_leaves_a_trace_without_secrets),
         ON_TOKEN(old_traces_are_removed),
