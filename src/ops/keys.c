@@ -106,11 +106,13 @@ static enum err ask_keeper(struct ops *ops)
     struct keyring_status status = {0};
     if (ops->keeper == NULL)
         return locked(ops, "the key process is not running; it is being started");
+    // Only a keeper that fails is left alone for a while: an answer costs little, and whoever has
+    // just opened the wallet must not meet an engine that still believes it locked.
     enum err err = keyring_status(ops->keeper, &status);
-    if (err == ERR_TIMEOUT)
-        ops->next_try = clock_mono_ms() + SLOW_RECHECK_MS;
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
+        ops->next_try = clock_mono_ms() + (err == ERR_TIMEOUT ? SLOW_RECHECK_MS : OPS_RECHECK_MS);
         return locked(ops, "the key process does not answer");
+    }
     if (status.state == KEYRING_EMPTY)
         return locked(ops, "the server is not set up yet; run `keyward setup`");
     if (status.state != KEYRING_OPEN)
@@ -121,7 +123,6 @@ static enum err ask_keeper(struct ops *ops)
 enum err keys_load(struct ops *ops)
 {
     CLEANUP(arena_freep) struct arena *arena = NULL;
-    ops->next_try = clock_mono_ms() + OPS_RECHECK_MS;
     TRY(ask_keeper(ops));
     TRY(arena_new(1024 * 1024, &arena));
     enum err err = unwrap_all(ops, arena);

@@ -18,7 +18,7 @@
 enum ops_role { OPS_READER, OPS_WRITER, OPS_ADMIN };
 
 enum {
-    OPS_RECHECK_MS = 200,    // how often a locked keeper is asked again
+    OPS_RECHECK_MS = 200,    // how often an idle engine asks a locked keeper
     OPS_LOCATE_MAX = 10000,  // identifiers of one Locate answer
     OPS_TOKEN_S = 24 * 3600, // life of an enrolment token
     OPS_LEASE_S = 3600       // Lease Time
@@ -46,8 +46,8 @@ void ops_freep(struct ops **ops);
 // stay in use.
 void ops_set_keeper(struct ops *ops, struct ipc *keeper);
 
-// Begins a turn. Asks the keeper (blocking) where the data keys are not there yet and the last try
-// is OPS_RECHECK_MS ago.
+// Begins a turn. Asks the keeper (blocking) where the data keys are not there yet; one that failed
+// to answer is left alone for OPS_RECHECK_MS.
 MUST_USE enum err ops_begin(struct ops *ops);
 
 // Runs one message's requests in order and puts a reply for each into the arena, where they live
