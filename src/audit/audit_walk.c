@@ -80,7 +80,7 @@ static enum err look(struct audit_walk *walk, size_t want, struct span *ret)
 // the hash.
 static enum err frame_at(struct audit_walk *walk, enum audit_step *ret_step, struct span *ret_frame)
 {
-    struct span bytes;
+    struct span bytes = {0};
     TRY(look(walk, AUDIT_FRAME_MAX, &bytes));
     struct cursor in = cursor_of(bytes);
     uint32_t len = 0;
@@ -236,9 +236,13 @@ static void note(struct audit_journals *journals, uint32_t index, uint32_t segme
     }
     if (index >= AUDIT_JOURNALS_MAX)
         return;
-    journals->index[journals->count] = index;
-    journals->last[journals->count] = segment;
-    journals->count++;
+    size_t at = journals->count++;
+    for (; at > 0 && journals->index[at - 1] > index; at--) {
+        journals->index[at] = journals->index[at - 1];
+        journals->last[at] = journals->last[at - 1];
+    }
+    journals->index[at] = index;
+    journals->last[at] = segment;
 }
 
 enum err audit_walk_list(int root, struct audit_journals *ret)

@@ -62,7 +62,7 @@ struct audit_journals {
     size_t count;
 };
 
-// Which journals there are, in no order.
+// Which journals there are, by index.
 MUST_USE enum err audit_walk_list(int root, struct audit_journals *ret);
 
 #endif

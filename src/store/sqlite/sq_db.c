@@ -27,7 +27,10 @@ static const char *const statement_texts[SQ_COUNT] = {
 
 enum err sq_db_raise(struct sq_db *db, int rc, const char *what)
 {
+    // At a commit SQLite does not keep the errno; sq_call_step has cleared it before.
+    int last = errno;
     int system = db->db == NULL ? 0 : sqlite3_system_errno(db->db);
+    system = system == 0 ? last : system;
     const char *why = db->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(db->db);
     switch (rc & 0xff) {
     case SQLITE_FULL:
@@ -138,6 +141,7 @@ enum err sq_call_step(struct sq_call *call, bool *ret_row)
 {
     if (call->rc != SQLITE_OK)
         return sq_db_raise(call->db, call->rc, "bind a value");
+    errno = 0;
     int rc = sqlite3_step(call->st);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         return sq_db_raise(call->db, rc, "run a statement");

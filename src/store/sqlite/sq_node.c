@@ -73,7 +73,7 @@ static enum err take_key(struct sq_call *call, struct arena *arena, struct store
     TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
     ret->version = (uint64_t)sq_call_get_int(call);
     TRY(sq_call_get_blob(call, arena, &purpose));
-    if (purpose.len >= sizeof ret->purpose)
+    if (purpose.len == 0 || purpose.len >= sizeof ret->purpose)
         FAIL(ERR_DAMAGED, "the purpose of a data key is damaged");
     memcpy(ret->purpose, purpose.data, purpose.len);
     return sq_call_get_blob(call, arena, &ret->wrapped);
