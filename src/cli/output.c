@@ -10,7 +10,7 @@
 
 enum { CELL_MAX = 256, COLUMNS_MAX = 12, DEPTH_MAX = 8 };
 
-static const char *const list_names[] = {"items", "endpoints", "keys", "records"};
+static const char *const list_names[] = {"endpoints", "keys", "records"};
 static const char *const check_names[] = {"checks", "steps"};
 
 static const json_t *find_array(const json_t *doc, const char *const *names, size_t count)
@@ -24,6 +24,24 @@ static const json_t *find_array(const json_t *doc, const char *const *names, siz
 }
 
 #define FIND(doc, names) find_array(doc, names, sizeof(names) / sizeof *(names))
+
+// An object in a cell: its name, else its kind with number or id ("local 0").
+static void object_text(const json_t *object, char out[CELL_MAX])
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+    const char *kind = json_string_value(json_object_get(object, "kind"));
+    const char *id = json_string_value(json_object_get(object, "id"));
+    const json_t *uid = json_object_get(object, "uid");
+    char raw[CELL_MAX];
+    if (name != NULL)
+        (void)snprintf(raw, sizeof raw, "%s", name);
+    else if (json_is_integer(uid))
+        (void)snprintf(raw, sizeof raw, "%s %lld", kind == NULL ? "" : kind,
+                       (long long)json_integer_value(uid));
+    else
+        (void)snprintf(raw, sizeof raw, "%s %s", kind == NULL ? "" : kind, id == NULL ? "" : id);
+    term_clean(raw, out, CELL_MAX);
+}
 
 // A value as one word or text, control characters replaced.
 static void cell_text(const json_t *value, char out[CELL_MAX])
@@ -39,6 +57,8 @@ static void cell_text(const json_t *value, char out[CELL_MAX])
         (void)snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(value));
     else if (json_is_real(value))
         (void)snprintf(out, CELL_MAX, "%g", json_real_value(value));
+    else if (json_is_object(value))
+        object_text(value, out);
     size_t index;
     const json_t *item;
     size_t len = 0;
@@ -212,6 +232,13 @@ bool output_checks(const json_t *doc, bool to_stderr)
     return json_array_size(checks) > 0;
 }
 
+// What a person would see as an empty line.
+static bool is_blank(const json_t *value)
+{
+    return (json_is_string(value) && json_string_length(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0);
+}
+
 static void print_fields(const json_t *object, int depth)
 {
     int width = 0;
@@ -231,8 +258,8 @@ static void print_fields(const json_t *object, int depth)
             print_fields(value, depth + 1);
             continue;
         }
-        if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
-            continue; // printed as rows or checks
+        if (is_blank(value) || json_is_object(json_array_get(value, 0)))
+            continue; // the latter is printed as rows or checks
         if (json_is_string(value) && json_string_length(value) >= CELL_MAX - 1) {
             (void)printf("%*s%s: (%zu bytes; see -o json)\n", depth * 2, "", name,
                          json_string_length(value));
