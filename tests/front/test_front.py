@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""keyward-front between real TLS clients and a fake engine: identity, deadlines, dying engines, bad bytes.
+
+The test plays the supervisor: it hands out the listening socket and the channels over descriptor 3.
+"""
+import array
+import hashlib
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "lib"), str(HERE.parent / "kmip")]
+
+import built  # noqa: E402
+import client as kmip  # noqa: E402
+
+ATTACH, STOP, READY = 1, 2, 3
+READER, WRITER, LISTENER = 4, 5, 10
+
+
+def openssl(*arguments, cwd):
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+def make_ca(directory, name):
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+            f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt", cwd=directory)
+
+
+def make_cert(directory, name, ca, usage, days="2", key="ec"):
+    algorithm = {"ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa1024": ["-newkey", "rsa:1024"]}
+    openssl("req", *algorithm[key], "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+            cwd=directory)
+    (directory / f"{name}.ext").write_text(f"extendedKeyUsage={usage}\nsubjectAltName=IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key", "-days", days,
+            "-extfile", f"{name}.ext", "-out", f"{name}.crt", cwd=directory)
+
+
+@pytest.fixture(scope="module")
+def certs(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("certs")
+    make_ca(directory, "ca")
+    make_ca(directory, "stranger")
+    make_cert(directory, "server", "ca", "serverAuth")
+    make_cert(directory, "client", "ca", "clientAuth")
+    make_cert(directory, "wrongca", "stranger", "clientAuth")
+    make_cert(directory, "wronguse", "ca", "serverAuth")
+    make_cert(directory, "expired", "ca", "clientAuth", days="-1")
+    make_cert(directory, "weak", "ca", "clientAuth", key="rsa1024")
+    return directory
+
+
+class Front:
+    """One keyward-front and the supervisor's end of its control channel."""
+
+    def __init__(self, root, certs):
+        tls = root / "var/lib/keyward/tls"
+        tls.mkdir(parents=True)
+        for source, name in (("server.key", "server.key"), ("server.crt", "server.crt"), ("ca.crt", "ca.crt")):
+            (tls / name).write_bytes((certs / source).read_bytes())
+            (tls / name).chmod(0o600)
+        self.certs, self.engines, self.root = certs, [], root
+        self.log_path = root / "front.log"
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listener.getsockname()[1]
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control = ours
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [built.find("keyward-front"), f"--root={root}", "--index=0"], stderr=log, stdin=subprocess.DEVNULL,
+                # A sanitizer that looks for leaks makes calls that the front may not make.
+                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
+                preexec_fn=lambda: os.dup2(theirs.fileno(), 3), pass_fds=(3,))
+        theirs.close()
+        ours.settimeout(20)
+        assert struct.unpack("IIII", ours.recv(64))[0] == READY, self.log()
+        self.attach(LISTENER, 0, self.listener.fileno())
+
+    def log(self):
+        return self.log_path.read_text()
+
+    def attach(self, role, index, fd):
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
+        self.control.sendmsg([struct.pack("IIII", ATTACH, role, index, 0)], [rights])
+
+    def engine(self, role, index=0, mode="answer"):
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen([built.find("fake-engine"), mode], stdin=ours)
+        ours.close()
+        self.attach(role, index, theirs.fileno())
+        theirs.close()
+        self.engines.append(process)
+        return process
+
+    def endpoint(self, name="client"):
+        return kmip.Endpoint("127.0.0.1", self.port, self.certs / "ca.crt", self.certs / f"{name}.crt",
+                             self.certs / f"{name}.key")
+
+    def stop(self):
+        self.control.send(struct.pack("IIII", STOP, 0, 0, 0))
+        return self.process.wait(20)
+
+    def remove(self):
+        for process in [self.process, *self.engines]:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        self.control.close()
+        self.listener.close()
+
+
+@pytest.fixture
+def front(tmp_path, certs):
+    made = Front(tmp_path, certs)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def served(front):
+    front.engine(READER, 0)
+    front.engine(READER, 1)
+    front.engine(WRITER)
+    return front
+
+
+def eventually(condition, what, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not in {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("version", kmip.VERSIONS)
+def test_a_get_is_answered_in_its_version(served, version):
+    with served.endpoint().connect(version) as client:
+        for _ in range(4):
+            response = client.batch(kmip.operation("Get", kmip.uid_field("u-1")))
+            assert response.version == version
+            answer = response.items[0]
+            assert answer.ok
+            material = answer.payload.get("Symmetric Key", "Key Block", "Key Value", "Key Material")
+            assert material[:4] == bytes([0xA5, 1, 2, 3])
+
+
+def test_the_engine_learns_who_asks(served):
+    der = ssl.PEM_cert_to_DER_cert((served.certs / "client.crt").read_text())
+    with served.endpoint().connect((1, 4)) as client:
+        told = client.attributes("u")
+        assert told["x-fingerprint"] == [hashlib.sha256(der).hexdigest()]
+        assert told["x-version"] == [0x0104]
+        assert told["x-address"] == ["%s:%d" % client.socket.getsockname()]
+        assert "Original Creation Date" in told
+    with served.endpoint().connect((1, 0)) as client:
+        assert "Original Creation Date" not in client.attributes("u")
+
+
+def test_a_change_goes_to_the_writer(front):
+    front.engine(WRITER)
+    with front.endpoint().connect() as client:
+        assert client.create("k") == "created"
+
+
+def test_pipelined_requests_keep_their_order(served):
+    with served.endpoint().connect() as client:
+        uids = [f"u-{n}" for n in range(200)]
+        data = b"".join(kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field(uid)))) for uid in uids)
+        threading.Thread(target=client.send, args=(data,)).start()
+        assert [client.receive().items[0].payload.get("Unique Identifier") for _ in uids] == uids
+
+
+def test_a_request_may_come_byte_by_byte(served):
+    data = kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field("u"))))
+    with served.endpoint().connect() as client:
+        for n in range(len(data)):
+            client.send(data[n:n + 1])
+        assert client.receive().items[0].ok
+
+
+def test_query_needs_no_engine(front):
+    with front.endpoint().connect() as client:
+        assert {"Get", "Create", "Locate"} <= client.operations()
+        response = client.batch(kmip.operation("Discover Versions"))
+        assert len(response.items[0].payload.all("Protocol Version")) == 7
+
+
+@pytest.mark.parametrize("name", ["wrongca", "wronguse", "expired", "weak"])
+def test_other_certificates_are_refused_in_words(served, name):
+    made = kmip.context(served.certs / "ca.crt")
+    made.set_ciphers("DEFAULT@SECLEVEL=0")
+    made.load_cert_chain(served.certs / f"{name}.crt", served.certs / f"{name}.key")
+    with pytest.raises((OSError, kmip.Closed)):
+        client = kmip.Client(served.endpoint(), tls_context=made)
+        client.batch(kmip.operation("Query", kmip.item("Query Function", "Query Operations")))
+    eventually(lambda: "event=tls_refused" in served.log(), "a line about the refusal")
+    assert 'reason="' in served.log()
+
+
+def test_a_client_without_a_certificate_is_refused(served):
+    with pytest.raises((OSError, kmip.Closed)):
+        client = kmip.Client(served.endpoint(), tls_context=kmip.context(served.certs / "ca.crt"))
+        client.batch(kmip.operation("Query", kmip.item("Query Function", "Query Operations")))
+    eventually(lambda: "did not return a certificate" in served.log(), "the reason in words")
+
+
+def test_old_protocols_and_plain_text_are_refused(served):
+    old = kmip.context(served.certs / "ca.crt", served.certs / "client.crt", served.certs / "client.key",
+                       ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
+    old.set_ciphers("DEFAULT@SECLEVEL=0")
+    with pytest.raises((OSError, ssl.SSLError)):
+        kmip.Client(served.endpoint(), tls_context=old)
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\n\r\n" * 10)
+        try:
+            while raw.recv(100):
+                pass
+        except ConnectionError:
+            pass
+
+
+@pytest.mark.parametrize("most", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_resumed_connection_has_its_identity(served, most):
+    made = kmip.context(served.certs / "ca.crt", served.certs / "client.crt", served.certs / "client.key", most=most)
+    endpoint = served.endpoint()
+    with kmip.Client(endpoint, tls_context=made) as first:
+        fingerprint = first.attributes("u")["x-fingerprint"]
+        session = first.socket.session
+    raw = socket.create_connection(("127.0.0.1", served.port), timeout=20)
+    resumed = made.wrap_socket(raw, server_hostname="127.0.0.1", session=session)
+    assert resumed.session_reused
+    second = object.__new__(kmip.Client)
+    second.endpoint, second.version, second.socket = endpoint, (1, 4), resumed
+    with second:
+        assert second.attributes("u")["x-fingerprint"] == fingerprint
+
+
+def test_a_read_is_asked_again_when_its_engine_dies(front):
+    front.engine(READER, 0, "die")
+    with front.endpoint().connect() as client:
+        client.send(kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field("u")))))
+        eventually(lambda: "event=engine_gone" in front.log(), "the engine's end")
+        front.engine(READER, 0)
+        assert client.receive().items[0].ok
+
+
+def test_a_change_whose_engine_dies_is_not_called_failed(front):
+    front.engine(WRITER, 0, "die")
+    with front.endpoint().connect() as client:
+        answer = client.batch(kmip.create((1, 4), kmip.key_attributes("k"))).items[0]
+        assert answer.reason_is("General Failure")
+        assert "outcome is unknown" in answer.message
+
+
+def test_without_engines_requests_wait_and_then_fail(front):
+    with front.endpoint().connect() as client:
+        started = time.monotonic()
+        answer = client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0]
+        assert answer.reason_is("General Failure")
+        assert 4 < time.monotonic() - started < 8
+        front.engine(READER)
+        assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
+
+
+def test_a_client_that_leaves_early_harms_nobody(front):
+    front.engine(READER, 0, "mute")
+    for _ in range(20):
+        with front.endpoint().connect() as client:
+            client.send(kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field("u")))))
+    front.engine(READER, 0)
+    with front.endpoint().connect() as client:
+        assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
+
+
+@pytest.mark.parametrize("data", [
+    bytes.fromhex("42007801ffffffff"), bytes.fromhex("420078017ffffff8"), b"GET / HTTP/1.1\r\n\r\n", bytes(64),
+    bytes.fromhex("4200780100000009") + bytes(16)])
+def test_what_is_no_message_is_answered_and_closed(served, data):
+    with served.endpoint().connect() as client:
+        client.send(data)
+        assert client.receive().items[0].reason_is("Invalid Message", "Response Too Large")
+        with pytest.raises(kmip.Closed):
+            client.read(1)
+    with served.endpoint().connect() as client:
+        assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
+
+
+def test_a_malformed_message_does_not_end_the_connection(served):
+    data = bytearray(kmip.ttlv.encode(kmip.message((1, 3), kmip.operation("Get", kmip.uid_field("u")))))
+    data[-1] = 1  # padding
+    with served.endpoint().connect() as client:
+        response = client.exchange(kmip.Raw(bytes(data)))
+        assert response.version == (1, 3)
+        assert response.items[0].reason_is("Invalid Message")
+        assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
+
+
+def test_silent_peers_do_not_keep_a_proper_one_out(served):
+    silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(700)]
+    try:
+        started = time.monotonic()
+        with served.endpoint().connect() as client:
+            assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
+        assert time.monotonic() - started < 1
+        # No more than an address may have in its handshake is held.
+        eventually(lambda: len(os.listdir(f"/proc/{served.process.pid}/fd")) <= 300, "the oldest being dropped")
+    finally:
+        for one in silent:
+            one.close()
+
+
+def test_a_stop_finishes_and_ends(served):
+    with served.endpoint().connect() as client:
+        assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
+        assert served.stop() == 0
+        with pytest.raises(kmip.Closed):
+            client.read(1)
+
+
+def test_the_front_ends_with_its_supervisor(served):
+    served.control.close()
+    assert served.process.wait(20) is not None
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path, certs):
+    made = Front(tmp_path, certs)
+    made.stop()
+    made.remove()
+    (tmp_path / "var/lib/keyward/tls/server.key").chmod(0o644)
+    result = subprocess.run([built.find("keyward-front"), f"--root={tmp_path}"], capture_output=True, text=True, timeout=20)
+    assert result.returncode != 0
+    assert "server.key" in result.stderr and "0600" in result.stderr
+
+
+def test_signals_of_the_pipe_kind_do_not_end_it(served):
+    os.kill(served.process.pid, signal.SIGPIPE)
+    with served.endpoint().connect() as client:
+        assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
