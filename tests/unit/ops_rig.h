@@ -30,6 +30,7 @@ enum { FAKE_WRAPPED = 68 };
 static struct {
     struct keyring_status status;
     enum err fails; // what the next operation ends with
+    enum err status_fails;
     unsigned calls; // of keyring_status
     unsigned operations;
 } fake_keeper;
@@ -38,6 +39,8 @@ enum err keyring_status(struct ipc *keeper, struct keyring_status *ret)
 {
     (void)keeper;
     fake_keeper.calls++;
+    if (fake_keeper.status_fails != ERR_OK)
+        FAIL(fake_keeper.status_fails, "the fake keeper was told to fail");
     *ret = fake_keeper.status;
     return ERR_OK;
 }
