@@ -48,6 +48,7 @@
 #define PATH_RUN_DIR      "run/keyward"
 #define PATH_PID          PATH_RUN_DIR "/keywardd.pid"
 #define PATH_API_SOCKET   PATH_RUN_DIR "/api.sock"
+#define PATH_KMIP_STATE   PATH_RUN_DIR "/kmip" // "open ADDRESS", or why it is closed
 #define PATH_LOG          "var/okv/log/keywardd.log"
 
 #endif

@@ -4,16 +4,15 @@
 // been done already, so that a run that was interrupted, or a second one, goes on where it stopped.
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/kv.h"
 #include "base/paths.h"
 #include "cli/client.h"
@@ -29,6 +28,7 @@ enum {
     PHRASE_GROUPS = 6,
     PORT_MS = 30000,
     PORT_STEP_MS = 20,
+    PORT_STATE_MAX = 2048,
     FREE_MIB = 256,
     ADDRESS_MAX = 128,
 };
@@ -247,34 +247,36 @@ static enum err enable_softhsm(struct setup *self)
     return call_initialize(self, pin);
 }
 
-// True when something accepts a connection at the address; a wildcard is asked on the loopback.
-static bool port_open(const char *address)
+// The supervisor says in a file whether it could open the port. *ret_open false: not yet.
+static enum err port_state(const struct setup *self, bool *ret_open)
 {
-    char host[ADDRESS_MAX];
-    const char *colon = strrchr(address, ':');
-    size_t len = (size_t)(colon - address);
-    bool brackets = address[0] == '[' && len >= 2;
-    memcpy(host, address + brackets, len - 2 * brackets);
-    host[len - 2 * brackets] = '\0';
-    const char *to = strcmp(host, "::") == 0 ? "::1" : host;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
-    struct addrinfo *info = NULL;
-    if (getaddrinfo(strcmp(to, "0.0.0.0") == 0 ? "127.0.0.1" : to, colon + 1, &hints, &info) != 0)
-        return false;
-    CLEANUP(file_closep) int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool open = fd >= 0 && connect(fd, info->ai_addr, info->ai_addrlen) == 0;
-    freeaddrinfo(info);
-    return open;
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, PORT_STATE_MAX, false);
+    *ret_open = false;
+    enum err err = file_read(self->cli->root_fd, PATH_KMIP_STATE, PORT_STATE_MAX, &text);
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(err);
+    static const char closed[] = "closed ";
+    size_t len = sizeof closed - 1;
+    if (text.len > len && memcmp(text.data, closed, len) == 0)
+        FAIL(ERR_CONFLICT,
+             "the server is set up, but KMIP is closed: %.*s; then run \"keyward restart\"",
+             (int)(text.len - len - 1), (const char *)text.data + len);
+    *ret_open = true;
+    return ERR_OK;
 }
 
 static enum err await_port(const struct setup *self)
 {
     int64_t started = clock_mono_ms();
-    while (!port_open(self->address)) {
-        if (clock_mono_ms() - started > PORT_MS)
+    for (bool open = false; !open;) {
+        TRY(port_state(self, &open));
+        if (!open && clock_mono_ms() - started > PORT_MS)
             FAIL(ERR_TIMEOUT, "KMIP is not served on \"%s\" after %d s: see \"%s\" below \"%s\"",
                  self->address, PORT_MS / 1000, PATH_LOG, self->cli->root);
-        (void)poll(NULL, 0, PORT_STEP_MS);
+        if (!open)
+            (void)poll(NULL, 0, PORT_STEP_MS);
     }
     term_step(true, started, "KMIP open on %s", self->address);
     return ERR_OK;

@@ -31,6 +31,7 @@ struct supervisor {
     int signals;
     int ready_fd;
     bool told_ready;
+    bool told_closed; // that the KMIP port could not be opened
 };
 
 static enum err make_directories(int root)
@@ -139,15 +140,34 @@ static enum err add_all(struct supervisor *self)
     return ERR_OK;
 }
 
-// Opens the KMIP port once there is a certificate to show.
+// Says in a file, for the command line, whether the KMIP port is open, and if not, why.
+static enum err tell_kmip(const struct supervisor *self, const char *state, const char *what)
+{
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, 2048, false);
+    TRY(buf_printf(&text, "%s %s\n", state, what));
+    return file_write(self->all.root_fd, PATH_KMIP_STATE, span_buf(&text));
+}
+
+// Opens the KMIP port once there is a certificate to show. A port that is taken is said once, then
+// tried again quietly.
 static enum err open_kmip(struct supervisor *self)
 {
     if (self->all.kmip_listener >= 0 || !file_exists(self->all.root_fd, PATH_TLS_CERT))
         return ERR_OK;
     const char *address = kv_get(self->conf, "KMIP_LISTEN", "[::]:5696");
-    TRY(listen_tcp(address, &self->all.kmip_listener));
-    log_event(LOG_LEVEL_INFO, "kmip_port_open address=%s", address);
-    return ERR_OK;
+    enum err err = listen_tcp(address, &self->all.kmip_listener);
+    if (err == ERR_OK) {
+        log_event(LOG_LEVEL_INFO, "kmip_port_open address=%s", address);
+        return tell_kmip(self, "open", address);
+    }
+    if (!self->told_closed && self->told_ready) {
+        log_error("kmip_port_closed", err);
+        self->told_closed = true;
+        if (tell_kmip(self, "closed", err_detail()) != ERR_OK)
+            log_error("kmip_state_not_told", ERR_IO);
+    }
+    return err;
 }
 
 static void tell(struct supervisor *self, const char *text)
@@ -206,8 +226,6 @@ static enum err serve(struct supervisor *self)
         enum err err = open_kmip(self);
         if (err != ERR_OK && !self->told_ready)
             return err;
-        if (err != ERR_OK)
-            log_error("kmip_port_closed", err);
         children_start_due(&self->all);
         if (children_all_ready(&self->all))
             tell(self, "ready\n");
@@ -215,6 +233,7 @@ static enum err serve(struct supervisor *self)
     }
     log_event(LOG_LEVEL_INFO, "stopping");
     children_stop(&self->all, STOP_MS);
+    TRY(file_remove(self->all.root_fd, PATH_KMIP_STATE));
     return file_remove(self->all.root_fd, PATH_API_SOCKET);
 }
 
@@ -226,6 +245,7 @@ static enum err prepare(struct supervisor *self, const struct supervisor_options
     TRY(make_directories(self->all.root_fd));
     TRY(lock_root(self->all.root_fd));
     TRY(kv_load(self->all.root_fd, PATH_CONF, &self->conf));
+    TRY(file_remove(self->all.root_fd, PATH_KMIP_STATE));
     TRY(open_kmip(self));
     TRY(listen_unix(self->all.root_fd, PATH_API_SOCKET, &self->all.web_listener));
     TRY(add_all(self));
