@@ -103,8 +103,8 @@ static enum err take_problem(struct cli *cli, int status, const json_t *problem)
     enum err code = type == NULL ? ERR_OK : problem_code(type);
     if (code == ERR_OK)
         code = code_of_status(status);
-    json_decref(cli->report);
-    cli->report = json_incref(json_object_get(problem, "report"));
+    json_decref(cli->problem);
+    cli->problem = json_is_object(problem) ? json_incref((json_t *)(uintptr_t)problem) : NULL;
     cli->unsure = !json_is_false(json_object_get(problem, "changed"));
     if (detail == NULL)
         FAIL(code, "the server answered with status %d", status);

@@ -26,13 +26,13 @@ void client_secrets_done(struct client_secrets *secrets);
 MUST_USE enum err client_open_root(struct cli *cli);
 
 // `path` below /api/v1, encoded. `doc` (borrowed) and `secrets` may be NULL. Caller frees *ret.
-// After an error cli->report may hold its report and cli->unsure tells whether something may have
-// changed.
+// After an error cli->problem may hold the document and cli->unsure tells whether something may
+// have changed.
 MUST_USE enum err client_call(struct cli *cli, const char *method, const char *path,
                               const json_t *doc, const struct client_secrets *secrets,
                               json_t **ret);
 
-// The error that a problem document stands for, with its detail; sets cli->report and cli->unsure.
+// The error that a problem document stands for, with its detail; sets cli->problem and cli->unsure.
 MUST_USE enum err client_problem(struct cli *cli, int status, struct span body);
 
 // Appends `text` with what has a meaning in an address encoded.

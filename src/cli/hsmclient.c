@@ -86,7 +86,7 @@ int cli_hsmclient(int argc, char **argv)
         err = run_verb(&cli, argc, argv, verb);
     if (err != ERR_OK)
         run_complain(&cli, "hsmclient", err);
-    json_decref(cli.report);
+    json_decref(cli.problem);
     file_closep(&cli.root_fd);
     return err_info(err)->exit_status;
 }

@@ -148,8 +148,10 @@ static enum err send_raw(struct cli *cli, const char *path, struct span body)
         http_call(cli->root_fd, cli->names[0], path, body, HTTP_TIMEOUT_MS, &answer, &sent);
     if (err == ERR_OK)
         err = file_write_all(STDOUT_FILENO, span_buf(&answer.body), "standard output");
-    if (err == ERR_OK && answer.status >= 400)
+    if (err == ERR_OK && answer.status >= 400) {
         err = client_problem(cli, answer.status, span_buf(&answer.body));
+        json_freep(&cli->problem); // has just been printed
+    }
     http_answer_done(&answer);
     return err;
 }
@@ -177,9 +179,13 @@ enum err api_run(struct cli *cli)
 
 void run_complain(const struct cli *cli, const char *program, enum err err)
 {
-    const char *detail = err_detail()[0] != '\0' ? err_detail() : err_info(err)->text;
-    if (cli->report != NULL)
-        (void)output_checks(cli->report, true);
+    char detail[1200];
+    (void)snprintf(detail, sizeof detail, "%s",
+                   err_detail()[0] != '\0' ? err_detail() : err_info(err)->text);
+    if (cli->problem != NULL && cli->output == OUTPUT_JSON &&
+        output_document(cli, cli->problem) != ERR_OK)
+        term_say("%s: %s", program, err_detail());
+    (void)output_checks(json_object_get(cli->problem, "report"), true);
     term_say("%s: %s", program, detail);
     bool root = strcmp(cli->root, "/") != 0;
     if (err == ERR_UNAVAILABLE && !cli->unsure)
@@ -218,7 +224,7 @@ int cli_keyward(int argc, char **argv)
         err = dispatch(&cli);
     if (err != ERR_OK)
         run_complain(&cli, "keyward", err);
-    json_decref(cli.report);
+    json_decref(cli.problem);
     file_closep(&cli.root_fd);
     return err_info(err)->exit_status;
 }

@@ -20,7 +20,8 @@ MUST_USE enum err run_call(struct cli *cli, json_t **ret);
 // that says "sound": false (audit verify) ERR_DAMAGED.
 MUST_USE enum err run_command(struct cli *cli);
 
-// Prints the error for people: what, why, and what to do next.
+// Prints the error for people on standard error: what, why, and what to do next; with JSON output
+// also the server's problem document on standard output.
 void run_complain(const struct cli *cli, const char *program, enum err err);
 
 #endif

@@ -23,7 +23,7 @@ struct cli {
     enum output output;
     char root[4096]; // absolute
     int root_fd;     // -1 until root_open
-    json_t *report;  // of the last problem: steps or checks, or NULL
+    json_t *problem; // the server's last problem document, or NULL
     bool unsure;     // the last call may have changed something
 };
 
