@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every root-of-trust operation, killed before each of its changes to the disk, and with each of
+// them failing: afterwards the server is wholly in the old state or wholly in the new one, opens,
+// and the same operation run again ends well. Recovery itself is killed, too.
+#include "keyring/operate.h"
+
+#include <sys/stat.h>
+
+#include "keyring/orphan.h"
+#include "tests/unit/fake_root.h"
+
+#define OLD "the old recovery passphrase"
+#define NEW "the new recovery passphrase"
+
+enum { KILLED = 42, POINTS_MAX = 400 };
+
+// The points: system calls that change the disk. `left` counts down to the one that is hit.
+static struct {
+    int left;    // 0: not armed
+    int error;   // 0: the process ends; else errno
+    bool sticky; // every later one fails, too
+    bool fired;
+} point;
+
+static bool hit(void)
+{
+    if (point.left == 0)
+        return false;
+    if (point.left > 1) {
+        point.left--;
+        return false;
+    }
+    point.fired = true;
+    if (point.error == 0)
+        _exit(KILLED);
+    if (!point.sticky)
+        point.left = 0;
+    errno = point.error;
+    return true;
+}
+
+#define REAL(name, type)                                                                           \
+    static __typeof__(type) real;                                                                  \
+    if (real == NULL)                                                                              \
+    *(void **)&real = dlsym(RTLD_NEXT, name)
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    REAL("renameat", int (*)(int, const char *, int, const char *));
+    return hit() ? -1 : real(from_dir, from, to_dir, to);
+}
+
+int unlinkat(int dir, const char *path, int flags)
+{
+    REAL("unlinkat", int (*)(int, const char *, int));
+    return hit() ? -1 : real(dir, path, flags);
+}
+
+int fsync(int fd)
+{
+    REAL("fsync", int (*)(int));
+    return hit() ? -1 : real(fd);
+}
+
+int mkdirat(int dir, const char *path, mode_t mode)
+{
+    REAL("mkdirat", int (*)(int, const char *, mode_t));
+    return hit() ? -1 : real(dir, path, mode);
+}
+
+static enum err run(struct core *core, enum keyring_operation operation, const char *old,
+                    const char *new)
+{
+    const struct keyring_secret secrets[] = {{"credential", span_str("1234")},
+                                             {"recovery_passphrase", span_str(old)},
+                                             {"new_recovery_passphrase", span_str(new)}};
+    struct buf doc CLEANUP(buf_done);
+    buf_init(&doc, 1 << 20, false);
+    return operate_run(core, operation, span_str("{\"token_label\":\"tok\"}"), secrets, 3, &doc);
+}
+
+struct scene {
+    const char *name;
+    enum keyring_operation before[3]; // run first, without faults
+    enum keyring_operation operation;
+    const char *new_passphrase; // that opens afterwards
+};
+
+static const struct scene scenes[] = {
+    {"setup", {0}, KEYRING_SETUP, OLD},
+    {"initialize", {KEYRING_SETUP}, KEYRING_HSM_INITIALIZE, OLD},
+    {"set credential", {KEYRING_SETUP, KEYRING_HSM_INITIALIZE}, KEYRING_HSM_CREDENTIAL, OLD},
+    {"pre-restore", {KEYRING_SETUP}, KEYRING_PRE_RESTORE, OLD},
+    {"reverse migrate", {KEYRING_SETUP, KEYRING_HSM_INITIALIZE}, KEYRING_REVERSE_MIGRATE, NEW},
+};
+
+static void prepare(const struct scene *scene)
+{
+    struct core core;
+    fake_make_root();
+    core_init(&core, fake_dir);
+    for (size_t i = 0; i < COUNT_OF(scene->before) && scene->before[i] != 0; i++)
+        OK(run(&core, scene->before[i], OLD, NEW));
+    core_done(&core);
+}
+
+// In a child: the operation, armed. Returns its exit status: KILLED, 0 done, 1 refused.
+static int attempt(const struct scene *scene, int at, int error, bool sticky)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct core core;
+        core_init(&core, fake_dir);
+        core_try(&core);
+        point.left = at;
+        point.error = error;
+        point.sticky = sticky;
+        enum err err = run(&core, scene->operation, OLD, NEW);
+        point.left = 0;
+        // A point that was never reached ends the sweep; a fault that was survived does not.
+        _exit(err != ERR_OK ? 1 : point.fired ? 2 : 0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+// Recovery, killed at its own point `at`; then once more to the end.
+static void recover_twice(int at)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct core core;
+        core_init(&core, fake_dir);
+        point.left = at;
+        core_try(&core);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static bool is_clean(void)
+{
+    struct stat st;
+    if (file_exists(fake_dir, PATH_ROOT_JOURNAL))
+        return false;
+    // Two links: no directory in it.
+    return fstatat(fake_dir, PATH_STAGING_DIR, &st, 0) != 0 || st.st_nlink == 2;
+}
+
+static void assert_openable(const struct scene *scene, struct core *core, uint32_t old_generation)
+{
+    const struct opener o = {fake_dir, -1};
+    bool is_new = core->record.generation == old_generation + 1;
+    CLEANUP(wallet_freep) struct wallet *by_passphrase = NULL;
+    struct wallet *none = NULL;
+    assert_true(is_new || core->record.generation == old_generation);
+    assert_int_equal(core_state(core), KEYRING_OPEN);
+    OK(opener_passphrase(&o, &core->record, span_str(is_new ? scene->new_passphrase : OLD),
+                         &by_passphrase));
+    assert_int_equal(wallet_count(by_passphrase), wallet_count(core->wallet));
+    if (scene->operation == KEYRING_REVERSE_MIGRATE)
+        FAILS(ERR_PASSPHRASE,
+              opener_passphrase(&o, &core->record, span_str(is_new ? OLD : NEW), &none));
+    // No file on disk opens the wallet by itself with an HSM.
+    assert_int_equal(file_exists(fake_dir, PATH_TDE_AUTOLOGIN), !core->record.hsm);
+    assert_int_equal(file_exists(fake_dir, PATH_HSM_PASSWORD), core->record.hsm);
+    assert_int_equal(file_exists(fake_dir, PATH_RESTORE_WALLET), core->record.hsm);
+    if (!core->record.hsm)
+        assert_false(file_exists(fake_dir, PATH_RAM_AUTOLOGIN));
+    struct hsm_settings settings;
+    OK(hsm_settings_load(fake_dir, &settings));
+    assert_int_equal(settings.enabled, core->record.hsm);
+}
+
+// Each key on the token is the one in use, that of the generation before, or known as orphaned.
+static void assert_keys_known(const struct core *core)
+{
+    static struct orphan list[ORPHANS_MAX];
+    struct token_key keys[64];
+    size_t orphans = 0;
+    bool pending = false;
+    OK(orphan_load(fake_dir, list, &orphans));
+    for (size_t i = 0; i < orphans; i++)
+        pending = pending || list[i].number == 0;
+    if (core->record.hsm || core->record.generation != 1)
+        return;
+    for (size_t i = token_load(keys); i > 0; i--) {
+        bool known = pending;
+        for (size_t j = 0; j < orphans; j++)
+            known = known || list[j].number == keys[i - 1].number;
+        assert_true(known);
+    }
+}
+
+static void assert_whole(const struct scene *scene, uint32_t old_generation)
+{
+    struct core core;
+    core_init(&core, fake_dir);
+    core_try(&core);
+    if (scene->operation == KEYRING_SETUP && !core.has_record) {
+        assert_int_equal(core_state(&core), KEYRING_EMPTY);
+        assert_false(file_exists(fake_dir, PATH_TDE_WALLET));
+    } else {
+        assert_openable(scene, &core, old_generation);
+    }
+    assert_true(is_clean());
+    assert_keys_known(&core);
+    // Again, from RAM or not, and the operation converges.
+    core_done(&core);
+    OK(file_remove(fake_dir, PATH_RAM_AUTOLOGIN));
+    core_init(&core, fake_dir);
+    core_try(&core);
+    bool done = core.record.generation == old_generation + 1;
+    if (!done)
+        OK(run(&core, scene->operation, OLD, NEW));
+    assert_int_equal(core.record.generation, old_generation + 1);
+    core_done(&core);
+}
+
+static uint32_t generation_now(void)
+{
+    struct root_record record = {0};
+    enum err err = rootrec_load(fake_dir, &record);
+    assert_true(err == ERR_OK || err == ERR_NOT_FOUND);
+    return err == ERR_OK ? record.generation : 0;
+}
+
+// Hits point after point until the operation no longer gets there. Returns how many there were.
+static int sweep(const struct scene *scene, int error, bool sticky)
+{
+    for (int at = 1; at < POINTS_MAX; at++) {
+        prepare(scene);
+        uint32_t before = generation_now();
+        int status = attempt(scene, at, error, sticky);
+        if (error == 0 && status == KILLED)
+            recover_twice(at % 7 + 1);
+        assert_int_not_equal(status, error == 0 ? 1 : KILLED);
+        assert_whole(scene, before);
+        fake_remove_root();
+        if (status == 0)
+            return at - 1;
+    }
+    fail_msg("%s never ends", scene->name);
+    return 0;
+}
+
+static void killed_at_any_point_all_is_old_or_all_is_new(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(scenes); i++) {
+        int points = sweep(&scenes[i], 0, false);
+        print_message("%s: killed at %d points\n", scenes[i].name, points);
+        assert_true(points > 30);
+    }
+}
+
+static void with_any_call_failing_all_is_old_or_all_is_new(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(scenes); i++) {
+        assert_true(sweep(&scenes[i], EIO, false) > 30);
+        assert_true(sweep(&scenes[i], ENOSPC, true) > 30);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(killed_at_any_point_all_is_old_or_all_is_new),
+        cmocka_unit_test(with_any_call_failing_all_is_old_or_all_is_new),
+    };
+    return secret_setup() != ERR_OK || cmocka_run_group_tests(tests, NULL, NULL);
+}
