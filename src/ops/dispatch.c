@@ -37,7 +37,7 @@ static const struct dispatch_row table[] = {
     {VERB_KEY_LIST, key_list_run, true, false},
     {VERB_KEY_CREATE, key_create_run, true, false},
     {VERB_KEY_SHOW, key_show_run, true, false},
-    {VERB_AUDIT_VERIFY, trail_verify_run, false, false},
+    {VERB_AUDIT_VERIFY, trail_verify_run, false, true},
     {VERB_AUDIT_LIST, trail_list_run, false, false},
 };
 
