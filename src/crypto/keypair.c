@@ -97,6 +97,19 @@ enum err keypair_generate(enum keypair_kind kind, int bits, struct buf *ret_priv
     return encode(key, EVP_PKEY_PUBLIC_KEY, "SubjectPublicKeyInfo", ret_public_spki);
 }
 
+// The decoder takes the point at infinity for a public key.
+static enum err check_point(EVP_PKEY *key)
+{
+    if (!EVP_PKEY_is_a(key, "EC"))
+        return ERR_OK;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    int good = context == NULL ? -1 : EVP_PKEY_public_check_quick(context);
+    EVP_PKEY_CTX_free(context);
+    if (good != 1)
+        return openssl_failed(ERR_INVALID, "the public key is not a point of its curve");
+    return ERR_OK;
+}
+
 // Decodes exactly one structure and nothing after it.
 static enum err decode(struct span der, const char *structure, const char *type, int selection,
                        EVP_PKEY **ret)
@@ -116,6 +129,8 @@ static enum err decode(struct span der, const char *structure, const char *type,
     }
     struct keypair_info info;
     enum err err = describe(key, &info);
+    if (err == ERR_OK)
+        err = check_point(key);
     if (err != ERR_OK) {
         EVP_PKEY_free(key);
         return err;

@@ -342,6 +342,18 @@ enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pem, struct
     return fingerprint(cert, ret_fingerprint);
 }
 
+enum err pki_check_der(struct span der)
+{
+    const unsigned char *at = der.data;
+    if (der.len == 0 || der.len > LONG_MAX)
+        FAIL(ERR_INVALID, "the certificate is empty or too long");
+    CLEANUP(cert_freep) X509 *cert = d2i_X509(NULL, &at, (long)der.len);
+    ERR_clear_error();
+    if (cert == NULL || at != der.data + der.len)
+        FAIL(ERR_INVALID, "the bytes are not an X.509 certificate");
+    return ERR_OK;
+}
+
 enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN])
 {
     CLEANUP(cert_freep) X509 *cert = NULL;

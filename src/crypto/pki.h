@@ -34,6 +34,10 @@ MUST_USE enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pe
                                   struct buf *ret_cert_pem,
                                   uint8_t ret_fingerprint[PKI_FINGERPRINT_LEN]);
 
+// ERR_INVALID unless the bytes are the DER of one X.509 certificate and nothing after it. Says
+// nothing about whom it is from.
+MUST_USE enum err pki_check_der(struct span der);
+
 // SHA-256 over the DER of the first certificate in a PEM text.
 MUST_USE enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN]);
 

@@ -106,14 +106,14 @@ static enum err plan_filter(struct op *op, struct plan *plan, const struct attr 
 }
 
 // Which states rows may have been written with. Destroyed objects are found only when they are
-// asked for: by State, by identifier, or by the Storage Status Mask.
+// asked for, by State or by the Storage Status Mask.
 static void plan_states(const struct op *op, struct plan *plan)
 {
     uint32_t mask = op->request->storage_mask;
     if (plan->state != NO_STATE && !plan->impossible)
         plan->query.states = lifecycle_written_states((enum kmip_state)plan->state);
     else if (mask == 0)
-        plan->query.states = plan->has_one ? 0 : living;
+        plan->query.states = living;
     else if ((mask & STORAGE_DESTROYED) == 0)
         plan->query.states = living;
     else if ((mask & STORAGE_ONLINE) == 0)
@@ -326,7 +326,9 @@ enum err locate_run(struct op *op)
     if (request->maximum_items >= 0 && request->maximum_items < OPS_LOCATE_MAX)
         window.limit = (uint64_t)request->maximum_items;
     window.skip = (uint64_t)request->offset_items;
-    window.count_all = op->batch->version >= VERSION_LOCATED;
+    // Who asks for a part wants to know how much there is; others count what they get.
+    window.count_all = op->batch->version >= VERSION_LOCATED &&
+                       (request->maximum_items >= 0 || request->offset_items > 0);
     TRY(make_plan(op, &plan));
     TRY(search(op, &plan, &window));
     if (window.count_all)

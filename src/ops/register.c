@@ -3,6 +3,7 @@
 // Register (KMIP 1.4 section 4.3): an object that the client has. What can be checked is checked:
 // the key has as many bits as it says, encodings are what they claim to be, and nothing is empty.
 // What is wrapped already is kept as it is.
+#include "crypto/pki.h"
 #include "ops/attributes.h"
 #include "ops/keyformat.h"
 #include "ops/make.h"
@@ -58,8 +59,11 @@ static enum err check(struct op *op, struct object_data *data)
                   &data->algorithm));
         TRY(agree(attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, "cryptographic length", &data->length));
     }
-    if (data->type == KMIP_OBJECT_TYPE_CERTIFICATE)
+    if (data->type == KMIP_OBJECT_TYPE_CERTIFICATE) {
         TRY(agree(attrs, KMIP_TAG_CERTIFICATE_TYPE, "certificate type", &data->subtype));
+        if (data->subtype == KMIP_CERTIFICATE_TYPE_X_509)
+            TRY(pki_check_der(data->material));
+    }
     return is_key(data->type) && data->wrapping.len == 0 ? keyformat_check(data) : ERR_OK;
 }
 

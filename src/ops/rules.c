@@ -144,8 +144,8 @@ static enum err append(struct op *op, struct object *object, const struct attr *
 static enum err take_one(struct op *op, struct object *object, const struct attr *attr)
 {
     struct attr stored;
-    if (attr->tag == KMIP_TAG_OBJECT_TYPE)
-        return ERR_OK;
+    if (attr->tag == KMIP_TAG_OBJECT_TYPE && attr->number == object->row.type)
+        return ERR_OK; // said twice, as some clients do
     if (!rules_may(attr, KMIP_ATTR_SET))
         return refuse_read_only(attr);
     if (lifecycle_date(&object->row.dates, attr->tag) != NULL)
