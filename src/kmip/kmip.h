@@ -27,9 +27,10 @@ struct kmip_item {
 
 // What an answer needs of its request. Borrows from the message and the arena.
 struct kmip_call {
-    uint16_t version;        // of the answer: the one asked, else the nearest that is served
-    struct span correlation; // Client Correlation Value, echoed from 1.4 on
-    int64_t maximum;         // Maximum Response Size in bytes, -1 when not given
+    uint16_t version; // of the answer: the one asked, else the nearest that is served
+    struct span
+        correlation; // Client Correlation Value, for the log; never echoed (1.4 section 6.18)
+    int64_t maximum; // Maximum Response Size in bytes, -1 when not given
     struct kmip_item *items; // batch.count of them, NULL when the message was refused as a whole
     struct batch batch;      // `who` and `id` are left to the caller
 };
@@ -53,7 +54,8 @@ MUST_USE enum err kmip_encode(const struct kmip_call *call, const struct replies
                               struct buf *out);
 
 // Appends a response message in which every item failed with `code`; one item without operation
-// when the message was refused as a whole. `message` is text for the client.
+// when the message was refused as a whole. `message` is text for the client; where it would not fit
+// into Maximum Response Size it is left out, then all items but the first are.
 MUST_USE enum err kmip_encode_failure(const struct kmip_call *call, enum err code,
                                       const char *message, struct buf *out);
 

@@ -383,6 +383,13 @@ static bool value_in_version(uint16_t version, const struct attr *attr)
     return member == NULL || kmip_in_version(version, member->from, member->until);
 }
 
+// PyKMIP wants a Key Format Type in the Digest of 1.0, which has none there, and ends without it.
+// So in 1.0 a Digest is given to those alone who name it.
+static bool is_kept_back(uint16_t version, uint32_t tag)
+{
+    return tag == KMIP_TAG_DIGEST && version == KMIP_VERSION(1, 0);
+}
+
 static bool attr_in_version(uint16_t version, bool named, const struct attr *attr)
 {
     if (attr->tag == ATTR_CUSTOM)
@@ -390,8 +397,9 @@ static bool attr_in_version(uint16_t version, bool named, const struct attr *att
     const struct kmip_attr_info *info = kmip_attr_by_tag(attr->tag);
     if (info == NULL)
         return false;
-    return named ? kmip_in_major(version, info->from, info->until)
-                 : kmip_in_version(version, info->from, info->until);
+    if (named)
+        return kmip_in_major(version, info->from, info->until);
+    return kmip_in_version(version, info->from, info->until);
 }
 
 // Bits of a mask that the version has.
@@ -441,7 +449,8 @@ static enum err put_attr_2x(struct buf *out, uint16_t version, const struct attr
 
 enum err kmip_put_attr(struct buf *out, uint16_t version, bool named, const struct attr *attr)
 {
-    if (!attr_in_version(version, named, attr) || !value_in_version(version, attr))
+    if (!attr_in_version(version, named, attr) || !value_in_version(version, attr) ||
+        (!named && is_kept_back(version, attr->tag)))
         return ERR_OK;
     if (kmip_is_2x(version))
         return put_attr_2x(out, version, attr);

@@ -37,7 +37,8 @@ MUST_USE enum err kmip_get_structure(const struct kmip_reader *in, const struct 
 MUST_USE enum err kmip_check_value(uint16_t version, uint32_t tag, const struct ttlv *item);
 
 // Appends an attribute as `version` has it. What the version lacks is left out: the attribute, or
-// members of its value. `named`: the client asked for it by name, so newer minor versions count.
+// members of its value. `named`: the client asked for it by name, so newer minor versions count,
+// and nothing is kept from it that clients are known to choke on.
 MUST_USE enum err kmip_put_attr(struct buf *out, uint16_t version, bool named,
                                 const struct attr *attr);
 

@@ -54,14 +54,6 @@ static enum err take_maximum(struct header *to, const struct ttlv *item)
     return ERR_OK;
 }
 
-static enum err take_correlation(struct header *to, const struct ttlv *item)
-{
-    TRY(ttlv_text(item, &to->call->correlation));
-    if (to->call->correlation.len > LIMIT_BATCH_ID)
-        FAIL(ERR_TOO_LARGE, "the client correlation value is longer than %d bytes", LIMIT_BATCH_ID);
-    return ERR_OK;
-}
-
 // A Boolean in 1.x; in 2.x only Mandatory cannot be met.
 static enum err take_asynchronous(struct header *to, const struct ttlv *item)
 {
@@ -104,14 +96,14 @@ static enum err take_authentication(struct header *to, const struct ttlv *item)
     return ttlv_structure(item, &members);
 }
 
-// All other fields (Time Stamp, attestation, what later versions bring) change nothing.
+// All other fields (Time Stamp, attestation, correlation values, what later versions bring) change
+// nothing.
 static const struct {
     uint32_t tag;
     header_fn *take;
 } header_rules[] = {
     {KMIP_TAG_PROTOCOL_VERSION, take_version},
     {KMIP_TAG_MAXIMUM_RESPONSE_SIZE, take_maximum},
-    {KMIP_TAG_CLIENT_CORRELATION_VALUE, take_correlation},
     {KMIP_TAG_ASYNCHRONOUS_INDICATOR, take_asynchronous},
     {KMIP_TAG_AUTHENTICATION, take_authentication},
     {KMIP_TAG_BATCH_ERROR_CONTINUATION_OPTION, take_on_error},
@@ -277,7 +269,7 @@ static size_t echo_of(const struct request *request)
 
 static enum err check_room(const struct kmip_call *call)
 {
-    size_t room = ROOM_OF_HEADER + call->correlation.len;
+    size_t room = ROOM_OF_HEADER;
     if (call->maximum < 0 || !kmip_writes(call))
         return ERR_OK;
     for (size_t i = 0; i < call->batch.count; i++) {

@@ -23,9 +23,6 @@ static enum err put_header(struct buf *out, const struct kmip_call *call, size_t
     TRY(ttlv_begin(out, KMIP_TAG_RESPONSE_HEADER, &at));
     TRY(kmip_put_version(out, call->version));
     TRY(ttlv_put_date_time(out, KMIP_TAG_TIME_STAMP, clock_wall_s()));
-    const struct kmip_tag_info *info = kmip_tag_find(KMIP_TAG_CLIENT_CORRELATION_VALUE);
-    if (call->correlation.len > 0 && kmip_in_version(call->version, info->from, info->until))
-        TRY(ttlv_put_text(out, KMIP_TAG_CLIENT_CORRELATION_VALUE, call->correlation));
     TRY(ttlv_put_integer(out, KMIP_TAG_BATCH_COUNT, (int32_t)count));
     ttlv_end(out, at);
     return ERR_OK;
@@ -48,6 +45,8 @@ static enum err put_result(struct buf *out, uint16_t version, const struct kmip_
         return ERR_OK;
     TRY(ttlv_put_enumeration(out, KMIP_TAG_RESULT_REASON,
                              kmip_result_reason(version, outcome->status)));
+    if (outcome->message.len == 0)
+        return ERR_OK;
     return ttlv_put_text(out, KMIP_TAG_RESULT_MESSAGE, outcome->message);
 }
 
@@ -170,10 +169,9 @@ enum err kmip_encode(const struct kmip_call *call, const struct replies *replies
     return code;
 }
 
-static enum err put_failure(struct buf *out, const struct kmip_call *call, enum err code,
-                            const char *message)
+static enum err put_failure(struct buf *out, const struct kmip_call *call, size_t count,
+                            enum err code, const char *message)
 {
-    size_t count = call->items == NULL ? 1 : call->batch.count;
     size_t at;
     TRY(ttlv_begin(out, KMIP_TAG_RESPONSE_MESSAGE, &at));
     TRY(put_header(out, call, count));
@@ -187,9 +185,21 @@ static enum err put_failure(struct buf *out, const struct kmip_call *call, enum 
 enum err kmip_encode_failure(const struct kmip_call *call, enum err code, const char *message,
                              struct buf *out)
 {
+    size_t all = call->items == NULL ? 1 : call->batch.count;
+    const struct {
+        size_t count;
+        const char *message;
+    } forms[] = {{all, message}, {all, ""}, {1, ""}};
     size_t start = out->len;
-    enum err failed = put_failure(out, call, code, message);
-    if (failed != ERR_OK)
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        enum err failed = put_failure(out, call, forms[i].count, code, forms[i].message);
+        bool last = i + 1 == sizeof forms / sizeof *forms;
+        bool fits = call->maximum < 0 || (int64_t)(out->len - start) <= call->maximum;
+        if (failed == ERR_OK && (fits || last))
+            return ERR_OK;
         take_back(out, start);
-    return failed;
+        if (failed != ERR_OK)
+            return failed;
+    }
+    return ERR_OK;
 }
