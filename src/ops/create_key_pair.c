@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Create Key Pair (KMIP 1.4 section 4.2): RSA and elliptic curves. Private keys are kept as PKCS#8,
-// public keys as SubjectPublicKeyInfo; each half has a Link to the other.
+// Create Key Pair (KMIP 1.4 section 4.2): RSA and elliptic curves. RSA keys are kept as PKCS#1,
+// their default Key Format Type, others as PKCS#8 and SubjectPublicKeyInfo; each half has a Link to
+// the other.
 #include "crypto/keypair.h"
 #include "ops/attributes.h"
 #include "ops/make.h"
@@ -92,6 +93,8 @@ static enum err make_half(struct op *op, uint32_t type, const struct wanted *wan
     ret->data.algorithm = wanted->algorithm;
     ret->data.length = wanted->bits;
     ret->data.key_format = is_private ? KMIP_KEY_FORMAT_TYPE_PKCS_8 : KMIP_KEY_FORMAT_TYPE_X_509;
+    if (wanted->kind == KEYPAIR_RSA)
+        ret->data.key_format = KMIP_KEY_FORMAT_TYPE_PKCS_1;
     TRY(arena_copy(op->arena, der, &ret->data.material));
     return attributes_make(op, ret, true);
 }
@@ -106,21 +109,35 @@ static enum err store_pair(struct op *op, struct object *private_key, struct obj
     return object_put(op, private_key);
 }
 
+static enum err generate(const struct wanted *wanted, struct buf *private_key,
+                         struct buf *public_key)
+{
+    struct buf pkcs8 CLEANUP(buf_done);
+    struct buf spki CLEANUP(buf_done);
+    buf_init(&pkcs8, KEYPAIR_DER_MAX, true);
+    buf_init(&spki, KEYPAIR_DER_MAX, false);
+    if (wanted->kind != KEYPAIR_RSA)
+        return keypair_generate(wanted->kind, (int)wanted->bits, private_key, public_key);
+    TRY(keypair_generate(wanted->kind, (int)wanted->bits, &pkcs8, &spki));
+    TRY(keypair_convert_private(span_buf(&pkcs8), KEYPAIR_PKCS8, KEYPAIR_PKCS1, private_key));
+    return keypair_convert_public(span_buf(&spki), KEYPAIR_SPKI, KEYPAIR_PKCS1, public_key);
+}
+
 enum err create_key_pair_run(struct op *op)
 {
     struct wanted wanted;
     struct object private_key;
     struct object public_key;
-    struct buf pkcs8 CLEANUP(buf_done);
-    struct buf spki CLEANUP(buf_done);
-    buf_init(&pkcs8, KEYPAIR_DER_MAX, true);
-    buf_init(&spki, KEYPAIR_DER_MAX, false);
+    struct buf private_der CLEANUP(buf_done);
+    struct buf public_der CLEANUP(buf_done);
+    buf_init(&private_der, KEYPAIR_DER_MAX, true);
+    buf_init(&public_der, KEYPAIR_DER_MAX, false);
     TRY(choose(op->request, &wanted));
-    TRY(keypair_generate(wanted.kind, (int)wanted.bits, &pkcs8, &spki));
+    TRY(generate(&wanted, &private_der, &public_der));
     TRY(make_half(op, KMIP_OBJECT_TYPE_PRIVATE_KEY, &wanted, &op->request->private_attrs,
-                  span_buf(&pkcs8), &private_key));
+                  span_buf(&private_der), &private_key));
     TRY(make_half(op, KMIP_OBJECT_TYPE_PUBLIC_KEY, &wanted, &op->request->public_attrs,
-                  span_buf(&spki), &public_key));
+                  span_buf(&public_der), &public_key));
     TRY(store_pair(op, &private_key, &public_key));
     make_answer(op, &private_key);
     op->reply->public_uid = public_key.uid;

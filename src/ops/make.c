@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Symmetric algorithms and the lengths of their keys, as a table. 3DES counts 56 effective bits a
-// key in some products and 64 in others: both are taken, the material is whole bytes.
+// Symmetric algorithms and the lengths of their keys, as a table. DES counts 56 effective bits a
+// key in some products and 64 in others: both are taken, the material is whole bytes. What is weak
+// by now is made all the same, since what is encrypted with it may have to be read for decades.
 #include "ops/make.h"
 
 #include "base/rand.h"
@@ -19,6 +20,16 @@ struct algorithm {
 static const struct algorithm table[] = {
     {KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, "AES", {128, 192, 256}},
     {KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES, "3DES", {112, 128, 168, 192}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_DES, "DES", {56, 64}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_SKIPJACK, "Skipjack", {80}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_IDEA, "IDEA", {128}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_CAST5, "CAST5", {64, 80, 128}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_BLOWFISH, "Blowfish", {128, 192, 256, 448}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_TWOFISH, "Twofish", {128, 192, 256}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_MARS, "MARS", {128, 192, 256, 448}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_RC2, "RC2", {40, 64, 128}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_RC4, "RC4", {40, 64, 128, 256}},
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_RC5, "RC5", {40, 64, 128, 256}},
     {KMIP_CRYPTOGRAPHIC_ALGORITHM_CAMELLIA, "Camellia", {128, 192, 256}},
     {KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20, "ChaCha20", {256}},
     {KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20POLY1305, "ChaCha20-Poly1305", {256}},
@@ -52,10 +63,16 @@ enum err make_check_length(uint32_t algorithm, uint32_t bits)
     FAIL(ERR_INVALID, "%s has no keys of %u bits", row->name, (unsigned)bits);
 }
 
-// Whole bytes of a key: 3DES counts 7 bits of each byte.
+static bool has_parity(uint32_t algorithm)
+{
+    return algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_DES ||
+           algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES;
+}
+
+// Whole bytes of a key: DES counts 7 bits of each byte, or 8.
 static size_t bytes_of(uint32_t algorithm, uint32_t bits)
 {
-    if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && bits % 56 == 0)
+    if (has_parity(algorithm) && bits % 56 == 0)
         return bits / 7;
     return bits / 8;
 }
@@ -76,7 +93,7 @@ static enum err make_material(struct op *op, uint32_t algorithm, uint32_t bits,
     size_t len = bytes_of(algorithm, bits);
     TRY(arena_alloc(op->arena, len, 1, &key));
     rand_bytes(key, len);
-    if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES)
+    if (has_parity(algorithm))
         set_parity(key, len);
     data->key_format = KMIP_KEY_FORMAT_TYPE_RAW;
     data->algorithm = algorithm;
