@@ -81,6 +81,7 @@ def steps():
         ("test tools", pytest("tests/crash", "tests/lib")),
         ("fuzz sample", gate(["scripts/fuzz", "10"])),
         ("system tests", pytest("tests/system")),
+        ("KMIP tests", pytest("tests/kmip")),
     ]
 
 

@@ -101,11 +101,21 @@ def test_attributes_are_listed_and_read(client):
     client.destroy(uid)
 
 
-def test_all_attributes_are_understood(client):
+def is_readable(client, name):
+    """Whether PyKMIP can read an attribute at all: it lacks some of 1.2 and later, and the Digest of 1.0."""
+    try:
+        ATTRIBUTES.create_attribute(enums.AttributeType(name), None)
+    except (ValueError, NotImplementedError):
+        return False
+    return name != "Digest" or client.kmip_version != enums.KMIPVersion.KMIP_1_0
+
+
+def test_every_listed_attribute_that_it_can_read_is_understood(client):
     """PyKMIP fails on an attribute or a tag that its version does not have."""
     uid = client.create(Algorithm.AES, 256, name=f"all-{client.kmip_version.name}")
-    _, attributes = client.get_attributes(uid)
-    assert len(attributes) > 8
+    names = [name for name in client.get_attribute_list(uid) if is_readable(client, name)]
+    _, attributes = client.get_attributes(uid, names)
+    assert len(attributes) == len(names) > 8
     client.destroy(uid)
 
 

@@ -601,9 +601,11 @@ def test_identifier_as_an_enumeration_or_integer_of_2_x_is_answered(connect):
     placeholder = kmip.operation("Get", Item(SPEC.tag("Unique Identifier").value, ENUMERATION,
                                              SPEC.member("Unique Identifier", "ID Placeholder")))
     assert client.batch(by_number).items[0].status == FAILED
-    response = client.batch(kmip.get_attributes((2, 1), uid, "State"), placeholder)
-    assert response.items[1].ok and response.items[1].payload.get("Unique Identifier") == uid
-    client.destroy(uid)
+    response = client.batch(kmip.create((2, 1), kmip.key_attributes()), placeholder)
+    other = response.items[0].payload.get("Unique Identifier")
+    assert response.items[1].ok and response.items[1].payload.get("Unique Identifier") == other
+    for one in (uid, other):
+        client.destroy(one)
 
 
 # ---- 12: versions --------------------------------------------------------------------------
