@@ -75,7 +75,7 @@ CREATE TABLE outcome (
     id BLOB NOT NULL PRIMARY KEY,
     time INTEGER NOT NULL,
     answer BLOB NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX outcome_time ON outcome (time);
 
 CREATE TABLE node_setting (

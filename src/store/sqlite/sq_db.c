@@ -272,19 +272,42 @@ enum err sq_db_changed(struct sq_db *db, uint64_t *ret_version)
     return ERR_OK;
 }
 
-enum err sq_db_maintain(struct sq_db *db, int64_t outcomes_before_s, bool *ret_done)
+// Others' commits since the last housekeeping; any of them may have destroyed something.
+static enum err see_others(struct sq_db *db)
+{
+    bool row = false;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_DATA_VERSION, &call));
+    TRY(sq_call_step(&call, &row));
+    int64_t version = row ? sq_call_get_int(&call) : 0;
+    db->replaced = db->replaced || version != db->others;
+    db->others = version;
+    return ERR_OK;
+}
+
+static enum err forget_outcomes(struct sq_db *db, int64_t before_s)
 {
     struct sq_call call CLEANUP(sq_call_done) = {0};
     TRY(sq_call_start(db, SQ_OUTCOME_FORGET, &call));
-    sq_call_int(&call, outcomes_before_s);
-    TRY(sq_call_run(&call, NULL));
-    sq_call_done(&call);
+    sq_call_int(&call, before_s);
+    return sq_call_run(&call, NULL);
+}
+
+enum err sq_db_maintain(struct sq_db *db, int64_t outcomes_before_s, bool *ret_done)
+{
+    TRY(forget_outcomes(db, outcomes_before_s));
+    TRY(see_others(db));
+    // A log that is overwritten in place costs less than one that grows, so it is emptied only when
+    // a row that it may still hold was replaced.
+    int mode = db->replaced ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
     (void)sqlite3_busy_timeout(db->db, MAINTAIN_BUSY_MS);
-    int rc = sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int rc = sqlite3_wal_checkpoint_v2(db->db, NULL, mode, NULL, NULL);
     (void)sqlite3_busy_timeout(db->db, BUSY_MS);
     if (rc != SQLITE_OK && rc != SQLITE_BUSY)
         return sq_db_raise(db, rc, "empty the write-ahead log");
     *ret_done = rc == SQLITE_OK;
+    if (rc == SQLITE_OK)
+        db->replaced = false;
     return ERR_OK;
 }
 
@@ -377,8 +400,7 @@ static enum err set_up(struct sq_db *db, enum store_mode mode)
     static const char writing[] = "PRAGMA journal_mode = WAL;"
                                   "PRAGMA synchronous = FULL;"
                                   "PRAGMA secure_delete = ON;"
-                                  "PRAGMA wal_autocheckpoint = 1000;"
-                                  "PRAGMA journal_size_limit = 0;";
+                                  "PRAGMA wal_autocheckpoint = 4000;";
     TRY(sq_db_script(db, common));
     if (mode == STORE_READ) {
         TRY(sq_db_script(db, "PRAGMA query_only = ON"));

@@ -28,6 +28,8 @@ struct sq_db {
     } shapes[SQ_SHAPES];
     unsigned next_shape; // to be replaced next
     bool reading;        // the snapshot statement is open
+    bool replaced;       // the log may hold what was replaced or destroyed since it was emptied
+    int64_t others;      // data_version at the last housekeeping
 };
 
 // Opens and prepares a connection; see store_open for `mode` and errors.

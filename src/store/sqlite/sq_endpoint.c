@@ -57,6 +57,7 @@ enum err sq_endpoint_update(struct sq_db *db, const struct store_endpoint *endpo
     sq_call_uuid(&call, &endpoint->id);
     sq_call_int(&call, (int64_t)endpoint->version);
     TRY(sq_call_run(&call, &changes));
+    db->replaced = true;
     if (changes == 1)
         return ERR_OK;
     TRY(exists(db, &endpoint->id));

@@ -61,6 +61,7 @@ enum err sq_node_key_update(struct sq_db *db, const struct store_data_key *key)
     sq_call_uuid(&call, &key->id);
     sq_call_int(&call, (int64_t)key->version);
     TRY(sq_call_run(&call, &changes));
+    db->replaced = true;
     if (changes == 1)
         return ERR_OK;
     TRY(key_exists(db, &key->id));

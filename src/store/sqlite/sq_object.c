@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Objects. Invariants: object.found_by lists exactly the object's rows of object_index, sorted, 21
-// bytes each (kind, hash, only_one); a put or update that fails with a conflict leaves nothing
-// behind, since it stands between a savepoint of its own.
+// bytes each (kind, hash, only_one); whatever can conflict is looked at before the first change, so
+// that a put or update that fails with a conflict leaves nothing behind.
 #include "store/sqlite/sq_object.h"
 
 #include <stdlib.h>
@@ -100,6 +100,30 @@ static enum err put_missing(struct sq_db *db, const struct uuid *owner, const st
     return ERR_OK;
 }
 
+// No other object of the owner may have one of the unique values. Asked before anything is changed,
+// so that a conflict leaves nothing behind and costs no savepoint; nobody can come between, since
+// the write transaction is open, and the unique index would still refuse.
+static enum err check_unique(struct sq_db *db, const struct store_object *object,
+                             struct span entries)
+{
+    for (size_t at = 0; at < entries.len; at += ENTRY_LEN) {
+        bool row = false;
+        const uint8_t *entry = entries.data + at;
+        struct sq_call call CLEANUP(sq_call_done) = {0};
+        if (entry[ENTRY_LEN - 1] == 0)
+            continue;
+        TRY(sq_call_start(db, SQ_INDEX_UNIQUE, &call));
+        sq_call_uuid(&call, &object->owner);
+        sq_call_int(&call, entry_kind(entry));
+        sq_call_blob(&call, span_of(entry + 4, STORE_HASH_LEN));
+        sq_call_uuid(&call, &object->id);
+        TRY(sq_call_step(&call, &row));
+        if (row)
+            FAIL(ERR_CONFLICT, "another object has this value already");
+    }
+    return ERR_OK;
+}
+
 static void bind_dates(struct sq_call *call, const struct store_dates *dates)
 {
     sq_call_int(call, dates->initial);
@@ -138,12 +162,6 @@ static enum err put_row(struct sq_db *db, const struct store_object *object, str
     return sq_call_run(&call, NULL);
 }
 
-static enum err put_all(struct sq_db *db, const struct store_object *object, struct span entries)
-{
-    TRY(put_row(db, object, entries));
-    return put_missing(db, &object->owner, &object->id, span_of(NULL, 0), entries);
-}
-
 static enum err update_row(struct sq_db *db, const struct store_object *object, struct span entries)
 {
     int changes = 0;
@@ -155,6 +173,7 @@ static enum err update_row(struct sq_db *db, const struct store_object *object, 
     TRY(sq_call_run(&call, &changes));
     if (changes != 1)
         FAIL(ERR_CONFLICT, "the object was changed meanwhile");
+    db->replaced = true;
     return ERR_OK;
 }
 
@@ -180,56 +199,34 @@ static enum err old_entries(struct sq_db *db, const struct store_object *object,
     return buf_put(out, span_of(data, len));
 }
 
-static enum err update_all(struct sq_db *db, const struct store_object *object, struct span new)
-{
-    struct uuid owner;
-    struct buf old CLEANUP(buf_done);
-    buf_init(&old, (size_t)STORE_INDEX_MAX * ENTRY_LEN, false);
-    TRY(old_entries(db, object, &owner, &old));
-    TRY(update_row(db, object, new));
-    bool moved = memcmp(&owner, &object->owner, sizeof owner) != 0;
-    struct span none = span_of(NULL, 0);
-    TRY(drop_missing(db, &owner, &object->id, span_buf(&old), moved ? none : new));
-    return put_missing(db, &object->owner, &object->id, moved ? none : span_buf(&old), new);
-}
-
-static enum err run(struct sq_db *db, enum sq_statement which)
-{
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(sq_call_start(db, which, &call));
-    return sq_call_run(&call, NULL);
-}
-
-// Runs `act` between a savepoint, so that a conflict takes back all of it. The detail of the error
-// survives since the undo succeeds silently.
-static enum err all_or_nothing(struct sq_db *db, const struct store_object *object,
-                               const struct store_index *index, size_t index_count,
-                               enum err (*act)(struct sq_db *, const struct store_object *,
-                                               struct span))
+enum err sq_object_put(struct sq_db *db, const struct store_object *object,
+                       const struct store_index *index, size_t index_count)
 {
     struct buf entries CLEANUP(buf_done);
     buf_init(&entries, (size_t)STORE_INDEX_MAX * ENTRY_LEN, false);
     TRY(make_entries(index, index_count, &entries));
-    TRY(run(db, SQ_SAVE_2));
-    enum err err = act(db, object, span_buf(&entries));
-    if (err != ERR_OK && sqlite3_get_autocommit(db->db) == 0)
-        TRY(run(db, SQ_UNDO_2));
-    if (err != ERR_OK && sqlite3_get_autocommit(db->db) != 0)
-        return err;
-    TRY(run(db, SQ_KEEP_2));
-    return err;
-}
-
-enum err sq_object_put(struct sq_db *db, const struct store_object *object,
-                       const struct store_index *index, size_t index_count)
-{
-    return all_or_nothing(db, object, index, index_count, put_all);
+    TRY(check_unique(db, object, span_buf(&entries)));
+    TRY(put_row(db, object, span_buf(&entries)));
+    return put_missing(db, &object->owner, &object->id, span_of(NULL, 0), span_buf(&entries));
 }
 
 enum err sq_object_update(struct sq_db *db, const struct store_object *object,
                           const struct store_index *index, size_t index_count)
 {
-    return all_or_nothing(db, object, index, index_count, update_all);
+    struct buf new CLEANUP(buf_done);
+    struct buf old CLEANUP(buf_done);
+    struct span none = span_of(NULL, 0);
+    struct uuid owner;
+    buf_init(&new, (size_t)STORE_INDEX_MAX * ENTRY_LEN, false);
+    buf_init(&old, (size_t)STORE_INDEX_MAX * ENTRY_LEN, false);
+    TRY(make_entries(index, index_count, &new));
+    TRY(old_entries(db, object, &owner, &old));
+    TRY(check_unique(db, object, span_buf(&new)));
+    TRY(update_row(db, object, span_buf(&new)));
+    bool moved = memcmp(&owner, &object->owner, sizeof owner) != 0;
+    TRY(drop_missing(db, &owner, &object->id, span_buf(&old), moved ? none : span_buf(&new)));
+    return put_missing(db, &object->owner, &object->id, moved ? none : span_buf(&old),
+                       span_buf(&new));
 }
 
 static void take_dates(struct sq_call *call, struct store_dates *ret)

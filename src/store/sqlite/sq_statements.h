@@ -10,18 +10,16 @@
     "id, version, state, name_hash, fingerprint, token_hash, token_expires, created, enrolled, key_id, sealed"
 
 STATEMENT(SNAPSHOT, "SELECT version FROM schema_version")
+STATEMENT(DATA_VERSION, "PRAGMA data_version")
 STATEMENT(BEGIN, "BEGIN IMMEDIATE")
 STATEMENT(COMMIT, "COMMIT")
 STATEMENT(ROLLBACK, "ROLLBACK")
 STATEMENT(SAVE_0, "SAVEPOINT save_0")
 STATEMENT(SAVE_1, "SAVEPOINT save_1")
-STATEMENT(SAVE_2, "SAVEPOINT save_2")
 STATEMENT(KEEP_0, "RELEASE save_0")
 STATEMENT(KEEP_1, "RELEASE save_1")
-STATEMENT(KEEP_2, "RELEASE save_2")
 STATEMENT(UNDO_0, "ROLLBACK TO save_0")
 STATEMENT(UNDO_1, "ROLLBACK TO save_1")
-STATEMENT(UNDO_2, "ROLLBACK TO save_2")
 
 STATEMENT(OUTCOME_PUT, "INSERT INTO outcome (id, time, answer) VALUES (?, ?, ?)")
 STATEMENT(OUTCOME_FIND, "SELECT answer FROM outcome WHERE id = ?")
@@ -46,6 +44,8 @@ STATEMENT(OBJECT_UPDATE,
     " WHERE id = ? AND version = ?")
 STATEMENT(OBJECT_GET, "SELECT " OBJECT_COLUMNS ", material FROM object WHERE id = ?")
 STATEMENT(INDEX_PUT, "INSERT INTO object_index (kind, hash, owner, object_id, only_one) VALUES (?, ?, ?, ?, ?)")
+STATEMENT(INDEX_UNIQUE,
+    "SELECT 1 FROM object_index WHERE owner = ? AND kind = ? AND hash = ? AND only_one = 1 AND object_id <> ?")
 STATEMENT(INDEX_DROP, "DELETE FROM object_index WHERE kind = ? AND hash = ? AND owner = ? AND object_id = ?")
 STATEMENT(INDEX_WEIGH,
     "SELECT count(*) FROM (SELECT 1 FROM object_index WHERE kind = ? AND hash = ? AND owner = ? LIMIT ?)")
