@@ -78,10 +78,10 @@ struct hsm;
 
 // Loads the library, finds the one slot, logs in. Asks the supervisor for a fresh process (rpc).
 // `trace` names the trace file's operation ("initialize", "monitor"), written to var/okv/log/hsm.
-// Credential: 1 to 79 bytes, as typed. Of rpc only the handle opened last has a process: opening one
-// ends the others. What fails before C_Login is called is tried three times, each in a new process,
-// and so are hsm_token_info, _key_count, _unseal and _list unless this handle made a key; not after
-// a timeout, not after a refused PIN.
+// Credential: 1 to 79 bytes, as typed. Of rpc only the handle opened last has a process: opening
+// one ends the others. What fails before C_Login is called is tried three times, each in a new
+// process, and so are hsm_token_info, _key_count, _unseal and _list unless this handle made a key;
+// not after a timeout, not after a refused PIN.
 MUST_USE enum err hsm_open(int root, const struct hsm_settings *settings, struct span credential,
                            const char *trace, struct hsm **ret);
 void hsm_close(struct hsm *hsm); // ends the process

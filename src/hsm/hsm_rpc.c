@@ -23,7 +23,15 @@
 #include "ipc/ipc.h"
 #include "proc/proc.h"
 
-enum { TRIES = 3, SPAWN_MS = 5000, SEND_MS = 1000, CLOSE_MS = 1000, CALL_NAME_MAX = 32 };
+enum {
+    TRIES = 3,
+    SPAWN_MS = 5000,
+    SEND_MS = 1000,
+    CLOSE_MS = 1000,
+    CALL_NAME_MAX = 32,
+    DETAIL_MAX = 1024,
+    NOTES_MAX = 100000
+};
 
 static const int pause_ms[TRIES] = {0, 100, 400}; // before each
 
@@ -63,10 +71,12 @@ static bool wait_until(struct ipc *ipc, int64_t deadline)
         int ready = poll(fds, (nfds_t)(1 + others), left < 0 ? 0 : (int)left);
         if (ready < 0 && errno != EINTR)
             return false;
-        if (ready > 0 && fds[0].revents != 0)
-            return true;
-        if (ready > 0)
+        bool ours = ready > 0 && fds[0].revents != 0;
+        // First the others: a channel that never falls silent must not keep them waiting.
+        if (ready > (ours ? 1 : 0))
             other_work.serve(other_work.arg);
+        if (ours)
+            return true;
         if (clock_mono_ms() >= deadline)
             return false;
     }
@@ -133,6 +143,13 @@ static enum err crashed(struct hsm *hsm)
          hsm->settings.library, call_name(hsm));
 }
 
+static enum err flooded(struct hsm *hsm)
+{
+    end_process(hsm);
+    FAIL(ERR_HSM_FAILED, "the process with the PKCS#11 library \"%s\" never came to an end",
+         hsm->settings.library);
+}
+
 // Takes frames until the answer to `id`, the end of the channel or a deadline: one for each library
 // call, set anew by each note, and one for the whole.
 static enum err wait_for_answer(struct hsm *hsm, uint64_t id, int64_t limit_ms,
@@ -141,6 +158,7 @@ static enum err wait_for_answer(struct hsm *hsm, uint64_t id, int64_t limit_ms,
     int64_t call_ms = (int64_t)hsm->settings.timeout_s * 1000;
     if (limit_ms < 3 * call_ms)
         limit_ms = 3 * call_ms;
+    uint32_t notes = 0;
     int64_t end = clock_mono_ms() + limit_ms;
     int64_t call_end = clock_mono_ms() + call_ms;
     for (;;) {
@@ -148,6 +166,8 @@ static enum err wait_for_answer(struct hsm *hsm, uint64_t id, int64_t limit_ms,
         while (ipc_next(hsm->ipc, &frame)) {
             if (frame.kind == HSM_NOTE) {
                 take_note(hsm, &frame);
+                if (++notes > NOTES_MAX)
+                    return flooded(hsm);
                 call_end = clock_mono_ms() + call_ms;
             } else if (frame.kind == HSM_CRASH) {
                 take_crash(hsm, &frame);
@@ -162,6 +182,45 @@ static enum err wait_for_answer(struct hsm *hsm, uint64_t id, int64_t limit_ms,
         if (ipc_fill(hsm->ipc) != ERR_OK)
             return crashed(hsm);
     }
+}
+
+// The errors that hsm.h tells of, and what may befall any process; hsmd may claim others.
+static enum err known_error(uint16_t status)
+{
+    switch (status) {
+    case ERR_HSM_LIBRARY:
+    case ERR_HSM_SLOT:
+    case ERR_HSM_PIN:
+    case ERR_HSM_PIN_LATCHED:
+    case ERR_HSM_KEY:
+    case ERR_INVALID:
+    case ERR_CONFIG:
+    case ERR_DAMAGED:
+    case ERR_TOO_LARGE:
+    case ERR_NO_SPACE:
+    case ERR_IO:
+    case ERR_MEMORY:
+        return (enum err)status;
+    default:
+        return ERR_HSM_FAILED;
+    }
+}
+
+// ERR_OK, or the answer's error with its detail as printable text.
+static enum err check_answer(const struct ipc_frame *answer)
+{
+    if (answer->status == ERR_OK)
+        return ERR_OK;
+    char detail[DETAIL_MAX];
+    size_t len = answer->body.len < sizeof detail ? answer->body.len : sizeof detail;
+    bool utf8 = span_is_utf8(span_of(answer->body.data, len));
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = answer->body.data[i];
+        detail[i] = c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8) ? '?' : (char)c;
+    }
+    enum err code = known_error(answer->status);
+    err_adopt(code, detail, len);
+    return code;
 }
 
 // One verb: the answer's body is borrowed until the next.
@@ -180,7 +239,7 @@ static enum err ask(struct hsm *hsm, enum hsm_verb verb, const struct buf *body,
         return crashed(hsm);
     struct ipc_frame answer;
     TRY(wait_for_answer(hsm, frame.id, limit_ms, &answer));
-    TRY(ipc_check(&answer));
+    TRY(check_answer(&answer));
     *ret = answer.body;
     return ERR_OK;
 }
@@ -286,24 +345,37 @@ enum err hsm_open(int root, const struct hsm_settings *settings, struct span cre
     return ERR_OK;
 }
 
+static bool has_answered(struct hsm *hsm, uint64_t id)
+{
+    struct ipc_frame frame;
+    while (ipc_next(hsm->ipc, &frame)) {
+        if (frame.id == id)
+            return true;
+    }
+    return false;
+}
+
 // A chance to leave the token in order, not more: a library that hangs here is killed like any.
+static void say_goodbye(struct hsm *hsm)
+{
+    struct ipc_frame bye = {.kind = HSM_CLOSE, .id = ++hsm->id};
+    int64_t end = clock_mono_ms() + CLOSE_MS;
+    enum err err = ipc_put(hsm->ipc, &bye);
+    if (err == ERR_OK)
+        err = ipc_flush(hsm->ipc);
+    while (err == ERR_OK && wait_until(hsm->ipc, end)) {
+        err = ipc_fill(hsm->ipc);
+        if (err == ERR_OK && has_answered(hsm, bye.id))
+            break;
+    }
+}
+
 void hsm_close(struct hsm *hsm)
 {
     if (hsm == NULL)
         return;
-    if (hsm->ipc != NULL) {
-        struct ipc_frame bye = {.kind = HSM_CLOSE, .id = ++hsm->id};
-        int64_t end = clock_mono_ms() + CLOSE_MS;
-        enum err err = ipc_put(hsm->ipc, &bye);
-        if (err == ERR_OK)
-            err = ipc_flush(hsm->ipc);
-        while (err == ERR_OK && wait_until(hsm->ipc, end)) {
-            struct ipc_frame frame;
-            while (ipc_next(hsm->ipc, &frame))
-                continue;
-            err = ipc_fill(hsm->ipc);
-        }
-    }
+    if (hsm->ipc != NULL)
+        say_goodbye(hsm);
     end_process(hsm);
     secret_free(hsm->credential);
     free(hsm);

@@ -12,8 +12,8 @@
 
 enum {
     NUMBER_LEN = 4,
-    HOLE = 64,           // numbers looked at beyond the highest that was found
-    PASS_LIMIT = 100000, // numbers passed over before giving up
+    HOLE = 64,          // numbers looked at beyond the highest that was found
+    PASS_LIMIT = 10000, // numbers passed over before giving up
     VALUE_MAX = 64,
 };
 static const uint32_t number_max = 0x7fffffff;

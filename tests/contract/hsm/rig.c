@@ -30,7 +30,7 @@ static bool find_below(const char *dir, const char *name, char out[RIG_PATH_MAX]
 
 void rig_built(const char *name, char out[RIG_PATH_MAX])
 {
-    static const char *const places[] = {"tests/lib", "src/prog"};
+    static const char *const places[] = {"tests/lib", "src/prog", "tests/contract/hsm"};
     const char *build = getenv("KEYWARD_BUILD");
     assert_non_null(build);
     for (size_t i = 0; i < COUNT_OF(places); i++) {

@@ -45,10 +45,13 @@ static void become_hsmd(const struct running *running, int control)
     char program[RIG_PATH_MAX];
     char **env = NULL;
     int root = -1;
-    rig_built("keyward-hsmd", program);
+    bool hostile = false;
     if (file_open_dir(running->root, &root) != ERR_OK || hsm_env_load(root, &env) != ERR_OK ||
         dup2(control, PROC_CONTROL_FD) < 0)
         _exit(1);
+    for (char **at = env; *at != NULL; at++)
+        hostile = hostile || strncmp(*at, "HOSTILE=", 8) == 0;
+    rig_built(hostile ? "keyward-test-hostile-hsmd" : "keyward-hsmd", program);
     char root_option[] = "--root";
     char root_value[RIG_PATH_MAX];
     memcpy(root_value, running->root, sizeof root_value);

@@ -235,6 +235,89 @@ static void closing_an_older_handle_leaves_the_newer_process_alone(void **state)
     assert_int_equal(rig_calls(rig, "C_Initialize"), 0);
 }
 
+// Runs every verb against an hsmd that lies; returns how many said ERR_OK. Nothing may take longer
+// than its deadline, and what a peer says is shown without control characters.
+static int ask_everything(struct rig *rig, int verbs)
+{
+    struct hsm_token token;
+    struct hsm_key key = {.number = 1, .id = {0, 0, 0, 1}, .id_len = 4, .label = "k"};
+    uint32_t count = 0;
+    char mechanism[32] = "auto";
+    struct buf out CLEANUP(buf_done);
+    buf_init(&out, 4 * 1024 * 1024, false);
+    int right = 0;
+    for (int verb = 0; verb < verbs; verb++) {
+        CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+        CLEANUP(secret_freep) struct secret *dek = NULL;
+        enum err err = rig_open(rig, &hsm);
+        if (err == ERR_OK && verb == 0)
+            err = hsm_token_info(hsm, &token);
+        else if (err == ERR_OK && verb == 1)
+            err = hsm_key_create(hsm, "1.0", &key);
+        else if (err == ERR_OK && verb == 2)
+            err = hsm_key_count(hsm, &key, &count);
+        else if (err == ERR_OK && verb == 3)
+            err = hsm_key_destroy(hsm, &key);
+        else if (err == ERR_OK && verb == 4)
+            err =
+                hsm_seal(hsm, &key, mechanism, span_str("abcdefghijklmnopqrstuvwxyz012345"), &out);
+        else if (err == ERR_OK && verb == 5)
+            err = hsm_unseal(hsm, &key, 0, mechanism, span_str("abc"), &dek);
+        else if (err == ERR_OK)
+            err = hsm_list(hsm, &out);
+        right += err == ERR_OK;
+        for (const char *c = err_detail(); err != ERR_OK && *c != '\0'; c++)
+            assert_true((unsigned char)*c >= 0x20);
+    }
+    return right;
+}
+
+static void an_hsmd_that_lies_harms_one_operation(void **state)
+{
+    // How many verbs may be believed: those whose answer is any bytes at all, or none.
+    static const struct {
+        const char *how;
+        int at_most;
+    } rows[] = {
+        {"random", 4},     {"long", 3},      {"sealed", 3},      {"empty", 2},
+        {"status", 0},     {"giant", 0},     {"exit", 0},        {"open-random", 1},
+        {"open-giant", 0}, {"open-exit", 0}, {"open-status", 0},
+    };
+    struct rig *rig = (struct rig *)*state;
+    rig->settings.timeout_s = 1;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[64];
+        assert_true(snprintf(text, sizeof text, "HOSTILE=%s\n", rows[i].how) > 0);
+        rig_file(rig, PATH_HSM_ENV, text, 0600);
+        int verbs = strncmp(rows[i].how, "open-", 5) == 0 ? 1 : 7;
+        assert_in_range(ask_everything(rig, verbs), 0, rows[i].at_most);
+    }
+}
+
+static void an_hsmd_that_floods_or_is_silent_is_ended(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct hsm *hsm = NULL;
+    struct other_work work = {.served = 0};
+    assert_int_equal(pipe2(work.pipe, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(write(work.pipe[1], "abc", 3), 3);
+    struct hsm_rpc_pump pump = {.serve = other_serve, .fds = other_fds, .arg = &work};
+    hsm_rpc_set_pump(&pump);
+    rig->settings.timeout_s = 1;
+    rig_file(rig, PATH_HSM_ENV, "HOSTILE=open-silent\n", 0600);
+    FAILS(ERR_HSM_TIMEOUT, rig_open(rig, &hsm));
+    assert_true(rig_says("in its start"));
+    assert_int_equal(work.served, 3);
+    assert_int_equal(write(work.pipe[1], "abc", 3), 3);
+    rig_file(rig, PATH_HSM_ENV, "HOSTILE=open-flood\n", 0600);
+    FAILS(ERR_HSM_FAILED, rig_open(rig, &hsm));
+    assert_true(rig_says("never came to an end"));
+    assert_int_equal(work.served, 6);
+    hsm_rpc_set_pump(NULL);
+    (void)close(work.pipe[0]);
+    (void)close(work.pipe[1]);
+}
+
 static void a_bad_environment_file_is_told_to_whoever_asked(void **state)
 {
     struct rig *rig = (struct rig *)*state;
@@ -299,6 +382,8 @@ int rig_driver_tests(void)
         ON_TOKEN(a_start_that_fails_is_tried_three_times),
         ON_TOKEN(what_changes_nothing_is_tried_again_in_a_new_process),
         ON_TOKEN(closing_an_older_handle_leaves_the_newer_process_alone),
+        ON_TOKEN(an_hsmd_that_lies_harms_one_operation),
+        ON_TOKEN(an_hsmd_that_floods_or_is_silent_is_ended),
         ON_TOKEN(a_bad_environment_file_is_told_to_whoever_asked),
         ON_TOKEN(each_operation_leaves_a_trace_without_secrets),
         ON_TOKEN(old_traces_are_removed),
