@@ -208,28 +208,29 @@ static const char *mark_of(const json_t *check)
     return strcmp(status, "fail") == 0 || strcmp(status, "failed") == 0 ? "✖" : "–";
 }
 
-bool output_checks(const json_t *doc, bool to_stderr)
+static void print_check(const json_t *check, FILE *out)
+{
+    char name[CELL_MAX];
+    char detail[4 * CELL_MAX];
+    char fix[4 * CELL_MAX];
+    term_clean(text_in(check, "check", "step", "name"), name, sizeof name);
+    term_clean(text_in(check, "detail", "reason", "message"), detail, sizeof detail);
+    term_clean(text_in(check, "fix", "hint", NULL), fix, sizeof fix);
+    (void)fprintf(out, " %s %s%s%s\n", mark_of(check), name, detail[0] != '\0' ? ": " : "", detail);
+    if (fix[0] != '\0')
+        (void)fprintf(out, "     fix: %s\n", fix);
+}
+
+void output_checks(const json_t *doc, FILE *out, bool only_failed)
 {
     const json_t *checks = FIND(doc, check_names);
-    FILE *out = to_stderr ? stderr : stdout;
     size_t index;
     const json_t *check;
     json_array_foreach(checks, index, check)
     {
-        char name[CELL_MAX];
-        char detail[4 * CELL_MAX];
-        char fix[4 * CELL_MAX];
-        const char *title = json_is_string(check) ? json_string_value(check)
-                                                  : text_in(check, "check", "step", "name");
-        term_clean(title, name, sizeof name);
-        term_clean(text_in(check, "detail", "reason", "message"), detail, sizeof detail);
-        term_clean(text_in(check, "fix", "hint", NULL), fix, sizeof fix);
-        (void)fprintf(out, " %s %s%s%s\n", json_is_string(check) ? "–" : mark_of(check), name,
-                      detail[0] != '\0' ? ": " : "", detail);
-        if (fix[0] != '\0')
-            (void)fprintf(out, "     fix: %s\n", fix);
+        if (json_is_object(check) && (!only_failed || json_is_false(json_object_get(check, "ok"))))
+            print_check(check, out);
     }
-    return json_array_size(checks) > 0;
 }
 
 // What a person would see as an empty line.
@@ -275,7 +276,7 @@ static void print_table(const struct cli *cli, const json_t *doc)
     const json_t *rows = FIND(doc, list_names);
     if (rows == NULL) {
         print_fields(doc, 0);
-        (void)output_checks(doc, false);
+        output_checks(doc, stdout, false);
         return;
     }
     if (json_array_size(rows) == 0)

@@ -109,8 +109,11 @@ enum err run_command(struct cli *cli)
     CLEANUP(json_freep) json_t *answer = NULL;
     TRY(run_call(cli, &answer));
     TRY(output_document(cli, answer));
-    if (json_is_false(json_object_get(answer, "healthy")))
-        FAIL(ERR_HSM_FAILED, "the root of trust is not in order: see the checks above");
+    if (json_is_false(json_object_get(answer, "healthy"))) {
+        if (cli->output != OUTPUT_TABLE)
+            output_checks(answer, stderr, true);
+        FAIL(ERR_HSM_FAILED, "the root of trust is not in order: see the failed checks above");
+    }
     if (json_is_false(json_object_get(answer, "sound")))
         FAIL(ERR_DAMAGED, "the audit trail is not in order: see the answer above");
     return ERR_OK;
@@ -185,7 +188,7 @@ void run_complain(const struct cli *cli, const char *program, enum err err)
     if (cli->problem != NULL && cli->output == OUTPUT_JSON &&
         output_document(cli, cli->problem) != ERR_OK)
         term_say("%s: %s", program, err_detail());
-    (void)output_checks(json_object_get(cli->problem, "report"), true);
+    output_checks(json_object_get(cli->problem, "report"), stderr, false);
     term_say("%s: %s", program, detail);
     bool root = strcmp(cli->root, "/") != 0;
     if (err == ERR_UNAVAILABLE && !cli->unsure)

@@ -23,7 +23,7 @@
 #include "cli/run.h"
 #include "cli/term.h"
 
-enum { TEXT_MAX = 1200, NAME_MAX_BYTES = 4096 };
+enum { TEXT_MAX = 1200, NAME_MAX_BYTES = 4096, LOG_TAIL = 16384 };
 
 bool service_is_running(int root_fd, pid_t *ret_pid)
 {
@@ -81,8 +81,36 @@ static void exec_keywardd(const char *program, const char *root, int ready)
     _exit(127);
 }
 
+// The last error in the server's log, for whoever waits in vain: "" when there is none.
+static void last_error(int root_fd, char out[TEXT_MAX])
+{
+    static char tail[LOG_TAIL + 1];
+    CLEANUP(file_closep) int fd = openat(root_fd, PATH_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    ssize_t got = end <= 0 ? 0 : pread(fd, tail, LOG_TAIL, end > LOG_TAIL ? end - LOG_TAIL : 0);
+    out[0] = '\0';
+    tail[got > 0 ? got : 0] = '\0';
+    for (char *line = tail; line != NULL && *line != '\0';) {
+        char *next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        if (strstr(line, " error ") != NULL)
+            (void)snprintf(out, TEXT_MAX, "%s", line);
+        line = next;
+    }
+}
+
+static enum err waited_in_vain(int root_fd)
+{
+    char why[TEXT_MAX];
+    last_error(root_fd, why);
+    FAIL(ERR_TIMEOUT, "the server does not serve after %d s; it goes on trying. %s%.800s%s\"%s\"",
+         SERVICE_START_MS / 1000, why[0] != '\0' ? "Its log says: " : "", why,
+         why[0] != '\0' ? "\nmore in " : "See ", PATH_LOG);
+}
+
 // What the server says on its ready channel, up to a newline or its end.
-static enum err hear(int fd, char text[TEXT_MAX])
+static enum err hear(int root_fd, int fd, char text[TEXT_MAX])
 {
     int64_t deadline = clock_mono_ms() + SERVICE_START_MS;
     size_t len = 0;
@@ -91,8 +119,7 @@ static enum err hear(int fd, char text[TEXT_MAX])
         int64_t left = deadline - clock_mono_ms();
         int ready = poll(&poll_fd, 1, left < 0 ? 0 : (int)left);
         if (ready == 0)
-            FAIL(ERR_TIMEOUT, "the server does not serve after %d s: see \"%s\" below its root",
-                 SERVICE_START_MS / 1000, PATH_LOG);
+            return waited_in_vain(root_fd);
         ssize_t got = ready < 0 ? -1 : read(fd, text + len, TEXT_MAX - 1 - len);
         if (got < 0 && errno == EINTR)
             continue;
@@ -104,10 +131,10 @@ static enum err hear(int fd, char text[TEXT_MAX])
     return ERR_OK;
 }
 
-static enum err wait_ready(int fd)
+static enum err wait_ready(int root_fd, int fd)
 {
     char text[TEXT_MAX] = "";
-    TRY(hear(fd, text));
+    TRY(hear(root_fd, fd, text));
     text[strcspn(text, "\n")] = '\0';
     if (strcmp(text, "ready") == 0)
         return ERR_OK;
@@ -133,7 +160,7 @@ enum err service_launch(struct cli *cli)
     if (pid == 0)
         exec_keywardd(program, cli->root, say_fd);
     file_closep(&say_fd);
-    return wait_ready(hear_fd);
+    return wait_ready(cli->root_fd, hear_fd);
 }
 
 enum err service_start(struct cli *cli)

@@ -95,3 +95,17 @@ enum err answer_problem(struct answer *answer, enum err code, struct span detail
     answer->content_type = "application/problem+json";
     return dump(root, &answer->body);
 }
+
+enum err answer_readiness(struct answer *answer, struct span doc)
+{
+    CLEANUP(json_freep) json_t *root = load_object(doc);
+    if (root == NULL)
+        FAIL(ERR_INTERNAL, "an engine's answer is no JSON object");
+    if (json_is_true(json_object_get(root, "serving")))
+        return answer_document(answer, 200, doc);
+    const char *reason = json_string_value(json_object_get(root, "reason"));
+    bool told = reason != NULL && reason[0] != '\0';
+    return answer_problem(answer, ERR_LOCKED,
+                          span_str(told ? reason : "the server is not set up, or not open yet"),
+                          true, span_of(NULL, 0));
+}

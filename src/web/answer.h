@@ -28,4 +28,8 @@ MUST_USE enum err answer_document(struct answer *answer, int status, struct span
 MUST_USE enum err answer_problem(struct answer *answer, enum err code, struct span detail,
                                  bool unchanged, struct span report);
 
+// For /readyz: the status document when it says "serving": true, else a problem (503) that tells
+// why not.
+MUST_USE enum err answer_readiness(struct answer *answer, struct span doc);
+
 #endif

@@ -84,6 +84,8 @@ static void engine_answered(void *context, enum err status, const struct replies
         struct span detail =
             reply->message.len > 0 ? reply->message : span_str(err_info(reply->status)->text);
         err = answer_problem(&answer, reply->status, detail, true, reply->doc);
+    } else if (strcmp(waiting->route->path, ROUTE_READY) == 0) {
+        err = answer_readiness(&answer, replies->items[0].doc);
     } else {
         err = answer_document(&answer, waiting->route->status, replies->items[0].doc);
     }

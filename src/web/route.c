@@ -10,8 +10,8 @@
 #define API "/api/v1"
 
 static const struct route routes[] = {
-    {"GET", "/healthz", VERB_NONE, ROLE_NONE, 0, 200},
-    {"GET", "/readyz", VERB_STATUS, ROLE_READER, 0, 200},
+    {"GET", ROUTE_ALIVE, VERB_NONE, ROLE_NONE, 0, 200},
+    {"GET", ROUTE_READY, VERB_STATUS, ROLE_READER, 0, 200},
     {"GET", API "/status", VERB_STATUS, ROLE_READER, 0, 200},
     {"POST", API "/setup", VERB_SETUP, ROLE_ADMIN, ROUTE_DRY_RUN, 200},
     {"GET", API "/hsm", VERB_HSM_STATUS, ROLE_ADMIN, 0, 200},

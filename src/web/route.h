@@ -15,6 +15,10 @@ enum {
 
 enum { ROUTE_ALLOW_MAX = 32, ROUTE_VALUE_MAX = 256 };
 
+// Health for load balancers: alive, and ready to serve keys.
+#define ROUTE_ALIVE "/healthz"
+#define ROUTE_READY "/readyz"
+
 struct route {
     const char *method;
     const char *path; // with at most one {field}, whose value goes into the document
