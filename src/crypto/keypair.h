@@ -48,7 +48,8 @@ MUST_USE enum err keypair_convert_public(struct span der, enum keypair_format fr
 MUST_USE enum err keypair_public_of(struct span private_der, enum keypair_format from,
                                     struct buf *ret_spki);
 
-// What key it is. `is_private` says which half `der` holds.
+// What key it is, and whether its numbers can be those of a key: ERR_INVALID. `is_private` says
+// which half `der` holds.
 MUST_USE enum err keypair_describe(struct span der, enum keypair_format from, bool is_private,
                                    struct keypair_info *ret);
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -156,3 +157,13 @@ def unharmed(server, endpoint):
     assert not lost, f"these processes ended: {lost}"
     grown = watch.memory_of_fronts(server.pid) - memory
     assert grown < 4 * watch.MESSAGE_LIMIT, f"the fronts have grown by {grown} bytes"
+
+
+@pytest.fixture
+def key(connect, some_version):
+    """(client, identifier) of a key that is gone after the test."""
+    client = connect(some_version)
+    uid = client.create(f"key-{some_version[0]}.{some_version[1]}-{time.monotonic_ns()}")
+    yield client, uid
+    if client.batch(kmip.get_attributes(some_version, uid, "State")).items[0].ok and "Destroyed" not in client.state(uid):
+        client.destroy(uid)

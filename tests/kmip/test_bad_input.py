@@ -230,6 +230,35 @@ def test_public_key_off_its_curve_is_refused(connect):
     assert answer.items[0].reason_is(*INVALID), answer.items[0].node
 
 
+def rsa_numbers(n, e):
+    """An RSA public key of these numbers (PKCS#1)."""
+    def integer(number):
+        content = number.to_bytes(number.bit_length() // 8 + 1, "big")
+        return b"\2\x82" + len(content).to_bytes(2, "big") + content
+    inside = integer(n) + integer(e)
+    return b"\x30\x82" + len(inside).to_bytes(2, "big") + inside
+
+
+@pytest.mark.parametrize("n, e", [(1 << 2047, 65537), ((1 << 2047) + 1, 1), ((1 << 2047) + 1, 0), (15, 3)],
+                         ids=["even modulus", "exponent 1", "exponent 0", "modulus of 4 bits"])
+def test_rsa_key_of_impossible_numbers_is_refused(connect, n, e):
+    asked = kmip.asymmetric_key("Public Key", "PKCS#1", rsa_numbers(n, e), "RSA", n.bit_length())
+    answer = connect().batch(kmip.register((1, 4), asked)).items[0]
+    assert answer.reason_is(*INVALID), answer.node
+
+
+def test_rsa_private_key_of_equal_primes_is_refused(connect):
+    key = watch.rsa_key().private_numbers()
+    p = key.p
+    d = pow(65537, -1, p * (p - 1))
+    fields = [0, p * p, 65537, d, p, p, d % (p - 1), d % (p - 1), pow(p + 1, -1, p)]
+    inside = b"".join(b"\2\x82" + (n.bit_length() // 8 + 1).to_bytes(2, "big") + n.to_bytes(n.bit_length() // 8 + 1, "big")
+                      for n in fields)
+    der = b"\x30\x82" + len(inside).to_bytes(2, "big") + inside
+    answer = connect().batch(kmip.register((1, 4), kmip.asymmetric_key("Private Key", "PKCS#1", der, "RSA", 2048))).items[0]
+    assert answer.reason_is(*INVALID), answer.node
+
+
 @pytest.mark.parametrize("change", [("Object Type", "Certificate"), ("Cryptographic Length", 128),
                                     ("Cryptographic Algorithm", "3DES")])
 def test_object_that_contradicts_its_attributes_is_refused(connect, change):

@@ -22,7 +22,8 @@ def made_by(response):
 
 
 def test_id_placeholder_names_the_object_just_made(connect, version):
-    response = connect(version).batch(wanted(version), kmip.activate(), kmip.get(), kmip.get_attributes(version, None, "State"))
+    response = connect(version).batch(wanted(version), kmip.activate(), kmip.get(),
+                                      kmip.get_attributes(version, None, "State"))
     assert [answer.status for answer in response.items] == [SUCCESS] * 4
     uids = {answer.payload.get("Unique Identifier") for answer in response.items}
     assert len(uids) == 1
