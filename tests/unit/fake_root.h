@@ -287,7 +287,7 @@ static void fake_make_root(void)
     static const char vendor[] = "VENDOR_NAME=\"Fake\"\nPKCS11_LIB_LOC=\"/opt/fake.so\"\n"
                                  "PRESERVED_FILES=\"\"\n";
     fake_reset();
-    (void)snprintf(fake_path, sizeof fake_path, "/tmp/kw-keyring-XXXXXX");
+    (void)snprintf(fake_path, sizeof fake_path, "/dev/shm/kw-keyring-XXXXXX");
     assert_non_null(mkdtemp(fake_path));
     OK(file_open_dir(fake_path, &fake_dir));
     OK(file_mkdirs(fake_dir, PATH_STATE_DIR));

@@ -69,6 +69,13 @@ int mkdirat(int dir, const char *path, mode_t mode)
     return hit() ? -1 : real(dir, path, mode);
 }
 
+// Freed memory that a sanitizer keeps is copied with each of the many forks.
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=1";
+}
+
 static enum err run(struct core *core, enum keyring_operation operation, const char *old,
                     const char *new)
 {
@@ -229,10 +236,10 @@ static uint32_t generation_now(void)
     return err == ERR_OK ? record.generation : 0;
 }
 
-// Hits point after point until the operation no longer gets there. Returns how many there were.
-static int sweep(const struct scene *scene, int error, bool sticky)
+// Hits every `stride`th point until the operation no longer gets there. Returns the last one hit.
+static int sweep(const struct scene *scene, int error, bool sticky, int stride)
 {
-    for (int at = 1; at < POINTS_MAX; at++) {
+    for (int at = 1; at < POINTS_MAX; at += stride) {
         prepare(scene);
         uint32_t before = generation_now();
         int status = attempt(scene, at, error, sticky);
@@ -252,7 +259,7 @@ static void killed_at_any_point_all_is_old_or_all_is_new(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(scenes); i++) {
-        int points = sweep(&scenes[i], 0, false);
+        int points = sweep(&scenes[i], 0, false, 1);
         print_message("%s: killed at %d points\n", scenes[i].name, points);
         assert_true(points > 30);
     }
@@ -262,8 +269,8 @@ static void with_any_call_failing_all_is_old_or_all_is_new(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(scenes); i++) {
-        assert_true(sweep(&scenes[i], EIO, false) > 30);
-        assert_true(sweep(&scenes[i], ENOSPC, true) > 30);
+        assert_true(sweep(&scenes[i], EIO, false, 3) > 30);
+        assert_true(sweep(&scenes[i], ENOSPC, true, 4) > 30);
     }
 }
 
