@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/paths.h"
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/handlers.h"
@@ -18,6 +19,7 @@
 #include "cli/http.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
+#include "cli/service.h"
 #include "cli/term.h"
 
 enum { PATH_BYTES_MAX = 2048, BODY_FILE_MAX = 1024 * 1024 };
@@ -180,6 +182,24 @@ enum err api_run(struct cli *cli)
     return send_raw(cli, (const char *)path.data, span_buf(&body));
 }
 
+// What to do about a server that does not answer.
+static void say_next(const struct cli *cli)
+{
+    bool root = strcmp(cli->root, "/") != 0;
+    char last[SERVICE_ERROR_MAX] = "";
+    pid_t pid = 0;
+    if (cli->root_fd < 0 || !service_is_running(cli->root_fd, &pid)) {
+        term_say("next: keyward start%s%s   (a new server: keyward setup%s%s)",
+                 root ? " --root " : "", root ? cli->root : "", root ? " --root " : "",
+                 root ? cli->root : "");
+        return;
+    }
+    service_last_error(cli->root_fd, last);
+    if (last[0] != '\0')
+        term_say("the last error in its log: %s", last);
+    term_say("next: see \"%s\" below \"%s\"", PATH_LOG, cli->root);
+}
+
 void run_complain(const struct cli *cli, const char *program, enum err err)
 {
     char detail[1200];
@@ -190,11 +210,8 @@ void run_complain(const struct cli *cli, const char *program, enum err err)
         term_say("%s: %s", program, err_detail());
     output_checks(json_object_get(cli->problem, "report"), stderr, false);
     term_say("%s: %s", program, detail);
-    bool root = strcmp(cli->root, "/") != 0;
     if (err == ERR_UNAVAILABLE && !cli->unsure)
-        term_say("next: keyward start%s%s   (a new server: keyward setup%s%s)",
-                 root ? " --root " : "", root ? cli->root : "", root ? " --root " : "",
-                 root ? cli->root : "");
+        say_next(cli);
     if (cli->unsure)
         term_say("whether something was changed is not known: look before you try again");
 }

@@ -81,8 +81,7 @@ static void exec_keywardd(const char *program, const char *root, int ready)
     _exit(127);
 }
 
-// The last error in the server's log, for whoever waits in vain: "" when there is none.
-static void last_error(int root_fd, char out[TEXT_MAX])
+void service_last_error(int root_fd, char out[SERVICE_ERROR_MAX])
 {
     static char tail[LOG_TAIL + 1];
     CLEANUP(file_closep) int fd = openat(root_fd, PATH_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -95,15 +94,15 @@ static void last_error(int root_fd, char out[TEXT_MAX])
         if (next != NULL)
             *next++ = '\0';
         if (strstr(line, " error ") != NULL)
-            (void)snprintf(out, TEXT_MAX, "%s", line);
+            (void)snprintf(out, SERVICE_ERROR_MAX, "%.*s", SERVICE_ERROR_MAX - 1, line);
         line = next;
     }
 }
 
 static enum err waited_in_vain(int root_fd)
 {
-    char why[TEXT_MAX];
-    last_error(root_fd, why);
+    char why[SERVICE_ERROR_MAX];
+    service_last_error(root_fd, why);
     FAIL(ERR_TIMEOUT, "the server does not serve after %d s; it goes on trying. %s%.800s%s\"%s\"",
          SERVICE_START_MS / 1000, why[0] != '\0' ? "Its log says: " : "", why,
          why[0] != '\0' ? "\nmore in " : "See ", PATH_LOG);
@@ -227,12 +226,16 @@ enum err service_restart(struct cli *cli)
 static enum err say_down(struct cli *cli, enum err err)
 {
     char reason[TEXT_MAX];
+    char last[SERVICE_ERROR_MAX] = "";
     pid_t pid = 0;
     bool running = cli->root_fd >= 0 && service_is_running(cli->root_fd, &pid);
     (void)snprintf(reason, sizeof reason, "%s", err_detail());
+    if (running)
+        service_last_error(cli->root_fd, last);
     CLEANUP(json_freep)
-    json_t *doc = json_pack("{s:b, s:s, s:s}", "running", running, "root", cli->root, "reason",
-                            running ? reason : "the server is not running");
+    json_t *doc = json_pack("{s:b, s:s, s:s, s:s}", "running", running, "root", cli->root, "reason",
+                            running ? reason : "the server is not running", "last_error",
+                            span_is_utf8(span_str(last)) ? last : "");
     if (doc == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     TRY(output_document(cli, doc));

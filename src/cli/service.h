@@ -8,10 +8,13 @@
 
 #include "cli/state.h"
 
-enum { SERVICE_START_MS = 30000, SERVICE_STOP_MS = 10000 };
+enum { SERVICE_START_MS = 30000, SERVICE_STOP_MS = 10000, SERVICE_ERROR_MAX = 800 };
 
 // True when a supervisor holds the lock of this root: a stale process id counts for nothing.
 bool service_is_running(int root_fd, pid_t *ret_pid);
+
+// The last error in the server's log, for whoever waits in vain: "" when there is none.
+void service_last_error(int root_fd, char out[SERVICE_ERROR_MAX]);
 
 // Starts keywardd in the background and waits until it says that it serves. ERR_UNAVAILABLE with
 // what it said, ERR_TIMEOUT.
