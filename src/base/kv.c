@@ -169,8 +169,6 @@ static enum err parse_lines(struct kv *kv, struct span text)
 {
     if (text.len > KV_FILE_LIMIT)
         FAIL(ERR_CONFIG, "\"%s\" is larger than %d bytes", kv->name, KV_FILE_LIMIT);
-    if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL)
-        FAIL(ERR_CONFIG, "\"%s\" holds a NUL byte", kv->name);
     for (size_t number = 1; text.len > 0; number++) {
         const uint8_t *end = memchr(text.data, '\n', text.len);
         size_t len = end == NULL ? text.len : (size_t)(end - text.data);

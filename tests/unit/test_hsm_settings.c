@@ -312,6 +312,15 @@ static void dangerous_variables_are_refused_by_name(void **state)
     }
 }
 
+static void a_nul_byte_is_refused_with_its_line(void **state)
+{
+    (void)state;
+    struct hsm_settings settings;
+    OK(file_write(root, PATH_SECURITY_CONF, span_of("HSM_ENABLED=0\nA=\"\0\"\n", 20)));
+    FAILS(ERR_CONFIG, hsm_settings_load(root, &settings));
+    assert_non_null(strstr(err_detail(), "line 2 column 4"));
+}
+
 static void an_endless_file_is_refused(void **state)
 {
     (void)state;
@@ -343,6 +352,7 @@ int main(void)
         WITH_ROOT(a_rewrite_keeps_comments_and_unknown_keys),
         WITH_ROOT(the_environment_is_passed_as_written),
         WITH_ROOT(dangerous_variables_are_refused_by_name),
+        WITH_ROOT(a_nul_byte_is_refused_with_its_line),
         WITH_ROOT(an_endless_file_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
