@@ -20,7 +20,7 @@ static const char usage[] =
     "\nusage\n"
     "  hsmclient verify       check library, token, credential and root key\n"
     "  hsmclient open_wallet  open the wallet by hand after a start that could not\n"
-    "  hsmclient pre_restore  check that this server can restore a backup rooted in the HSM\n"
+    "  hsmclient pre_restore  prepare this server for restoring a backup rooted in the HSM\n"
     "\noptions\n"
     "  --root DIR                       the server's root prefix (default: $KEYWARD_ROOT, else /)\n"
     "  -o table|json                    output format\n"

@@ -70,6 +70,12 @@ def test_the_version_is_data():
     assert keyward("--version").stdout == keyward("version").stdout
 
 
+def test_the_manual_page_says_what_the_program_says(tmp_path):
+    top = pathlib.Path(__file__).resolve().parents[2]
+    subprocess.run([top / "scripts" / "gen-man", PROGRAMS / "keyward", tmp_path], check=True)
+    assert (tmp_path / "keyward.1").read_text() == (top / "man" / "keyward.1").read_text(), "run scripts/gen-man"
+
+
 # -- usage --
 
 @pytest.mark.parametrize("words, says", [
