@@ -110,6 +110,11 @@ enum err arena_alloc(struct arena *arena, size_t count, size_t size, void *ret_p
     return ERR_OK;
 }
 
+size_t arena_used(const struct arena *arena)
+{
+    return arena->total;
+}
+
 enum err arena_copy(struct arena *arena, struct span bytes, struct span *ret)
 {
     uint8_t *copy = NULL;

@@ -21,6 +21,9 @@ void arena_reset(struct arena *arena);
 // limit.
 MUST_USE enum err arena_alloc(struct arena *arena, size_t count, size_t size, void *ret_pointer);
 
+// Bytes taken from the heap so far.
+size_t arena_used(const struct arena *arena);
+
 // A copy of `bytes` in the arena.
 MUST_USE enum err arena_copy(struct arena *arena, struct span bytes, struct span *ret);
 

@@ -8,7 +8,7 @@
 #include "crypto/crypto.h"
 #include "ops/keys.h"
 
-enum { INDEXED_MAX = 256 * 1024, KIND_ENDPOINT = 1 };
+enum { KIND_ENDPOINT = 1 };
 
 bool index_has(const struct attr *attr)
 {

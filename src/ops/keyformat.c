@@ -78,16 +78,22 @@ static bool algorithm_matches(uint32_t algorithm, enum keypair_kind kind)
     }
 }
 
+// Algorithms whose keys the crypto room can look into; 0 when the request names none.
+static bool can_look_into(uint32_t algorithm)
+{
+    return algorithm == 0 || algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA ||
+           algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC ||
+           algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA ||
+           algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH;
+}
+
 static enum err check_pair(struct object_data *data)
 {
     struct keypair_info info;
     enum keypair_format format;
     bool is_private = data->type == KMIP_OBJECT_TYPE_PRIVATE_KEY;
-    bool known = data->algorithm == 0 || data->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA ||
-                 data->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC ||
-                 data->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA ||
-                 data->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH;
-    if (data->structured || !known || !find_format(data->key_format, is_private, &format))
+    if (data->structured || !can_look_into(data->algorithm) ||
+        !find_format(data->key_format, is_private, &format))
         return ERR_OK;
     TRY(keypair_describe(data->material, format, is_private, &info));
     if (data->algorithm != 0 && !algorithm_matches(data->algorithm, info.kind))

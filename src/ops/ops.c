@@ -145,15 +145,16 @@ static enum err run_admitted(struct op *op, const struct dispatch_row *row, enum
 }
 
 // What the client is told of an error; the detail goes to the log when the client may not see it.
-static enum err tell(struct op *op, enum err code)
+// Without memory for the text the table's own has to do.
+static void tell(struct op *op, enum err code)
 {
     if (!err_info(code)->shown)
         log_error("request_failed", code);
     op->reply->status = code;
-    struct span message = span_str(err_message(code));
-    if (op->detail.len == 0 && code != ERR_OK)
-        TRY(arena_copy(op->arena, message, &op->detail));
-    return arena_copy(op->arena, message, &op->reply->message);
+    if (arena_copy(op->arena, span_str(err_message(code)), &op->reply->message) != ERR_OK)
+        op->reply->message = span_str(err_info(code)->text);
+    if (op->detail.len == 0)
+        op->detail = op->reply->message;
 }
 
 static void clear_reply(struct op *op)
@@ -184,7 +185,7 @@ static enum err run_item(struct op *op, enum err peer_error)
     struct span doc = op->reply->doc;
     clear_reply(op);
     op->reply->doc = doc;
-    TRY(tell(op, code));
+    tell(op, code);
     return trail_record(op, code);
 }
 

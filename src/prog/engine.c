@@ -23,12 +23,13 @@
 #include "proc/proc.h"
 
 enum {
-    TURN_BATCHES = 256,            // of the writer
-    READ_BATCHES = 64,             // of a reader
-    TURN_BYTES = 8 * 1024 * 1024,  // of requests in one turn
-    TURN_MS = 5,                   // then the writer commits what it has
-    ARENA_MAX = 256 * 1024 * 1024, // requests, answers and rows of one turn
-    OPEN_MS = 30000,               // for the writer to make the store
+    TURN_BATCHES = 256,             // of the writer
+    READ_BATCHES = 64,              // of a reader
+    TURN_BYTES = 8 * 1024 * 1024,   // of requests in one turn
+    TURN_MS = 5,                    // then the writer commits what it has
+    TURN_MEMORY = 32 * 1024 * 1024, // of requests, answers and rows: then no more are taken
+    ARENA_MAX = 128 * 1024 * 1024,  // what the last of them may still take
+    OPEN_MS = 30000,                // for the writer to make the store
     OPEN_STEP_MS = 20
 };
 
@@ -156,7 +157,12 @@ static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_f
         answer->status = model_get_batch(frame->body, engine->arena, &batch);
     if (answer->status != ERR_OK)
         return ERR_OK;
-    return ops_run_batch(engine->ops, &batch, engine->arena, &answer->replies);
+    enum err err = ops_run_batch(engine->ops, &batch, engine->arena, &answer->replies);
+    // A batch that cannot be one was not begun: nobody else's has to suffer.
+    if (err != ERR_MESSAGE)
+        return err;
+    answer->status = err;
+    return ERR_OK;
 }
 
 static size_t turn_limit(const struct engine *engine)
@@ -178,6 +184,7 @@ static enum err run_frames(struct engine *engine)
     while (idle < engine->peer_count) {
         struct ipc_frame frame;
         if (engine->answer_count >= turn_limit(engine) || bytes > TURN_BYTES ||
+            arena_used(engine->arena) > TURN_MEMORY ||
             (engine->role == ROLE_WRITER && clock_mono_ms() > until)) {
             engine->left_over = true;
             break;

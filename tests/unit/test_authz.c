@@ -10,26 +10,28 @@ enum { SERVICE = 700, STRANGER = 1000 };
 
 static bool is_kmip(enum verb verb)
 {
-    switch ((int)verb) {
-    case VERB_CREATE:
-    case VERB_CREATE_KEY_PAIR:
-    case VERB_REGISTER:
-    case VERB_LOCATE:
-    case VERB_GET:
-    case VERB_GET_ATTRIBUTES:
-    case VERB_GET_ATTRIBUTE_LIST:
-    case VERB_ADD_ATTRIBUTE:
-    case VERB_MODIFY_ATTRIBUTE:
-    case VERB_DELETE_ATTRIBUTE:
-    case VERB_ACTIVATE:
-    case VERB_REVOKE:
-    case VERB_DESTROY:
-    case VERB_QUERY:
-    case VERB_DISCOVER_VERSIONS:
-        return true;
-    default:
-        return false;
+    static const enum verb verbs[] = {
+        VERB_CREATE,
+        VERB_CREATE_KEY_PAIR,
+        VERB_REGISTER,
+        VERB_LOCATE,
+        VERB_GET,
+        VERB_GET_ATTRIBUTES,
+        VERB_ADD_ATTRIBUTE,
+        VERB_MODIFY_ATTRIBUTE,
+        VERB_ACTIVATE,
+        VERB_GET_ATTRIBUTE_LIST,
+        VERB_REVOKE,
+        VERB_DELETE_ATTRIBUTE,
+        VERB_DESTROY,
+        VERB_QUERY,
+        VERB_DISCOVER_VERSIONS,
+    };
+    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
+        if (verbs[i] == verb)
+            return true;
     }
+    return false;
 }
 
 static bool is_admin(enum verb verb)

@@ -121,6 +121,22 @@ static void an_empty_or_endless_batch_is_refused(void **state)
     ops_abort(rig.engines[OPS_WRITER]);
 }
 
+static void what_needs_too_much_memory_is_answered_alone(void **state)
+{
+    (void)state;
+    CLEANUP(arena_freep) struct arena *narrow = NULL;
+    struct replies replies = {0};
+    struct request get = {.verb = VERB_GET, .uid = make_key(NULL)};
+    struct batch batch = {.who = endpoint(rig.client), .items = &get, .count = 1};
+    OK(arena_new(sizeof(struct reply) + 64, &narrow));
+    OK(ops_begin(rig.engines[OPS_READER]));
+    OK(ops_run_batch(rig.engines[OPS_READER], &batch, narrow, &replies));
+    OK(ops_end(rig.engines[OPS_READER]));
+    assert_int_equal(replies.items[0].status, ERR_TOO_LARGE);
+    assert_int_equal(replies.items[0].object.material.len, 0);
+    assert_true(replies.items[0].message.len > 0);
+}
+
 static void a_stranger_is_refused_and_recorded(void **state)
 {
     (void)state;
@@ -203,6 +219,7 @@ int main(void)
         cmocka_unit_test(continue_leaves_out_the_failure_alone),
         cmocka_unit_test(undo_leaves_none),
         cmocka_unit_test(an_empty_or_endless_batch_is_refused),
+        cmocka_unit_test(what_needs_too_much_memory_is_answered_alone),
         cmocka_unit_test(a_stranger_is_refused_and_recorded),
         cmocka_unit_test(a_locked_server_says_why_and_opens_by_itself),
         cmocka_unit_test(what_was_refused_and_done_is_in_a_sound_trail),
