@@ -3,7 +3,9 @@
 // Secrets are written into the body by hand: jansson would keep copies of them.
 #include "cli/client.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/problem.h"
 #include "cli/http.h"
@@ -21,6 +23,10 @@ enum err client_open_root(struct cli *cli)
 {
     if (cli->root_fd >= 0)
         return ERR_OK;
+    if (access(cli->root, R_OK | X_OK) != 0 && errno == EACCES)
+        FAIL(ERR_NOT_PERMITTED,
+             "the server below \"%s\" belongs to another user: run the command as that user",
+             cli->root);
     enum err err = file_open_dir(cli->root, &cli->root_fd);
     if (err == ERR_NOT_FOUND)
         FAIL(ERR_UNAVAILABLE, "there is no server below \"%s\": that directory does not exist",

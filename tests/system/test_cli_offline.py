@@ -277,6 +277,20 @@ def test_every_call_of_a_stopped_server_is_7_with_nothing_on_standard_output(roo
     assert done.stdout == "" and "keyward start" in done.stderr
 
 
+def test_the_server_of_another_user_is_4(root):
+    (root / "run").mkdir()
+    program = os.open(PROGRAMS / "keyward", os.O_RDONLY)
+    if os.geteuid() != 0:
+        root.chmod(0)
+    more = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    for words in (["status"], ["key", "list"], ["stop"]):
+        done = subprocess.run([f"/proc/self/fd/{program}", *words, "--root", str(root)], pass_fds=[program], cwd="/",
+                              capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, **more)
+        assert done.returncode == 4 and "another user" in done.stderr
+    os.close(program)
+    root.chmod(0o700)
+
+
 def test_stop_never_signals_a_process_that_does_not_hold_the_lock(root):
     sleeper = subprocess.Popen(["sleep", "60"])
     try:

@@ -227,6 +227,7 @@ static void problems_become_errors_with_their_exit_status(void **state)
         assert_int_equal(err, cases[i].err);
         assert_int_equal(err_info(err)->exit_status, cases[i].exit_status);
         assert_int_equal(cli.unsure, cases[i].unsure);
+        json_decref(cli.problem);
     }
 }
 
