@@ -308,7 +308,7 @@ static bool settle_answer(struct net_conn *conn)
 {
     if (!flush(conn))
         return false;
-    if (conn->closing) {
+    if (conn->closing || conn->net->stopping) {
         conn_close(conn);
         return false;
     }

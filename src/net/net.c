@@ -155,11 +155,11 @@ static size_t most_connections(void)
     return room > LIMIT_CONNECTIONS ? LIMIT_CONNECTIONS : (size_t)room;
 }
 
-static void set_limits(struct net *net, int64_t idle_ms)
+static void set_limits(struct net *net, const struct net_config *config)
 {
-    net->limits_ms[WAIT_HANDSHAKE] = LIMIT_HANDSHAKE_MS;
-    net->limits_ms[WAIT_IDLE] = idle_ms > 0 ? idle_ms : LIMIT_IDLE_MS;
-    net->limits_ms[WAIT_REQUEST] = LIMIT_REQUEST_MS;
+    net->limits_ms[WAIT_HANDSHAKE] = config->handshake_ms;
+    net->limits_ms[WAIT_IDLE] = config->idle_ms;
+    net->limits_ms[WAIT_REQUEST] = config->request_ms;
     net->limits_ms[WAIT_SENT] = LIMIT_ANSWER_MS;
     net->count_max = most_connections();
     net->now_ms = clock_mono_ms();
@@ -187,7 +187,7 @@ enum err net_new(const struct net_config *config, const struct net_handler *hand
         FAIL(ERR_MEMORY, "no memory for the event loop");
     net->handler = *handler;
     net->data = data;
-    set_limits(net, config->idle_ms);
+    set_limits(net, config);
     TRY(set_up(net, config));
     *ret = net;
     net = NULL;

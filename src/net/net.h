@@ -38,10 +38,12 @@ struct net_handler {
 };
 
 struct net_config {
-    struct span key;  // PEM; wiped by the caller when net_new returns
-    struct span cert; // PEM, the certificate and its chain
-    struct span ca;   // PEM, authorities of client certificates
-    int64_t idle_ms;  // between requests
+    struct span key;      // PEM; wiped by the caller when net_new returns
+    struct span cert;     // PEM, the certificate and its chain
+    struct span ca;       // PEM, authorities of client certificates
+    int64_t handshake_ms; // until the peer's certificate is verified
+    int64_t request_ms;   // from a request's first byte to its last
+    int64_t idle_ms;      // between requests
 };
 
 // Makes TLS context and event loop. ERR_CONFIG with OpenSSL's reason in words.
@@ -57,7 +59,8 @@ MUST_USE enum err net_listen(struct net *net, int fd);
 // One turn of the loop: waits for events and handles them. Closed connections are freed at its end.
 MUST_USE enum err net_turn(struct net *net);
 
-// Stops accepting and closes what is idle. net_count tells how many connections are left.
+// Stops accepting, closes what is idle, and all others once their request is answered. net_count
+// tells how many connections are left.
 void net_stop(struct net *net);
 size_t net_count(const struct net *net);
 

@@ -29,6 +29,7 @@ enum {
     PEM_MAX = 256 * 1024,
     OUT_KEEP = 256 * 1024, // of the answer buffer, between answers
     STOP_MS = 10 * 1000,   // for requests in hand when told to stop
+    SECONDS_MAX = 86400,
     REQUEST_MESSAGE = 0x420078,
 };
 
@@ -253,6 +254,32 @@ static void on_control(evutil_socket_t socket, short what, void *data)
 
 // ---- life ----
 
+// "KEY" in keywardd.conf, in seconds.
+static enum err get_seconds(const struct kv *conf, const char *key, int64_t fallback_ms,
+                            int64_t *ret_ms)
+{
+    const char *text = kv_get(conf, key, NULL);
+    char *end;
+    *ret_ms = fallback_ms;
+    if (text == NULL)
+        return ERR_OK;
+    long value = strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || value < 1 || value > SECONDS_MAX)
+        FAIL(ERR_CONFIG, "%s in \"%s\" is \"%s\": give a number of seconds from 1 to %d", key,
+             PATH_CONF, text, SECONDS_MAX);
+    *ret_ms = value * 1000;
+    return ERR_OK;
+}
+
+static enum err get_limits(int root, struct net_config *config)
+{
+    CLEANUP(kv_freep) struct kv *conf = NULL;
+    TRY(kv_load(root, PATH_CONF, &conf));
+    TRY(get_seconds(conf, "KMIP_HANDSHAKE_SECONDS", LIMIT_HANDSHAKE_MS, &config->handshake_ms));
+    TRY(get_seconds(conf, "KMIP_REQUEST_SECONDS", LIMIT_REQUEST_MS, &config->request_ms));
+    return get_seconds(conf, "KMIP_IDLE_SECONDS", LIMIT_IDLE_MS, &config->idle_ms);
+}
+
 struct pems {
     struct buf key;
     struct buf cert;
@@ -266,7 +293,7 @@ static void pems_done(struct pems *pems)
     buf_done(&pems->ca);
 }
 
-static enum err make_net(struct front *front, int root, int64_t idle_s)
+static enum err make_net(struct front *front, int root)
 {
     static const struct net_handler handler = {message_size, on_request, on_broken, on_gone};
     struct pems pems CLEANUP(pems_done);
@@ -276,35 +303,19 @@ static enum err make_net(struct front *front, int root, int64_t idle_s)
     TRY(file_read_private(root, PATH_TLS_KEY, PEM_MAX, &pems.key));
     TRY(file_read(root, PATH_TLS_CERT, PEM_MAX, &pems.cert));
     TRY(file_read(root, PATH_TLS_CA, PEM_MAX, &pems.ca));
-    struct net_config config = {.key = span_buf(&pems.key),
-                                .cert = span_buf(&pems.cert),
-                                .ca = span_buf(&pems.ca),
-                                .idle_ms = idle_s * 1000};
+    struct net_config config = {
+        .key = span_buf(&pems.key), .cert = span_buf(&pems.cert), .ca = span_buf(&pems.ca)};
+    TRY(get_limits(root, &config));
     return net_new(&config, &handler, front, &front->net);
-}
-
-static enum err idle_limit(int root, int64_t *ret_s)
-{
-    CLEANUP(kv_freep) struct kv *conf = NULL;
-    TRY(kv_load(root, PATH_CONF, &conf));
-    const char *text = kv_get(conf, "KMIP_IDLE_SECONDS", "300");
-    char *end;
-    long value = strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || value < 1 || value > 86400)
-        FAIL(ERR_CONFIG, "KMIP_IDLE_SECONDS in \"%s\" is \"%s\": give 1 to 86400", PATH_CONF, text);
-    *ret_s = value;
-    return ERR_OK;
 }
 
 static enum err set_up(struct front *front, const char *root_path)
 {
     static const struct engines_handler handler = {on_ask, on_answered, on_lost};
     CLEANUP(file_closep) int root = -1;
-    int64_t idle_s;
     TRY(proc_harden());
     TRY(file_open_dir(root_path, &root));
-    TRY(idle_limit(root, &idle_s));
-    TRY(make_net(front, root, idle_s));
+    TRY(make_net(front, root));
     TRY(arena_new(LIMIT_ARENA, &front->arena));
     TRY(engines_new(net_base(front->net), MODEL_FRAME_BATCH, &handler, front, &front->engines));
     if (event_assign(&front->control, net_base(front->net), PROC_CONTROL_FD, EV_READ | EV_PERSIST,

@@ -13,7 +13,6 @@ import ssl
 import struct
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -63,7 +62,10 @@ def certs(tmp_path_factory):
 class Front:
     """One keyward-front and the supervisor's end of its control channel."""
 
-    def __init__(self, root, certs):
+    def __init__(self, root, certs, **settings):
+        (root / "etc/keyward").mkdir(parents=True)
+        lines = "".join(f'{key}="{value}"\n' for key, value in settings.items())
+        (root / "etc/keyward/keywardd.conf").write_text(lines)
         tls = root / "var/lib/keyward/tls"
         tls.mkdir(parents=True)
         for source, name in (("server.key", "server.key"), ("server.crt", "server.crt"), ("ca.crt", "ca.crt")):
@@ -175,7 +177,7 @@ def test_pipelined_requests_keep_their_order(served):
     with served.endpoint().connect() as client:
         uids = [f"u-{n}" for n in range(200)]
         data = b"".join(kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field(uid)))) for uid in uids)
-        threading.Thread(target=client.send, args=(data,)).start()
+        client.send(data)  # what the front does not read yet fits into the sockets
         assert [client.receive().items[0].payload.get("Unique Identifier") for _ in uids] == uids
 
 
@@ -316,6 +318,85 @@ def test_silent_peers_do_not_keep_a_proper_one_out(served):
     finally:
         for one in silent:
             one.close()
+
+
+@pytest.fixture
+def hasty(tmp_path, certs):
+    """A front with deadlines of one second, and an engine."""
+    made = Front(tmp_path, certs, KMIP_HANDSHAKE_SECONDS=1, KMIP_REQUEST_SECONDS=1, KMIP_IDLE_SECONDS=1)
+    made.engine(READER)
+    yield made
+    made.remove()
+
+
+def ends_in(read, seconds):
+    """The peer ends the connection after about so long."""
+    started = time.monotonic()
+    try:
+        assert not read()
+    except (ConnectionError, ssl.SSLError, kmip.Closed):
+        pass
+    assert seconds - 0.5 < time.monotonic() - started < seconds + 2
+
+
+def test_a_silent_peer_meets_the_handshake_deadline(hasty):
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=20) as raw:
+        ends_in(lambda: raw.recv(1), 1)
+    eventually(lambda: "no TLS handshake in time" in hasty.log(), "the reason")
+
+
+def test_half_a_client_hello_meets_the_handshake_deadline(hasty):
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=20) as raw:
+        raw.sendall(bytes.fromhex("16030100c8010000c40303"))
+        ends_in(lambda: raw.recv(1), 1)
+
+
+def test_an_idle_client_meets_the_idle_deadline(hasty):
+    with hasty.endpoint().connect() as client:
+        assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
+        ends_in(lambda: client.read(1), 1)
+
+
+def test_a_request_that_trickles_meets_its_own_deadline(hasty):
+    """A byte now and then does not put the deadline off."""
+    data = kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field("u"))))
+    with hasty.endpoint().connect() as client:
+        started = time.monotonic()
+        client.socket.settimeout(0.2)
+        with pytest.raises(kmip.Closed):
+            for n in range(100):
+                client.send(data[n:n + 1])
+                try:
+                    client.read(1)
+                except TimeoutError:
+                    pass
+        assert 0.5 < time.monotonic() - started < 3
+    eventually(lambda: "a request was begun and not finished in time" in hasty.log(), "the reason")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "ten", "86401", ""])
+def test_a_deadline_that_is_none_is_refused(tmp_path, certs, value):
+    made = Front(tmp_path, certs)
+    made.stop()
+    made.remove()
+    (tmp_path / "etc/keyward/keywardd.conf").write_text(f'KMIP_IDLE_SECONDS="{value}"\n')
+    result = subprocess.run([built.find("keyward-front"), f"--root={tmp_path}"], capture_output=True, text=True, timeout=20)
+    assert result.returncode != 0
+    assert "KMIP_IDLE_SECONDS" in result.stderr and "from 1 to 86400" in result.stderr
+
+
+def test_a_stop_waits_for_the_request_in_hand(front):
+    front.engine(READER, 0, "mute")
+    with front.endpoint().connect() as client:
+        client.send(kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field("u")))))
+        other = front.endpoint().connect()
+        front.control.send(struct.pack("IIII", STOP, 0, 0, 0))
+        with pytest.raises(kmip.Closed):
+            other.read(1)  # idle: closed at once
+        front.engines[0].kill()
+        front.engine(READER, 0)
+        assert client.receive().items[0].ok
+        assert front.process.wait(20) == 0
 
 
 def test_a_stop_finishes_and_ends(served):
