@@ -1,78 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// store/store.h: what every driver promises. The same tests run on each of them; each test has a
-// store of its own, opened twice, to write and to read.
-#include "store/store.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/file.h"
-#include "tests/unit/check.h"
-
-struct fixture {
-    const char *path;
-    int root;
-    char dir[64];
-    struct store *writer, *reader;
-    struct arena *arena;
-};
-
-static int open_both(struct fixture *f)
-{
-    if (store_open(f->root, f->path, STORE_WRITE, &f->writer) != ERR_OK ||
-        store_open(f->root, f->path, STORE_READ, &f->reader) != ERR_OK) {
-        print_error("%s\n", err_detail());
-        return -1;
-    }
-    return 0;
-}
-
-static int set_up(void **state, const char *path)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    *state = f;
-    (void)snprintf(f->dir, sizeof f->dir, "/tmp/keyward-store-XXXXXX");
-    f->path = path;
-    if (mkdtemp(f->dir) == NULL || file_open_dir(f->dir, &f->root) != ERR_OK ||
-        arena_new((size_t)64 << 20, &f->arena) != ERR_OK)
-        return -1;
-    return open_both(f);
-}
-
-static int set_up_sqlite(void **state)
-{
-    return set_up(state, "store.db");
-}
-
-static int set_up_ram(void **state)
-{
-    return set_up(state, "ram:test");
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    store_close(f->reader);
-    store_close(f->writer);
-    arena_free(f->arena);
-    int slash = file_open_dir("/", &f->root);
-    (void)slash;
-    enum err err = file_remove_tree(f->root, f->dir + 1);
-    file_closep(&f->root);
-    free(f);
-    return err == ERR_OK ? 0 : -1;
-}
-
-static struct uuid numbered(unsigned n)
-{
-    struct uuid id = {{0x01}};
-    id.bytes[12] = (uint8_t)(n >> 24);
-    id.bytes[13] = (uint8_t)(n >> 16);
-    id.bytes[14] = (uint8_t)(n >> 8);
-    id.bytes[15] = (uint8_t)n;
-    return id;
-}
+// store/store.h: what every driver promises of objects, searches and transactions.
+#include "tests/contract/store_rig.h"
 
 static struct store_index value(uint32_t kind, const char *text, bool unique)
 {
@@ -97,28 +26,32 @@ static struct store_object object(unsigned n, unsigned owner)
     };
 }
 
-static bool same_id(const struct uuid *a, unsigned n)
-{
-    struct uuid b = numbered(n);
-    return memcmp(a, &b, sizeof b) == 0;
-}
-
-static void begin(struct fixture *f)
-{
-    OK(store_begin(f->writer, STORE_WRITE));
-}
-
-static void commit(struct fixture *f)
-{
-    OK(store_commit(f->writer));
-}
-
 static void put_one(struct fixture *f, unsigned n, unsigned owner)
 {
     struct store_object o = object(n, owner);
     begin(f);
     OK(store_object_put(f->writer, &o, NULL, 0));
     commit(f);
+}
+
+// A query for one owner and at most one value.
+static struct store_query query(unsigned owner, const struct store_index *index)
+{
+    return (struct store_query){
+        .owner = numbered(owner), .index = index, .index_count = index != NULL, .limit = 1000};
+}
+
+static size_t found(struct fixture *f, struct store *store, const struct store_query *q)
+{
+    struct store_object *list = NULL;
+    size_t count = 0;
+    uint64_t counted = 0;
+    OK(store_object_find(store, q, f->arena, &list, &count));
+    if (q->skip == 0 && q->limit == STORE_FIND_MAX && count < STORE_FIND_MAX) {
+        OK(store_object_count(store, q, &counted));
+        assert_int_equal(counted, count);
+    }
+    return count;
 }
 
 // ---- objects ----
@@ -187,26 +120,6 @@ static void an_update_wants_the_version_that_was_read(void **state)
     assert_int_equal(got.version, 3);
     assert_int_equal(got.state, 6);
     assert_int_equal(got.material.len, 0);
-}
-
-// A query for one owner and at most one value.
-static struct store_query query(unsigned owner, const struct store_index *index)
-{
-    return (struct store_query){
-        .owner = numbered(owner), .index = index, .index_count = index != NULL, .limit = 1000};
-}
-
-static size_t found(struct fixture *f, struct store *store, const struct store_query *q)
-{
-    struct store_object *list = NULL;
-    size_t count = 0;
-    uint64_t counted = 0;
-    OK(store_object_find(store, q, f->arena, &list, &count));
-    if (q->skip == 0 && q->limit == STORE_FIND_MAX && count < STORE_FIND_MAX) {
-        OK(store_object_count(store, q, &counted));
-        assert_int_equal(counted, count);
-    }
-    return count;
 }
 
 static void a_unique_value_is_refused_to_a_second_object_of_the_owner(void **state)
@@ -586,237 +499,6 @@ static void a_change_by_others_is_told_once(void **state)
     }
 }
 
-// ---- the small tables ----
-
-static void an_outcome_is_told_again_until_it_is_forgotten(void **state)
-{
-    struct fixture *f = *state;
-    struct uuid id = numbered(1);
-    bool is = true;
-    struct span answer;
-    OK(store_outcome_find(f->reader, &id, f->arena, &is, &answer));
-    assert_false(is);
-    begin(f);
-    OK(store_outcome_put(f->writer, &id, 100, span_str("done")));
-    FAILS(ERR_CONFLICT, store_outcome_put(f->writer, &id, 100, span_str("again")));
-    commit(f);
-    OK(store_outcome_find(f->reader, &id, f->arena, &is, &answer));
-    assert_true(is);
-    assert_true(span_eq_str(answer, "done"));
-    bool done = false;
-    OK(store_maintain(f->writer, 100, &done));
-    assert_true(done);
-    OK(store_outcome_find(f->reader, &id, f->arena, &is, &answer));
-    assert_true(is);
-    OK(store_maintain(f->writer, 101, &done));
-    OK(store_outcome_find(f->reader, &id, f->arena, &is, &answer));
-    assert_false(is);
-}
-
-static void data_keys_are_listed_and_rewrapped_by_version(void **state)
-{
-    struct fixture *f = *state;
-    struct store_data_key *list = NULL;
-    size_t count = 1;
-    OK(store_data_key_list(f->reader, f->arena, &list, &count));
-    assert_int_equal(count, 0);
-    struct store_data_key key = {numbered(1), 1, "objects", span_str("wrapped 1")};
-    struct store_data_key other = {numbered(2), 1, "audit", span_str("wrapped 2")};
-    begin(f);
-    OK(store_data_key_put(f->writer, &other));
-    OK(store_data_key_put(f->writer, &key));
-    FAILS(ERR_CONFLICT, store_data_key_put(f->writer, &key));
-    key.wrapped = span_str("wrapped anew");
-    OK(store_data_key_update(f->writer, &key));
-    FAILS(ERR_CONFLICT, store_data_key_update(f->writer, &key));
-    key.id = numbered(3);
-    FAILS(ERR_NOT_FOUND, store_data_key_update(f->writer, &key));
-    memset(key.purpose, 'x', sizeof key.purpose);
-    FAILS(ERR_INVALID, store_data_key_put(f->writer, &key));
-    FAILS(ERR_INVALID, store_data_key_update(f->writer, &key));
-    commit(f);
-    OK(store_data_key_list(f->reader, f->arena, &list, &count));
-    assert_int_equal(count, 2);
-    assert_string_equal(list[0].purpose, "objects");
-    assert_int_equal(list[0].version, 2);
-    assert_true(span_eq_str(list[0].wrapped, "wrapped anew"));
-    assert_string_equal(list[1].purpose, "audit");
-}
-
-static void settings_of_node_and_group_stand_apart(void **state)
-{
-    struct fixture *f = *state;
-    struct span got;
-    FAILS(ERR_NOT_FOUND, store_setting_get(f->reader, true, "a", f->arena, &got));
-    begin(f);
-    OK(store_setting_put(f->writer, true, "a", span_str("node")));
-    OK(store_setting_put(f->writer, false, "a", span_str("old")));
-    OK(store_setting_put(f->writer, false, "a", span_str("all")));
-    OK(store_setting_put(f->writer, false, "empty", span_of(NULL, 0)));
-    FAILS(ERR_INVALID, store_setting_put(f->writer, false, "", span_str("x")));
-    char name[STORE_NAME_MAX + 2];
-    memset(name, 'n', sizeof name);
-    name[STORE_NAME_MAX + 1] = '\0';
-    FAILS(ERR_INVALID, store_setting_put(f->writer, false, name, span_str("x")));
-    FAILS(ERR_INVALID, store_setting_get(f->writer, false, name, f->arena, &got));
-    commit(f);
-    OK(store_setting_get(f->reader, true, "a", f->arena, &got));
-    assert_true(span_eq_str(got, "node"));
-    OK(store_setting_get(f->reader, false, "a", f->arena, &got));
-    assert_true(span_eq_str(got, "all"));
-    OK(store_setting_get(f->reader, false, "empty", f->arena, &got));
-    assert_int_equal(got.len, 0);
-}
-
-static struct store_endpoint endpoint(unsigned n, uint8_t name, uint8_t fingerprint)
-{
-    struct store_endpoint e = {.id = numbered(n),
-                               .version = 1,
-                               .state = ENDPOINT_REGISTERED,
-                               .token_expires = 50,
-                               .created = 10,
-                               .enrolled = 20,
-                               .key_id = numbered(77),
-                               .sealed = span_str("sealed endpoint")};
-    memset(e.name_hash, name, sizeof e.name_hash);
-    memset(e.fingerprint, fingerprint, sizeof e.fingerprint);
-    memset(e.token_hash, 3, sizeof e.token_hash);
-    return e;
-}
-
-static void an_endpoint_is_found_by_id_name_and_fingerprint(void **state)
-{
-    struct fixture *f = *state;
-    struct store_endpoint e = endpoint(1, 5, 6);
-    struct store_endpoint got;
-    begin(f);
-    OK(store_endpoint_put(f->writer, &e));
-    commit(f);
-    OK(store_endpoint_get(f->reader, &e.id, f->arena, &got));
-    OK(store_endpoint_by_name(f->reader, e.name_hash, f->arena, &got));
-    OK(store_endpoint_by_fingerprint(f->reader, e.fingerprint, f->arena, &got));
-    assert_memory_equal(got.fingerprint, e.fingerprint, 32);
-    assert_memory_equal(got.token_hash, e.token_hash, 32);
-    assert_memory_equal(got.name_hash, e.name_hash, STORE_HASH_LEN);
-    assert_int_equal(got.token_expires, 50);
-    assert_int_equal(got.created, 10);
-    assert_int_equal(got.enrolled, 20);
-    assert_int_equal(got.state, ENDPOINT_REGISTERED);
-    assert_true(span_eq_str(got.sealed, "sealed endpoint"));
-    struct store_endpoint no = endpoint(2, 1, 1);
-    FAILS(ERR_NOT_FOUND, store_endpoint_get(f->reader, &no.id, f->arena, &got));
-    FAILS(ERR_NOT_FOUND, store_endpoint_by_name(f->reader, no.name_hash, f->arena, &got));
-    FAILS(ERR_NOT_FOUND, store_endpoint_by_fingerprint(f->reader, no.fingerprint, f->arena, &got));
-}
-
-static void endpoints_without_certificate_are_many_and_found_by_none(void **state)
-{
-    struct fixture *f = *state;
-    struct store_endpoint got;
-    struct store_endpoint one = endpoint(1, 1, 0);
-    struct store_endpoint two = endpoint(2, 2, 0);
-    begin(f);
-    OK(store_endpoint_put(f->writer, &one));
-    OK(store_endpoint_put(f->writer, &two));
-    commit(f);
-    FAILS(ERR_NOT_FOUND, store_endpoint_by_fingerprint(f->reader, one.fingerprint, f->arena, &got));
-    OK(store_endpoint_get(f->reader, &two.id, f->arena, &got));
-    assert_memory_equal(got.fingerprint, two.fingerprint, 32);
-}
-
-static void names_and_certificates_of_endpoints_are_unique(void **state)
-{
-    struct fixture *f = *state;
-    struct store_endpoint one = endpoint(1, 1, 1);
-    struct store_endpoint name = endpoint(2, 1, 2);
-    struct store_endpoint certificate = endpoint(2, 2, 1);
-    struct store_endpoint two = endpoint(2, 2, 2);
-    begin(f);
-    OK(store_endpoint_put(f->writer, &one));
-    FAILS(ERR_CONFLICT, store_endpoint_put(f->writer, &name));
-    FAILS(ERR_CONFLICT, store_endpoint_put(f->writer, &certificate));
-    FAILS(ERR_NOT_FOUND, store_endpoint_update(f->writer, &two));
-    OK(store_endpoint_put(f->writer, &two));
-    FAILS(ERR_CONFLICT, store_endpoint_put(f->writer, &two));
-    FAILS(ERR_CONFLICT, store_endpoint_update(f->writer, &name));
-    OK(store_endpoint_update(f->writer, &two));
-    FAILS(ERR_CONFLICT, store_endpoint_update(f->writer, &two));
-    commit(f);
-}
-
-static void endpoints_are_listed_in_pages(void **state)
-{
-    struct fixture *f = *state;
-    begin(f);
-    for (unsigned n = 5; n >= 1; n--) {
-        struct store_endpoint e = endpoint(n, (uint8_t)n, (uint8_t)n);
-        OK(store_endpoint_put(f->writer, &e));
-    }
-    commit(f);
-    struct store_endpoint *list = NULL;
-    size_t count = 0;
-    struct uuid after = {{0}};
-    OK(store_endpoint_list(f->reader, &after, 3, f->arena, &list, &count));
-    assert_int_equal(count, 3);
-    assert_true(same_id(&list[2].id, 3));
-    OK(store_endpoint_list(f->reader, &list[2].id, 3, f->arena, &list, &count));
-    assert_int_equal(count, 2);
-    FAILS(ERR_INVALID, store_endpoint_list(f->reader, &after, 0, f->arena, &list, &count));
-}
-
-static void the_trail_has_no_gaps(void **state)
-{
-    struct fixture *f = *state;
-    struct store_audit head;
-    OK(store_audit_head(f->reader, &head));
-    assert_int_equal(head.sequence, 0);
-    struct store_audit row = {.sequence = 2, .time_ms = 5, .record = span_str("record")};
-    memset(row.hash, 9, sizeof row.hash);
-    begin(f);
-    FAILS(ERR_CONFLICT, store_audit_append(f->writer, &row));
-    for (row.sequence = 1; row.sequence <= 5; row.sequence++)
-        OK(store_audit_append(f->writer, &row));
-    row.sequence = 5;
-    FAILS(ERR_CONFLICT, store_audit_append(f->writer, &row));
-    commit(f);
-    OK(store_audit_head(f->reader, &head));
-    assert_int_equal(head.sequence, 5);
-    assert_memory_equal(head.hash, row.hash, 32);
-    struct store_audit *list = NULL;
-    size_t count = 0;
-    OK(store_audit_list(f->reader, 4, 1000, f->arena, &list, &count));
-    assert_int_equal(count, 2);
-    assert_int_equal(list[0].sequence, 4);
-    assert_int_equal(list[0].time_ms, 5);
-    assert_true(span_eq_str(list[1].record, "record"));
-    OK(store_audit_list(f->reader, 1, 3, f->arena, &list, &count));
-    assert_int_equal(count, 3);
-    OK(store_audit_list(f->reader, 6, 3, f->arena, &list, &count));
-    assert_int_equal(count, 0);
-}
-
-static void a_second_writer_is_told_to_wait(void **state)
-{
-    struct fixture *f = *state;
-    struct store *second = NULL;
-    OK(store_open(f->root, f->path, STORE_WRITE, &second));
-    begin(f);
-    FAILS(ERR_BUSY, store_begin(second, STORE_WRITE));
-    commit(f);
-    OK(store_begin(second, STORE_WRITE));
-    OK(store_commit(second));
-    store_close(second);
-}
-
-static void a_store_that_was_never_made_is_not_found(void **state)
-{
-    struct fixture *f = *state;
-    struct store *store = NULL;
-    const char *path = strncmp(f->path, "ram:", 4) == 0 ? "ram:none" : "none.db";
-    FAILS(ERR_NOT_FOUND, store_open(f->root, path, STORE_READ, &store));
-    assert_null(store);
-}
-
 // A random walk over objects of one owner, checked against a plain table.
 static void a_random_walk_agrees_with_a_plain_table(void **state)
 {
@@ -863,12 +545,6 @@ static void a_random_walk_agrees_with_a_plain_table(void **state)
     commit(f);
 }
 
-#define BOTH(test)                                                                                 \
-    {#test " (sqlite)", test, set_up_sqlite, tear_down, NULL},                                     \
-    {                                                                                              \
-#test " (ram)", test, set_up_ram, tear_down, NULL                                          \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -893,16 +569,6 @@ int main(void)
         BOTH(an_undo_of_the_outer_save_takes_the_kept_inner_one_too),
         BOTH(calls_out_of_place_are_refused),
         BOTH(a_change_by_others_is_told_once),
-        BOTH(an_outcome_is_told_again_until_it_is_forgotten),
-        BOTH(data_keys_are_listed_and_rewrapped_by_version),
-        BOTH(settings_of_node_and_group_stand_apart),
-        BOTH(an_endpoint_is_found_by_id_name_and_fingerprint),
-        BOTH(endpoints_without_certificate_are_many_and_found_by_none),
-        BOTH(names_and_certificates_of_endpoints_are_unique),
-        BOTH(endpoints_are_listed_in_pages),
-        BOTH(the_trail_has_no_gaps),
-        BOTH(a_second_writer_is_told_to_wait),
-        BOTH(a_store_that_was_never_made_is_not_found),
         BOTH(a_random_walk_agrees_with_a_plain_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

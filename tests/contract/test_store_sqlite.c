@@ -218,6 +218,51 @@ static void housekeeping_gives_way_to_a_reader(void **state)
 
 // ---- a full disk ----
 
+static enum err put_until(struct store *store, uint32_t end)
+{
+    enum err err = ERR_OK;
+    for (uint32_t n = 100; n < end && err == ERR_OK; n++) {
+        struct store_object o = object(n, 9);
+        err = store_object_put(store, &o, NULL, 0);
+    }
+    return err;
+}
+
+static int limit_files(rlim_t bytes)
+{
+    struct rlimit limit = {bytes, RLIM_INFINITY};
+    return setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+// A commit that fails: nothing more until the store is opened again, even with space.
+static int fail_at_commit(struct store *store)
+{
+    if (put_until(store, 300) != ERR_OK || store_commit(store) != ERR_NO_SPACE)
+        return 4;
+    store_rollback(store);
+    return limit_files(RLIM_INFINITY) == 0 && store_begin(store, STORE_READ) == ERR_IO &&
+                   store_begin(store, STORE_WRITE) == ERR_IO
+               ? 0
+               : 5;
+}
+
+// A change that fails dooms the transaction: nothing else goes in, nothing is committed. With space
+// again the store goes on.
+static int fail_within(struct store *store)
+{
+    struct store_object o = object(50000, 9);
+    if (put_until(store, 30000) != ERR_NO_SPACE)
+        return 6;
+    if (store_object_put(store, &o, NULL, 0) != ERR_IO || store_commit(store) != ERR_IO)
+        return 7;
+    store_rollback(store);
+    if (limit_files(RLIM_INFINITY) != 0 || store_begin(store, STORE_WRITE) != ERR_OK ||
+        store_object_put(store, &o, NULL, 0) != ERR_OK || store_commit(store) != ERR_OK)
+        return 8;
+    return 0;
+}
+
+// Runs in a child, whose files may soon not grow any more.
 static int fill(bool at_commit)
 {
     struct store *store = NULL;
@@ -228,40 +273,11 @@ static int fill(bool at_commit)
         return 1;
     if (fstatat(root, DB "-wal", &st, 0) != 0)
         return 2;
-    struct rlimit small = {(rlim_t)st.st_size + 9000, RLIM_INFINITY};
-    struct rlimit wide = {RLIM_INFINITY, RLIM_INFINITY};
-    if (setrlimit(RLIMIT_FSIZE, &small) != 0)
+    if (limit_files((rlim_t)st.st_size + 9000) != 0)
         return 3;
-    enum err err = ERR_OK;
-    for (uint32_t n = 100; n < 30000 && err == ERR_OK && !(at_commit && n == 300); n++) {
-        struct store_object o = object(n, 9);
-        err = store_object_put(store, &o, NULL, 0);
-    }
-    if (at_commit) {
-        if (err != ERR_OK || store_commit(store) != ERR_NO_SPACE) {
-            (void)fprintf(stderr, "%s\n", err_detail());
-            return 4;
-        }
-        // A commit that failed: nothing more until it is opened again, even with space.
-        store_rollback(store);
-        return setrlimit(RLIMIT_FSIZE, &wide) == 0 && store_begin(store, STORE_READ) == ERR_IO &&
-                       store_begin(store, STORE_WRITE) == ERR_IO
-                   ? 0
-                   : 5;
-    }
-    if (err != ERR_NO_SPACE)
-        return 6;
-    // The transaction is doomed: nothing else goes in, nothing is committed.
-    struct store_object o = object(50000, 9);
-    if (store_object_put(store, &o, NULL, 0) != ERR_IO || store_commit(store) != ERR_IO)
-        return 7;
-    store_rollback(store);
-    // With space again it goes on.
-    if (setrlimit(RLIMIT_FSIZE, &wide) != 0 || store_begin(store, STORE_WRITE) != ERR_OK ||
-        store_object_put(store, &o, NULL, 0) != ERR_OK || store_commit(store) != ERR_OK)
-        return 8;
+    int result = at_commit ? fail_at_commit(store) : fail_within(store);
     store_close(store);
-    return 0;
+    return result;
 }
 
 static void fill_in_child(bool at_commit)
