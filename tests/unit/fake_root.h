@@ -36,6 +36,7 @@ static struct {
     bool garbage;        // hsm_unseal answers ERR_OK and other bytes
     bool prover_garbage; // the same in the prover alone
     int race;            // so many creations meet another server that takes the same number
+    int gate;            // not 0: the prover waits until a byte can be read here
     bool no_prover;      // the supervisor cannot start one
     char pin[32];
 } fake;
@@ -249,6 +250,9 @@ enum err proc_spawn(enum proc_role role, int timeout_ms, int *ret_fd)
         struct ipc *keeper = NULL;
         (void)close(pair[0]);
         fake.garbage = fake.garbage || fake.prover_garbage;
+        char byte = 0;
+        if (fake.gate != 0 && read(fake.gate, &byte, 1) != 1)
+            _exit(1);
         enum err err = ipc_new(pair[1], &keeper);
         if (err == ERR_OK)
             err = prover_serve(fake_dir, keeper);

@@ -605,6 +605,56 @@ static void an_engine_gets_data_keys_and_may_rewrap_them(void **state)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+// The answer with this id; earlier ones with others are not expected.
+static enum err wait_answer(struct ipc *ipc, uint64_t id)
+{
+    struct ipc_frame answer;
+    while (!ipc_next(ipc, &answer)) {
+        struct pollfd fd = {.fd = ipc_fd(ipc), .events = POLLIN};
+        assert_int_equal(poll(&fd, 1, 20000), 1);
+        OK(ipc_fill(ipc));
+    }
+    assert_int_equal(answer.id, id);
+    return ipc_check(&answer);
+}
+
+static void other_verbs_are_answered_while_an_operation_waits(void **state)
+{
+    (void)state;
+    int gate[2];
+    pid_t pid = 0;
+    assert_int_equal(pipe(gate), 0);
+    fake.gate = gate[0];
+    struct ipc *keeper = start_keeper(ROLE_ADMIN, &pid);
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, 4096, true);
+    OK(buf_put_u32(&body, KEYRING_SETUP));
+    OK(buf_put_var(&body, span_str("")));
+    OK(buf_put_u32(&body, 1));
+    OK(buf_put_var(&body, span_str("recovery_passphrase")));
+    OK(buf_put_var(&body, span_str(OLD)));
+    const struct ipc_frame first = {.kind = VERB_OPERATE, .id = 1001, .body = span_buf(&body)};
+    const struct ipc_frame second = {.kind = VERB_OPERATE, .id = 1002, .body = span_buf(&body)};
+    OK(ipc_put(keeper, &first));
+    OK(ipc_flush_wait(keeper, 5000));
+    struct keyring_status status;
+    do // until the journal stands, so that the operation is known to be under way
+        OK(keyring_status(keeper, &status));
+    while (!file_exists(fake_dir, PATH_ROOT_JOURNAL));
+    assert_int_equal(status.state, KEYRING_EMPTY);
+    OK(ipc_put(keeper, &second));
+    OK(ipc_flush_wait(keeper, 5000));
+    FAILS(ERR_BUSY, wait_answer(keeper, 1002));
+    assert_int_equal(write(gate[1], "x", 1), 1);
+    OK(wait_answer(keeper, 1001));
+    OK(keyring_status(keeper, &status));
+    assert_int_equal(status.state, KEYRING_OPEN);
+    ipc_free(keeper);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    (void)close(gate[0]);
+    (void)close(gate[1]);
+}
+
 static void only_the_admin_engine_may_operate(void **state)
 {
     (void)state;
@@ -656,6 +706,7 @@ int main(void)
         CASE(a_damaged_record_locks_and_is_named),
         CASE(retries_slow_down_and_end_when_the_hsm_is_back),
         CASE(an_engine_gets_data_keys_and_may_rewrap_them),
+        CASE(other_verbs_are_answered_while_an_operation_waits),
         CASE(only_the_admin_engine_may_operate),
     };
     return secret_setup() != ERR_OK || cmocka_run_group_tests(tests, NULL, NULL);
