@@ -176,7 +176,7 @@ static enum err pass_on(struct audit_walk *walk, enum audit_step *step, struct a
                         bool *ret_later)
 {
     struct audit_walk next;
-    enum audit_step next_step;
+    enum audit_step next_step = AUDIT_STEP_MISSING;
     *ret_later = false;
     enum err err = audit_walk_init(&next, walk->root, walk->index);
     if (err == ERR_OK)
