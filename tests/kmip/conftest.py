@@ -24,6 +24,12 @@ collect_ignore = [] if "KEYWARD_KMIP_VECTORS" in os.environ else ["test_vectors.
 SUMMARY = []
 
 
+def pytest_configure(config):
+    # PyKMIP warns of its own age, cryptography of the weak signatures that tests make.
+    for kind in ("DeprecationWarning", "cryptography.utils.CryptographyDeprecationWarning"):
+        config.addinivalue_line("filterwarnings", f"ignore::{kind}")
+
+
 def pytest_terminal_summary(terminalreporter):
     if collect_ignore:
         SUMMARY.append("OASIS cases: not played, since KEYWARD_KMIP_VECTORS does not name their directory")

@@ -52,7 +52,8 @@ def test_id_placeholder_is_not_set_by_several_located_objects(connect):
 def test_id_placeholder_in_the_first_item_is_refused(connect, some_version):
     for asked in (kmip.get(), kmip.activate(), kmip.destroy(), kmip.get_attributes(some_version)):
         answer = connect(some_version).batch(asked).items[0]
-        assert answer.reason_is("Item Not Found", "Object Not Found", "Invalid Message", "Missing Data", "Invalid Field"), answer.node
+        assert answer.reason_is("Item Not Found", "Object Not Found", "Invalid Message", "Missing Data",
+                                "Invalid Field"), answer.node
 
 
 def test_id_placeholder_does_not_outlive_its_batch(connect):
@@ -111,7 +112,8 @@ def test_undo_takes_back_what_was_done(connect, some_version):
 def test_undo_takes_back_a_change_of_an_object(connect):
     client = connect()
     uid = client.create()
-    response = client.batch(kmip.activate(uid), kmip.add_attribute((1, 4), uid, "x-undone", 1), kmip.get(NOBODY), on_error="Undo")
+    response = client.batch(kmip.activate(uid), kmip.add_attribute((1, 4), uid, "x-undone", 1), kmip.get(NOBODY),
+                            on_error="Undo")
     assert [answer.status for answer in response.items] == [UNDONE, UNDONE, FAILED]
     assert client.state(uid) == "Pre-Active"
     assert "x-undone" not in client.attributes(uid)

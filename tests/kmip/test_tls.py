@@ -2,6 +2,8 @@
 """Who may connect: an enrolled endpoint's certificate over TLS 1.2 or 1.3, nobody else."""
 import socket
 import ssl
+import subprocess
+import threading
 import warnings
 
 import client as kmip
@@ -113,7 +115,8 @@ def test_stranger_is_refused(endpoint, tmp_path, kind):
 
 
 def test_plain_bytes_are_refused(endpoint):
-    for data in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("42007801000000080000000000000000"), b"\x80\x2e\x01\x03\x01"):
+    for data in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("42007801000000080000000000000000"),
+                 b"\x80\x2e\x01\x03\x01"):
         with socket.create_connection((endpoint.host, endpoint.port), timeout=15) as one:
             one.sendall(data)
             assert b"HTTP" not in read_to_the_end(one)
@@ -127,6 +130,52 @@ def read_to_the_end(one):
     except ConnectionError:
         pass
     return data
+
+
+@pytest.mark.parametrize("protocol", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_resumed_session_is_still_the_same_endpoint(endpoint, protocol):
+    """Clients that connect for each request resume; who they are is looked up again all the same. Which process takes a
+    connection is chance, so several are made."""
+    made = kmip.context(endpoint.ca, endpoint.cert, endpoint.key, protocol, protocol)
+    with endpoint.connect(tls_context=made) as client:
+        uid = client.create()
+        session = client.socket.session
+    resumed = 0
+    for _ in range(32):
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=15) as raw:
+            with made.wrap_socket(raw, server_hostname=endpoint.host, session=session) as client.socket:
+                resumed += client.socket.session_reused
+                assert client.state(uid) == "Pre-Active"
+    assert resumed
+    with endpoint.connect() as client:
+        client.destroy(uid)
+
+
+def s_client(endpoint, *options, text="", until=""):
+    """What `openssl s_client` says when it is told `text`, up to `until` or the end."""
+    command = ["stdbuf", "-oL", "openssl", "s_client", "-connect", f"{endpoint.host}:{endpoint.port}", "-CAfile", endpoint.ca, "-cert",
+               endpoint.cert, "-key", endpoint.key, *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        guard = threading.Timer(20, process.kill)
+        guard.start()
+        process.stdin.write(text.encode())
+        process.stdin.flush()
+        said = ""
+        for line in process.stdout:
+            said += line.decode(errors="replace")
+            if until in said:
+                break
+        process.kill()
+        guard.cancel()
+    return said
+
+
+def test_renegotiation_is_refused(endpoint):
+    assert "no renegotiation" in s_client(endpoint, "-tls1_2", text="R\n", until="no renegotiation")
+
+
+def test_tickets_allow_no_early_data(endpoint):
+    assert "Max Early Data: 0" in s_client(endpoint, "-tls1_3", until="Max Early Data: ")
 
 
 def test_server_shows_a_certificate_for_its_name_and_address(endpoint):

@@ -94,7 +94,8 @@ def item(name, value, kind=None, version=(1, 4)):
 
 
 def guess(types, value):
-    fitting = {list: (STRUCTURE,), bool: (BOOLEAN,), bytes: (BYTE_STRING, BIG_INTEGER), str: (TEXT_STRING, ENUMERATION, INTEGER),
+    fitting = {list: (STRUCTURE,), bool: (BOOLEAN,), bytes: (BYTE_STRING, BIG_INTEGER),
+               str: (TEXT_STRING, ENUMERATION, INTEGER),
                int: (INTEGER, ENUMERATION, LONG_INTEGER, DATE_TIME, INTERVAL, BIG_INTEGER, DATE_TIME_EXTENDED)}[type(value)]
     if len(types) == 1:
         return types[0]
