@@ -138,8 +138,8 @@ static enum err wait_ready(int root_fd, int fd)
     if (strcmp(text, "ready") == 0)
         return ERR_OK;
     if (strncmp(text, "error: ", 7) == 0)
-        FAIL(ERR_STATE, "the server did not start: %s", text + 7);
-    FAIL(ERR_STATE, "the server ended while it started: see \"%s\" below its root", PATH_LOG);
+        FAIL(ERR_WRONG_STATE, "the server did not start: %s", text + 7);
+    FAIL(ERR_WRONG_STATE, "the server ended while it started: see \"%s\" below its root", PATH_LOG);
 }
 
 enum err service_launch(struct cli *cli)

@@ -102,7 +102,8 @@ static enum err write_conf(struct setup *self)
     if (wanted == NULL || strcmp(wanted, now) == 0)
         return ERR_OK;
     if (self->running && file_exists(root, PATH_TLS_CERT))
-        FAIL(ERR_STATE, "the server serves \"%s\" now: stop it before you change the address", now);
+        FAIL(ERR_WRONG_STATE, "the server serves \"%s\" now: stop it before you change the address",
+             now);
     TRY(kv_set(kv, "KMIP_LISTEN", wanted));
     TRY(kv_text(kv, &text));
     return file_write(root, PATH_CONF, span_buf(&text));

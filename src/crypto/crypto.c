@@ -11,9 +11,8 @@
 // Invariant: no function returns with plain bytes in `out` that were not authenticated.
 #include "crypto/crypto.h"
 
-#include "base/openssl.h"
-
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>

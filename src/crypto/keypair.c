@@ -5,11 +5,10 @@
 // one canonical form of its encoding.
 #include "crypto/keypair.h"
 
-#include "base/openssl.h"
-
 #include <openssl/decoder.h>
 #include <openssl/ec.h>
 #include <openssl/encoder.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 

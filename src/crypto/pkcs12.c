@@ -7,9 +7,8 @@
 // Invariant: nothing is decrypted before the MAC over all of the content has verified.
 #include "crypto/pkcs12.h"
 
-#include "base/openssl.h"
-
 #include <openssl/asn1.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>

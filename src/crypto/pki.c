@@ -5,11 +5,10 @@
 // request but its public key finds its way into a certificate.
 #include "crypto/pki.h"
 
-#include "base/openssl.h"
-
 #include <arpa/inet.h>
 #include <limits.h>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>

@@ -53,7 +53,7 @@ enum err core_need_record(struct core *core)
 {
     TRY(core_load(core));
     if (!core->has_record)
-        FAIL(ERR_STATE, "there is no wallet yet: run keyward setup first");
+        FAIL(ERR_WRONG_STATE, "there is no wallet yet: run keyward setup first");
     return ERR_OK;
 }
 

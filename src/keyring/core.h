@@ -61,7 +61,7 @@ void core_proven(struct core *core, const struct opener_found *found);
 MUST_USE enum err core_open_by_hsm(struct core *core, const char *trace, bool attended,
                                    struct wallet **ret);
 
-// ERR_STATE when there is no wallet yet, or what keeps the record from being read.
+// ERR_WRONG_STATE when there is no wallet yet, or what keeps the record from being read.
 MUST_USE enum err core_need_record(struct core *core);
 
 #endif

@@ -88,7 +88,8 @@ static enum err check_prepare(struct operation *op, struct hsm_settings *setting
 {
     TRY(check(op, settings, credential));
     if (op->core->record.hsm)
-        FAIL(ERR_STATE, "the server is HSM-enabled: a restore uses the credential that is set");
+        FAIL(ERR_WRONG_STATE,
+             "the server is HSM-enabled: a restore uses the credential that is set");
     if (op->core->wallet == NULL)
         FAIL(ERR_LOCKED, "the wallet is locked: %s", op->core->reason);
     return ERR_OK;

@@ -224,7 +224,7 @@ static enum err check(struct operation *op, struct given *given, struct wallet *
     TRY(core_need_record(op->core));
     TRY(operate_flag(op, "again", false, &again));
     if (op->core->record.hsm && !again)
-        FAIL(ERR_STATE, "the server is HSM-enabled already: reverse migrate first");
+        FAIL(ERR_WRONG_STATE, "the server is HSM-enabled already: reverse migrate first");
     TRY(operate_credential(op, &given->credential));
     TRY(operate_secret(op, "recovery_passphrase", &given->passphrase));
     TRY(operate_settings(op, &given->settings));

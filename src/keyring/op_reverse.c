@@ -19,7 +19,7 @@ static enum err check(struct operation *op, struct given *given)
 {
     TRY(core_need_record(op->core));
     if (!op->core->record.hsm)
-        FAIL(ERR_STATE, "the server is not HSM-enabled: there is nothing to reverse");
+        FAIL(ERR_WRONG_STATE, "the server is not HSM-enabled: there is nothing to reverse");
     TRY(hsm_settings_load(op->core->root, &given->settings));
     if (!given->settings.reverse_migrate_enabled)
         FAIL(ERR_NOT_PERMITTED,

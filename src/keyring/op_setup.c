@@ -22,7 +22,7 @@ static enum err check(struct operation *op, struct span *ret_passphrase)
 {
     TRY(core_load(op->core));
     if (op->core->has_record)
-        FAIL(ERR_STATE, "there is a wallet already: this server was set up before");
+        FAIL(ERR_WRONG_STATE, "there is a wallet already: this server was set up before");
     TRY(operate_secret(op, "recovery_passphrase", ret_passphrase));
     return operate_check_new_passphrase(*ret_passphrase);
 }

@@ -167,7 +167,7 @@ enum err opener_hsm(const struct opener *o, const struct root_record *record,
 {
     struct opener_found found = {0};
     if (!record->hsm)
-        FAIL(ERR_STATE, "this server is not HSM-enabled: initialize the HSM first");
+        FAIL(ERR_WRONG_STATE, "this server is not HSM-enabled: initialize the HSM first");
     enum err err = open_with(o, record, settings, credential, trace, &found, ret);
     if (ret_found == NULL)
         secret_free(found.wallet);

@@ -4,11 +4,10 @@
 #ifndef KW_NET_INNER_H
 #define KW_NET_INNER_H
 
-#include "base/openssl.h"
-
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "net/net.h"

@@ -65,7 +65,7 @@ static enum err wrong_state(enum kmip_state state, const char *step)
 {
     if (lifecycle_is_destroyed(state))
         FAIL(ERR_DESTROYED, "the object is destroyed");
-    FAIL(ERR_STATE, "the object is %s; it cannot be %s", lifecycle_name(state), step);
+    FAIL(ERR_WRONG_STATE, "the object is %s; it cannot be %s", lifecycle_name(state), step);
 }
 
 enum err lifecycle_activate(struct store_dates *dates, int64_t now)
@@ -104,7 +104,7 @@ enum err lifecycle_destroy(struct store_dates *dates, int64_t now)
     if (lifecycle_is_destroyed(state))
         return wrong_state(state, "destroyed");
     if (state == KMIP_STATE_ACTIVE)
-        FAIL(ERR_STATE, "the object is active; revoke it before it is destroyed");
+        FAIL(ERR_WRONG_STATE, "the object is active; revoke it before it is destroyed");
     dates->destroy = now;
     return ERR_OK;
 }
@@ -153,12 +153,13 @@ enum err lifecycle_set_date(struct store_dates *dates, uint32_t tag, int64_t val
     if (date == NULL)
         FAIL(ERR_INTERNAL, "tag %06x is no date", (unsigned)tag);
     if (tag == KMIP_TAG_ACTIVATION_DATE && state != KMIP_STATE_PRE_ACTIVE)
-        FAIL(ERR_STATE, "the object is %s; its activation date cannot be changed",
+        FAIL(ERR_WRONG_STATE, "the object is %s; its activation date cannot be changed",
              lifecycle_name(state));
     if (state != KMIP_STATE_PRE_ACTIVE && state != KMIP_STATE_ACTIVE)
-        FAIL(ERR_STATE, "the object is %s; its dates cannot be changed", lifecycle_name(state));
+        FAIL(ERR_WRONG_STATE, "the object is %s; its dates cannot be changed",
+             lifecycle_name(state));
     if (reached(*date, now))
-        FAIL(ERR_STATE, "the date has been reached; it cannot be changed");
+        FAIL(ERR_WRONG_STATE, "the date has been reached; it cannot be changed");
     // 0 means "not set" in a row: the first second of 1970 stands for the second after it.
     *date = value == 0 ? 1 : value;
     TRY(check_order(&changed));

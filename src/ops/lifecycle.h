@@ -18,14 +18,14 @@ uint32_t lifecycle_written_states(enum kmip_state state);
 bool lifecycle_is_destroyed(enum kmip_state state);
 const char *lifecycle_name(enum kmip_state state);
 
-// The steps. Each changes the dates or fails with ERR_STATE (ERR_DESTROYED once destroyed).
+// The steps. Each changes the dates or fails with ERR_WRONG_STATE (ERR_DESTROYED once destroyed).
 MUST_USE enum err lifecycle_activate(struct store_dates *dates, int64_t now);
 MUST_USE enum err lifecycle_deactivate(struct store_dates *dates, int64_t now);
 MUST_USE enum err lifecycle_compromise(struct store_dates *dates, int64_t now, int64_t occurred);
 MUST_USE enum err lifecycle_destroy(struct store_dates *dates, int64_t now);
 
-// May a client set this date (tag) to `value` now? ERR_STATE, ERR_INVALID for an order that cannot
-// be.
+// May a client set this date (tag) to `value` now? ERR_WRONG_STATE, ERR_INVALID for an order that
+// cannot be.
 MUST_USE enum err lifecycle_set_date(struct store_dates *dates, uint32_t tag, int64_t value,
                                      int64_t now);
 

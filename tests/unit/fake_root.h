@@ -7,11 +7,10 @@
 #ifndef KW_TESTS_FAKE_ROOT_H
 #define KW_TESTS_FAKE_ROOT_H
 
-#include "base/openssl.h"
-
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <openssl/pkcs12.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -145,17 +145,17 @@ static void setup_is_refused_with_a_weak_passphrase_or_twice(void **state)
     OK(run(KEYRING_SETUP, "{\"dry_run\":true}", NULL, OLD, NULL));
     assert_false(file_exists(fake_dir, PATH_ROOT_RECORD));
     OK(set_up_store());
-    REFUSED(ERR_STATE, set_up_store());
+    REFUSED(ERR_WRONG_STATE, set_up_store());
 }
 
 static void nothing_is_possible_before_setup(void **state)
 {
     (void)state;
-    FAILS(ERR_STATE, initialize());
-    FAILS(ERR_STATE, run(KEYRING_HSM_CREDENTIAL, "", "1234", NULL, NULL));
-    FAILS(ERR_STATE, run(KEYRING_REVERSE_MIGRATE, "", "1234", OLD, NEW));
-    FAILS(ERR_STATE, run(KEYRING_OPEN_WALLET, "", NULL, OLD, NULL));
-    FAILS(ERR_STATE, run(KEYRING_PRE_RESTORE, "", "1234", NULL, NULL));
+    FAILS(ERR_WRONG_STATE, initialize());
+    FAILS(ERR_WRONG_STATE, run(KEYRING_HSM_CREDENTIAL, "", "1234", NULL, NULL));
+    FAILS(ERR_WRONG_STATE, run(KEYRING_REVERSE_MIGRATE, "", "1234", OLD, NEW));
+    FAILS(ERR_WRONG_STATE, run(KEYRING_OPEN_WALLET, "", NULL, OLD, NULL));
+    FAILS(ERR_WRONG_STATE, run(KEYRING_PRE_RESTORE, "", "1234", NULL, NULL));
     OK(run(KEYRING_HSM_STATUS, "", NULL, NULL, NULL));
     assert_true(told("\"status\":\"down\"") && told("\"type\":\"None\""));
     OK(run(KEYRING_HSM_VERIFY, "", NULL, NULL, NULL));
@@ -227,7 +227,7 @@ static void initialize_is_refused_without_touching_the_hsm(void **state)
     assert_int_equal(token_logins(), 1);
     assert_int_equal(token_count(), 0);
     OK(initialize());
-    REFUSED(ERR_STATE, initialize());
+    REFUSED(ERR_WRONG_STATE, initialize());
     assert_int_equal(token_count(), 1);
 }
 
@@ -418,7 +418,7 @@ static void a_credential_is_prepared_for_a_restore(void **state)
     assert_int_equal(core_state(&core), KEYRING_OPEN);
     OK(initialize());
     assert_false(file_exists(fake_dir, PATH_RESTORE_AUTOLOGIN));
-    REFUSED(ERR_STATE, run(KEYRING_PRE_RESTORE, "", "1234", NULL, NULL));
+    REFUSED(ERR_WRONG_STATE, run(KEYRING_PRE_RESTORE, "", "1234", NULL, NULL));
 }
 
 static void reverse_migration_goes_back_to_a_new_passphrase_alone(void **state)
@@ -449,7 +449,7 @@ static void reverse_migration_is_refused_unless_both_open(void **state)
 {
     (void)state;
     OK(set_up_store());
-    REFUSED(ERR_STATE, run(KEYRING_REVERSE_MIGRATE, "", "1234", OLD, NEW));
+    REFUSED(ERR_WRONG_STATE, run(KEYRING_REVERSE_MIGRATE, "", "1234", OLD, NEW));
     OK(initialize());
     int logins = token_logins();
     REFUSED(ERR_PASSPHRASE, run(KEYRING_REVERSE_MIGRATE, "", "1234", NEW, NEW));
@@ -598,7 +598,7 @@ static void an_engine_gets_data_keys_and_may_rewrap_them(void **state)
     assert_true(status.state == KEYRING_OPEN && status.hsm_enabled && status.master == 2);
     assert_string_equal(status.reason, "");
     buf_clear(&doc);
-    FAILS(ERR_STATE,
+    FAILS(ERR_WRONG_STATE,
           keyring_operate(keeper, KEYRING_HSM_INITIALIZE, span_str("{}"), secrets, 2, &doc));
     assert_true(told("\"steps\""));
     ipc_free(keeper);

@@ -23,10 +23,10 @@ static void an_active_or_destroyed_key_cannot_be_activated(void **state)
     (void)state;
     struct span uid = make_key(NULL);
     OK(simple(VERB_ACTIVATE, uid));
-    FAILS(ERR_STATE, simple(VERB_ACTIVATE, uid));
+    FAILS(ERR_WRONG_STATE, simple(VERB_ACTIVATE, uid));
     assert_int_equal(state_of(uid), KMIP_STATE_ACTIVE);
     OK(revoke_key(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
-    FAILS(ERR_STATE, simple(VERB_ACTIVATE, uid));
+    FAILS(ERR_WRONG_STATE, simple(VERB_ACTIVATE, uid));
     OK(simple(VERB_DESTROY, uid));
     FAILS(ERR_DESTROYED, simple(VERB_ACTIVATE, uid));
 }
@@ -73,7 +73,7 @@ static void revoke_deactivates_and_keeps_the_reason(void **state)
     struct ttlv item;
     assert_true(ttlv_find(reason->bytes, KMIP_TAG_REVOCATION_MESSAGE, &item));
     assert_true(span_eq_str(item.value, "a newer one is there"));
-    FAILS(ERR_STATE, revoke_key(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
+    FAILS(ERR_WRONG_STATE, revoke_key(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
 }
 
 static void a_pre_active_key_can_be_revoked(void **state)
@@ -96,7 +96,7 @@ static void a_compromise_can_be_told_in_every_state_once(void **state)
     OK(revoke_key(uid, KMIP_REVOCATION_REASON_CODE_CA_COMPROMISE));
     assert_int_equal(state_of(uid), KMIP_STATE_COMPROMISED);
     assert_true(attr_number(uid, KMIP_TAG_COMPROMISE_OCCURRENCE_DATE) > 0);
-    FAILS(ERR_STATE, revoke_key(uid, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE));
+    FAILS(ERR_WRONG_STATE, revoke_key(uid, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE));
     OK(simple(VERB_DESTROY, uid));
     assert_int_equal(state_of(uid), KMIP_STATE_DESTROYED_COMPROMISED);
 }
@@ -135,7 +135,7 @@ static void an_active_key_must_be_revoked_before_it_is_destroyed(void **state)
     (void)state;
     struct span uid = make_key(NULL);
     OK(simple(VERB_ACTIVATE, uid));
-    FAILS(ERR_STATE, simple(VERB_DESTROY, uid));
+    FAILS(ERR_WRONG_STATE, simple(VERB_DESTROY, uid));
     OK(simple(VERB_GET, uid));
     OK(revoke_key(uid, KMIP_REVOCATION_REASON_CODE_UNSPECIFIED));
     OK(simple(VERB_DESTROY, uid));

@@ -296,13 +296,13 @@ static void dates_move_until_they_are_reached(void **state)
     activation.number = 1000;
     OK(change(VERB_MODIFY_ATTRIBUTE, uid, activation));
     assert_int_equal(state_of(uid), KMIP_STATE_ACTIVE);
-    FAILS(ERR_STATE, change(VERB_MODIFY_ATTRIBUTE, uid, activation));
+    FAILS(ERR_WRONG_STATE, change(VERB_MODIFY_ATTRIBUTE, uid, activation));
     struct attr deactivation = number_attr(KMIP_TAG_DEACTIVATION_DATE, ATTR_DATE_TIME, future);
     OK(change(VERB_ADD_ATTRIBUTE, uid, deactivation));
     deactivation.number = 2000;
     OK(change(VERB_MODIFY_ATTRIBUTE, uid, deactivation));
     assert_int_equal(state_of(uid), KMIP_STATE_DEACTIVATED);
-    FAILS(ERR_STATE, change(VERB_MODIFY_ATTRIBUTE, uid, deactivation));
+    FAILS(ERR_WRONG_STATE, change(VERB_MODIFY_ATTRIBUTE, uid, deactivation));
 }
 
 static void a_destroyed_object_stands_as_it_is(void **state)

@@ -4,8 +4,7 @@
 // the key from a request; key pairs survive every change of encoding.
 #include "crypto/pki.h"
 
-#include "base/openssl.h"
-
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
