@@ -121,7 +121,7 @@ static void advance(struct audit_walk *walk, struct span frame, const struct aud
 static enum err next_here(struct audit_walk *walk, enum audit_step *ret_step,
                           struct audit_entry *ret_entry)
 {
-    struct span frame;
+    struct span frame = {0};
     TRY(frame_at(walk, ret_step, &frame));
     if (*ret_step != AUDIT_STEP_RECORD)
         return ERR_OK;
@@ -139,7 +139,7 @@ static enum err next_here(struct audit_walk *walk, enum audit_step *ret_step,
 
 enum err audit_walk_segment(struct audit_walk *walk, uint32_t segment, enum audit_step *ret_step)
 {
-    struct span frame;
+    struct span frame = {0};
     struct audit_entry entry;
     TRY(open_file(walk, segment, ret_step));
     if (*ret_step != AUDIT_STEP_RECORD)

@@ -162,7 +162,7 @@ static void name_asker(const struct net_conn *conn, struct batch *batch)
 static enum err on_ask(void *data, void *asker, struct buf *body)
 {
     struct front *front = data;
-    struct kmip_call again;
+    struct kmip_call again = {0};
     struct kmip_call *call = front->asker == asker ? front->call : &again;
     enter(front);
     enum err code = ERR_OK;

@@ -148,7 +148,7 @@ static void names_of_endpoints_are_checked(void **state)
 static void lists_come_in_pages(void **state)
 {
     (void)state;
-    char doc[256];
+    char doc[9000];
     for (int i = 0; i < 5; i++) {
         (void)snprintf(doc, sizeof doc, "{\"name\":\"page %d\"}", i);
         OK(admin(VERB_ENDPOINT_ADD, doc, NULL, NULL));
