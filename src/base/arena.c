@@ -38,18 +38,18 @@ static void wipe(struct block *block)
     block->used = 0;
 }
 
-static void drop_all_but(struct arena *arena, struct block *keep)
+// Drops the blocks above `keep`, all when it is NULL.
+static void drop_above(struct arena *arena, struct block *keep)
 {
-    for (struct block *block = arena->top, *next; block != NULL; block = next) {
-        next = block->next;
+    while (arena->top != keep) {
+        struct block *block = arena->top;
+        arena->top = block->next;
         wipe(block);
-        if (block != keep)
-            free(block);
+        free(block);
     }
-    arena->top = keep;
     arena->total = 0;
     if (keep != NULL) {
-        keep->next = NULL;
+        wipe(keep);
         arena->total = keep->size;
     }
 }
@@ -59,14 +59,14 @@ void arena_reset(struct arena *arena)
     struct block *first = arena->top;
     while (first != NULL && first->next != NULL)
         first = first->next;
-    drop_all_but(arena, first);
+    drop_above(arena, first);
 }
 
 void arena_free(struct arena *arena)
 {
     if (arena == NULL)
         return;
-    drop_all_but(arena, NULL);
+    drop_above(arena, NULL);
     free(arena);
 }
 

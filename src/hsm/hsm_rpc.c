@@ -53,7 +53,8 @@ static uint64_t spawned; // processes asked for so far; the supervisor keeps the
 
 void hsm_rpc_set_pump(const struct hsm_rpc_pump *pump)
 {
-    other_work = pump == NULL ? (struct hsm_rpc_pump){.serve = NULL} : *pump;
+    static const struct hsm_rpc_pump none;
+    other_work = *(pump == NULL ? &none : pump);
 }
 
 // Waits for the channel (may be NULL) or the deadline, doing other work meanwhile. True when the

@@ -105,7 +105,7 @@ void engines_free(struct engines *engines)
 
 static struct question *find_question(struct channel *channel, uint64_t id)
 {
-    struct question *question;
+    struct question *question = NULL;
     TAILQ_FOREACH(question, &channel->questions, link)
     {
         if (question->id == id)
