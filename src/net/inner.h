@@ -99,6 +99,7 @@ struct net_conn {
 
 // tls.c
 MUST_USE enum err tls_context(const struct net_config *config, SSL_CTX **ret);
+MUST_USE enum err tls_set_tickets(SSL_CTX *tls, struct span keys);
 // The certificate of a finished handshake: its fingerprint; ERR_AUTHENTICATION when there is none
 // or it is not valid now.
 MUST_USE enum err tls_identify(SSL *ssl, uint8_t ret_fingerprint[NET_FINGERPRINT_LEN]);

@@ -122,6 +122,11 @@ enum err net_listen(struct net *net, int fd)
     return ERR_OK;
 }
 
+enum err net_set_tickets(struct net *net, struct span keys)
+{
+    return tls_set_tickets(net->tls, keys);
+}
+
 // ---- time ----
 
 static void on_tick(evutil_socket_t fd, short what, void *data)

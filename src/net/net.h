@@ -53,6 +53,11 @@ void net_free(struct net *net);
 void net_freep(struct net **net);
 struct event_base *net_base(struct net *net);
 
+// The keys that TLS tickets are sealed with: NET_TICKETS_LEN bytes. Without them each process has
+// its own, and knows no ticket of another.
+enum { NET_TICKETS_LEN = 80 };
+MUST_USE enum err net_set_tickets(struct net *net, struct span keys);
+
 // Accepts on a listening socket (owned from now on).
 MUST_USE enum err net_listen(struct net *net, int fd);
 

@@ -145,6 +145,19 @@ enum err tls_context(const struct net_config *config, SSL_CTX **ret)
     return ERR_OK;
 }
 
+enum err tls_set_tickets(SSL_CTX *tls, struct span keys)
+{
+    uint8_t copy[NET_TICKETS_LEN];
+    if (keys.len != sizeof copy || SSL_CTX_get_tlsext_ticket_keys(tls, NULL, 0) != NET_TICKETS_LEN)
+        FAIL(ERR_INTERNAL, "ticket keys have %zu bytes", keys.len);
+    memcpy(copy, keys.data, sizeof copy);
+    long set = SSL_CTX_set_tlsext_ticket_keys(tls, copy, NET_TICKETS_LEN);
+    explicit_bzero(copy, sizeof copy);
+    if (set != 1)
+        FAIL(ERR_INTERNAL, "ticket keys could not be set: %s", openssl_reason());
+    return ERR_OK;
+}
+
 enum err tls_identify(SSL *ssl, uint8_t ret_fingerprint[NET_FINGERPRINT_LEN])
 {
     CLEANUP(x509_freep) X509 *cert = SSL_get1_peer_certificate(ssl);

@@ -29,7 +29,7 @@ const char *proc_role_name(enum proc_role role)
         [ROLE_NONE] = "none",     [ROLE_SUPERVISOR] = "supervisor", [ROLE_FRONT] = "front",
         [ROLE_WEB] = "web",       [ROLE_READER] = "reader",         [ROLE_WRITER] = "writer",
         [ROLE_ADMIN] = "admin",   [ROLE_KEEPER] = "keeper",         [ROLE_HSMD] = "hsmd",
-        [ROLE_PROVER] = "prover", [ROLE_LISTENER] = "listener",
+        [ROLE_PROVER] = "prover", [ROLE_LISTENER] = "listener",     [ROLE_TICKETS] = "tickets",
     };
     return (unsigned)role < ROLE_COUNT ? names[role] : "unknown";
 }

@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 
-enum { PROC_CONTROL_FD = 3, PROC_PEERS_MAX = 64 };
+enum { PROC_CONTROL_FD = 3, PROC_PEERS_MAX = 64, PROC_TICKETS_LEN = 80 };
 
 enum proc_role {
     ROLE_NONE,
@@ -25,6 +25,7 @@ enum proc_role {
     ROLE_HSMD,     // keyward-hsmd: one operation, then gone
     ROLE_PROVER,   // keyward-keeper --prove: opens staged files in a fresh process, then gone
     ROLE_LISTENER, // not a process: a listening socket
+    ROLE_TICKETS,  // not a process: a file of PROC_TICKETS_LEN bytes, the fronts' TLS ticket keys
     ROLE_COUNT
 };
 

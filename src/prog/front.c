@@ -12,6 +12,7 @@
 #include <event2/event_struct.h>
 #include <getopt.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -221,12 +222,26 @@ static void on_lost(void *data, void *asker, enum err code, bool maybe_done)
 
 // ---- the supervisor's side ----
 
+// Mapped, not read: all fronts share the file's position.
+static enum err take_tickets(struct front *front, int fd)
+{
+    void *keys = mmap(NULL, PROC_TICKETS_LEN, PROT_READ, MAP_PRIVATE, fd, 0);
+    file_closep(&fd);
+    if (keys == MAP_FAILED)
+        FAIL(ERR_INTERNAL, "the ticket keys could not be read");
+    enum err code = net_set_tickets(front->net, span_of(keys, PROC_TICKETS_LEN));
+    (void)munmap(keys, PROC_TICKETS_LEN);
+    return code;
+}
+
 static enum err attach(struct front *front, const struct proc_message *message, int fd)
 {
     if (fd < 0)
         return ERR_OK;
     if (message->role == ROLE_LISTENER)
         return net_listen(front->net, fd);
+    if (message->role == ROLE_TICKETS)
+        return take_tickets(front, fd);
     if (message->role == ROLE_READER || message->role == ROLE_WRITER)
         return engines_attach(front->engines, message->role == ROLE_WRITER, message->index, fd);
     file_closep(&fd);
@@ -242,8 +257,11 @@ static void on_control(evutil_socket_t socket, short what, void *data)
     int fd = -1;
     (void)socket, (void)what;
     while ((code = proc_receive(0, &message, &fd)) == ERR_OK) {
-        if (message.kind == PROC_ATTACH && attach(front, &message, fd) != ERR_OK)
-            log_error("attach_failed", ERR_INTERNAL);
+        enum err failed = ERR_OK;
+        if (message.kind == PROC_ATTACH)
+            failed = attach(front, &message, fd);
+        if (failed != ERR_OK)
+            log_error("attach_failed", failed);
         if (message.kind == PROC_STOP && front->stop_at == 0) {
             front->stop_at = clock_mono_ms() + STOP_MS;
             net_stop(front->net);

@@ -90,6 +90,14 @@ static void give_listener(const struct children *all, const struct child *child)
         log_error("listener_not_given", ERR_UNAVAILABLE);
 }
 
+static void give_tickets(const struct children *all, const struct child *child)
+{
+    struct proc_message message = {.kind = PROC_ATTACH, .role = ROLE_TICKETS};
+    if (child->role == ROLE_FRONT &&
+        control_send(child->control, &message, all->ticket_keys) != ERR_OK)
+        log_error("tickets_not_given", ERR_UNAVAILABLE);
+}
+
 static void wire_to_all(struct children *all, const struct child *child)
 {
     for (int i = 0; i < all->count; i++) {
@@ -129,6 +137,7 @@ static void start(struct children *all, struct child *child)
     log_event(LOG_LEVEL_INFO, "process_started role=%s index=%u pid=%d",
               proc_role_name(child->role), child->index, (int)child->pid);
     wire_to_all(all, child);
+    give_tickets(all, child);
     give_listener(all, child);
 }
 

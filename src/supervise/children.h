@@ -35,6 +35,7 @@ struct children {
     const char *programs; // directory of the binaries
     int kmip_listener;    // -1 while closed
     int web_listener;
+    int ticket_keys; // of TLS, for all fronts alike, so that each resumes what another began
     bool stopping;
 };
 

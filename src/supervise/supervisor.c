@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "base/kv.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/rand.h"
 #include "supervise/children.h"
 #include "supervise/listen.h"
 
@@ -140,6 +142,24 @@ static enum err add_all(struct supervisor *self)
     return ERR_OK;
 }
 
+// New keys of TLS tickets with each start of the server, in memory alone.
+static enum err make_tickets(int *ret_fd)
+{
+    uint8_t keys[PROC_TICKETS_LEN];
+    CLEANUP(file_closep) int fd = memfd_create("tickets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        FAIL(ERR_INTERNAL, "a file in memory could not be made: %s", strerror(errno));
+    rand_bytes(keys, sizeof keys);
+    enum err err = file_write_all(fd, span_of(keys, sizeof keys), "the ticket keys");
+    explicit_bzero(keys, sizeof keys);
+    if (err == ERR_OK && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+        FAIL(ERR_INTERNAL, "a file in memory could not be sealed: %s", strerror(errno));
+    TRY(err);
+    *ret_fd = fd;
+    fd = -1;
+    return ERR_OK;
+}
+
 // Says in a file, for the command line, whether the KMIP port is open, and if not, why.
 static enum err tell_kmip(const struct supervisor *self, const char *state, const char *what)
 {
@@ -248,6 +268,7 @@ static enum err prepare(struct supervisor *self, const struct supervisor_options
     TRY(file_remove(self->all.root_fd, PATH_KMIP_STATE));
     TRY(open_kmip(self));
     TRY(listen_unix(self->all.root_fd, PATH_API_SOCKET, &self->all.web_listener));
+    TRY(make_tickets(&self->all.ticket_keys));
     TRY(add_all(self));
     TRY(take_signals(&self->signals));
     if (!options->foreground)
@@ -258,7 +279,7 @@ static enum err prepare(struct supervisor *self, const struct supervisor_options
 enum err supervisor_run(const struct supervisor_options *options)
 {
     struct supervisor self = {
-        .all = {.root_fd = -1, .kmip_listener = -1, .web_listener = -1},
+        .all = {.root_fd = -1, .kmip_listener = -1, .web_listener = -1, .ticket_keys = -1},
         .signals = -1,
         .ready_fd = options->ready_fd,
     };

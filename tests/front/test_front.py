@@ -24,7 +24,7 @@ import built  # noqa: E402
 import client as kmip  # noqa: E402
 
 ATTACH, STOP, READY = 1, 2, 3
-READER, WRITER, LISTENER = 4, 5, 10
+READER, WRITER, LISTENER, TICKETS = 4, 5, 10, 11
 
 
 def openssl(*arguments, cwd):
@@ -244,6 +244,36 @@ def test_a_resumed_connection_has_its_identity(served, most):
     second.endpoint, second.version, second.socket = endpoint, (1, 4), resumed
     with second:
         assert second.attributes("u")["x-fingerprint"] == fingerprint
+
+
+def resumes(front, made, session):
+    with socket.create_connection(("127.0.0.1", front.port), timeout=20) as raw:
+        with made.wrap_socket(raw, server_hostname="127.0.0.1", session=session) as resumed:
+            return resumed.session_reused
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_fronts_resume_what_another_began_when_they_share_keys(tmp_path, certs, shared):
+    keys = os.memfd_create("tickets")
+    os.write(keys, os.urandom(80))
+    fronts = []
+    try:
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            fronts.append(Front(tmp_path / name, certs))
+            if shared:
+                fronts[-1].attach(TICKETS, 0, keys)
+            fronts[-1].engine(READER)
+        made = kmip.context(certs / "ca.crt", certs / "client.crt", certs / "client.key")
+        with kmip.Client(fronts[0].endpoint(), tls_context=made) as client:
+            client.attributes("u")
+            session = client.socket.session
+        assert resumes(fronts[0], made, session)
+        assert resumes(fronts[1], made, session) == shared
+    finally:
+        os.close(keys)
+        for front in fronts:
+            front.remove()
 
 
 def test_a_read_is_asked_again_when_its_engine_dies(front):
