@@ -34,6 +34,8 @@ CREATE TABLE object (
 ) STRICT;
 CREATE UNIQUE INDEX object_owner ON object (owner, id);
 
+-- only_one: no other object of this owner may have this kind and hash. The writer looks before it inserts, inside the write
+-- transaction that only one process can hold; an index of its own would cost each Create one more page.
 CREATE TABLE object_index (
     kind INTEGER NOT NULL,
     hash BLOB NOT NULL,
@@ -42,7 +44,6 @@ CREATE TABLE object_index (
     only_one INTEGER NOT NULL,
     PRIMARY KEY (kind, hash, owner, object_id)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX object_index_only_one ON object_index (owner, kind, hash) WHERE only_one = 1;
 
 CREATE TABLE data_key (
     id BLOB NOT NULL PRIMARY KEY,

@@ -102,7 +102,7 @@ static enum err put_missing(struct sq_db *db, const struct uuid *owner, const st
 
 // No other object of the owner may have one of the unique values. Asked before anything is changed,
 // so that a conflict leaves nothing behind and costs no savepoint; nobody can come between, since
-// the write transaction is open, and the unique index would still refuse.
+// only one process at a time holds the write transaction.
 static enum err check_unique(struct sq_db *db, const struct store_object *object,
                              struct span entries)
 {
@@ -113,9 +113,9 @@ static enum err check_unique(struct sq_db *db, const struct store_object *object
         if (entry[ENTRY_LEN - 1] == 0)
             continue;
         TRY(sq_call_start(db, SQ_INDEX_UNIQUE, &call));
-        sq_call_uuid(&call, &object->owner);
         sq_call_int(&call, entry_kind(entry));
         sq_call_blob(&call, span_of(entry + 4, STORE_HASH_LEN));
+        sq_call_uuid(&call, &object->owner);
         sq_call_uuid(&call, &object->id);
         TRY(sq_call_step(&call, &row));
         if (row)

@@ -45,7 +45,7 @@ STATEMENT(OBJECT_UPDATE,
 STATEMENT(OBJECT_GET, "SELECT " OBJECT_COLUMNS ", material FROM object WHERE id = ?")
 STATEMENT(INDEX_PUT, "INSERT INTO object_index (kind, hash, owner, object_id, only_one) VALUES (?, ?, ?, ?, ?)")
 STATEMENT(INDEX_UNIQUE,
-    "SELECT 1 FROM object_index WHERE owner = ? AND kind = ? AND hash = ? AND only_one = 1 AND object_id <> ?")
+    "SELECT 1 FROM object_index WHERE kind = ? AND hash = ? AND owner = ? AND only_one = 1 AND object_id <> ?")
 STATEMENT(INDEX_DROP, "DELETE FROM object_index WHERE kind = ? AND hash = ? AND owner = ? AND object_id = ?")
 STATEMENT(INDEX_WEIGH,
     "SELECT count(*) FROM (SELECT 1 FROM object_index WHERE kind = ? AND hash = ? AND owner = ? LIMIT ?)")
