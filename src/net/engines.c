@@ -93,9 +93,9 @@ static void join(struct question *question, struct engine *engine)
 
 static enum err grow_table(struct engines *all)
 {
-    size_t size = all->table_size == 0 ? 64 : all->table_size * 2;
-    if (size > QUESTIONS_MAX)
+    if (all->table_size > QUESTIONS_MAX / 2)
         FAIL(ERR_UNAVAILABLE, "too many requests are under way, try again");
+    size_t size = all->table_size == 0 ? 64 : all->table_size * 2;
     struct question **table = realloc(all->table, size * sizeof *table);
     if (table == NULL)
         FAIL(ERR_MEMORY, "no memory for %zu requests", size);
