@@ -6,12 +6,17 @@ DIR is an enrolled endpoint's directory (key.pem, cert.pem, ca.pem). `create` ma
 AES-256 key and prints its identifier; `fetch` gets it again. The key itself is not printed, only a digest of it.
 """
 import hashlib
+import logging
 import sys
 
 from kmip.core import enums
 from kmip.core.attributes import Name
 from kmip.core.factories.attributes import AttributeFactory
 from kmip.pie.client import ProxyKmipClient
+
+
+# PyKMIP logs that it has no configuration file of its own; it is told everything here.
+logging.disable(logging.WARNING)
 
 
 def connect(host, port, directory):
