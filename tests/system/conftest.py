@@ -8,6 +8,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
 
+import prepared  # noqa: E402
 import tokens  # noqa: E402
 from server import Server  # noqa: E402
 
@@ -50,3 +51,30 @@ def hsm_server(make_server, softhsm):
     made.initialize(softhsm)
     made.token = softhsm
     return made
+
+
+@pytest.fixture(scope="session")
+def kept_servers(tmp_path_factory):
+    """The servers that copies are made of, each made when it is first asked for."""
+    where, made = tmp_path_factory.mktemp("kept"), {}
+
+    def get(kind):
+        if kind not in made:
+            made[kind] = prepared.keep(where / kind, hsm=kind == "hsm")
+        return made[kind]
+    return get
+
+
+@pytest.fixture
+def kept(kept_servers, tmp_path):
+    """kept("plain") or kept("hsm") gives a server with .token and .keys, in a root of its own. "plain" has a SoftHSM token in
+    reach, "hsm" is rooted in it. It does not run yet, and is removed at the end."""
+    made = []
+
+    def make(kind):
+        server = prepared.copy(kept_servers(kind), tmp_path / f"{kind}-{len(made)}")
+        made.append(server)
+        return server
+    yield make
+    for server in made:
+        server.remove()

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kills a server, or fails its system calls, at every point of an operation, and checks what is left.
+
+The server runs under `crashpoint`, disarmed; the operation's span is armed. Afterwards the server is started plainly and must
+open its store by itself, serve every key that was acknowledged with its bytes, be wholly in the old or wholly in the new state
+(what was acknowledged is new), leave nothing lying about, and carry out the same operation when asked again.
+
+    with Bench() as bench:
+        total = bench.count(OPERATIONS["initialize"])
+        problems = bench.attempt(OPERATIONS["initialize"], "kill", 17)
+
+All lies on a RAM file system: what must be durable is decided by the order of the calls that are let go, not by a disk.
+"""
+import logging
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+logging.disable(logging.CRITICAL)  # PyKMIP's, of each connection that is cut
+sys.path[:0] = [str(HERE.parent / "lib"), str(HERE.parent / "system")]
+
+import crashpoint  # noqa: E402
+import prepared  # noqa: E402
+from kmip.core import enums  # noqa: E402
+from kmip.core.factories.attributes import AttributeFactory  # noqa: E402
+from prepared import documented, root_of_trust, security  # noqa: E402
+from server import PASSPHRASE, PROGRAMS  # noqa: E402
+
+MODES = {"kill": ("--kill", "{n}"), "EIO": ("--fail", "{n}:EIO"), "ENOSPC": ("--fail", "{n}:ENOSPC"),
+         "from EIO": ("--fail-from", "{n}:EIO"), "from ENOSPC": ("--fail-from", "{n}:ENOSPC")}
+NEW_PASSPHRASE = "the passphrase after it 9"
+NEW_PIN = "5678abc"
+
+
+class Broken(Exception):
+    """An invariant does not hold; the text says which."""
+
+
+def need(condition, text):
+    if not condition:
+        raise Broken(text)
+
+
+def said(done):
+    return f"status {done.returncode}: {(done.stderr or done.stdout).strip()[-600:]}"
+
+
+class Operation:
+    """name; kind of the server that it begins with; act(server) tells whether it was acknowledged."""
+    kind = "hsm"
+    hsm_points = True  # whether the HSM takes part
+
+    def before(self, server):
+        """Once the server runs, before the span."""
+
+    def act(self, server):
+        raise NotImplementedError
+
+    def is_new(self, server, acknowledged):
+        """Checks that the server is wholly old or wholly new, and tells which; it has just been started."""
+        raise NotImplementedError
+
+    def again(self, server, new):
+        """Asks for the same once more."""
+
+    def served(self, server):
+        return server.keys
+
+
+class RootOperation(Operation):
+    new_hsm = True  # whether the new state has an HSM
+
+    def command(self, server, check=False):
+        raise NotImplementedError
+
+    def act(self, server):
+        return self.command(server).returncode == 0
+
+    def is_new(self, server, acknowledged):
+        hsm = security(server).get("HSM_ENABLED") == "1"
+        status = server.json("hsm", "status", check=False)
+        need(documented(server) == (prepared.WITH_HSM if hsm else prepared.WITHOUT_HSM),
+             f"the files are {sorted(documented(server))}, HSM_ENABLED is {hsm}")
+        need((status.get("type") != "None") == hsm and (status.get("status") == "up") == hsm,
+             f"the status is {status}, HSM_ENABLED is {hsm}")
+        return hsm == self.new_hsm
+
+    def again(self, server, new):
+        if not new:
+            done = self.command(server)
+            need(done.returncode == 0, f"a second run fails: {said(done)}")
+
+
+class Initialize(RootOperation):
+    name, kind = "initialize", "plain"
+
+    def command(self, server, check=False):
+        return server.initialize(server.token, check=check)
+
+
+class ReverseMigrate(RootOperation):
+    name, new_hsm = "reverse-migrate", False
+
+    def command(self, server, check=False):
+        return server.reverse_migrate(server.token, check=check, new=NEW_PASSPHRASE)
+
+    def is_new(self, server, acknowledged):
+        new = super().is_new(server, acknowledged)
+        wallet = prepared.TDE if new else prepared.RESTORE
+        phrase = NEW_PASSPHRASE if new else PASSPHRASE
+        opened = subprocess.run(["openssl", "pkcs12", "-in", server.root / wallet, "-nokeys", "-passin", "stdin"],
+                                input=phrase + "\n", capture_output=True, text=True)
+        need(opened.returncode == 0, f"{wallet} does not open with the {'new' if new else 'old'} passphrase")
+        return new
+
+
+class SetCredential(Operation):
+    """After the PIN was changed on the token: without the new one the HSM does not open the store."""
+    name = "set-credential"
+
+    def before(self, server):
+        server.token.change_pin(NEW_PIN)
+        server.old_credential = root_of_trust(server)[prepared.CREDENTIAL]
+
+    def command(self, server):
+        return server.keyward("hsm", "set-credential", "--credential-file", server.secret_file("pin", server.token.pin),
+                              check=False)
+
+    def act(self, server):
+        return self.command(server).returncode == 0
+
+    def is_new(self, server, acknowledged):
+        need(documented(server) == prepared.WITH_HSM, f"the files are {sorted(documented(server))}")
+        new = root_of_trust(server)[prepared.CREDENTIAL] != server.old_credential
+        status = server.json("hsm", "status", check=False)
+        need((status.get("status") == "up") == new, f"the status is {status}, the credential is {'new' if new else 'old'}")
+        if not new:  # the old credential is refused now, and says so; nothing else is wrong
+            need("credential" in status.get("reason", ""), f"the status tells nothing of the credential: {status}")
+            done = self.command(server)
+            need(done.returncode == 0, f"a second run fails: {said(done)}")
+        return new
+
+
+class Create(Operation):
+    name, kind, hsm_points = "create", "plain", False
+    key_name = "made-in-the-span"
+
+    def act(self, server):
+        server.made = None
+        try:
+            with server.client() as client:
+                server.made = client.create(enums.CryptographicAlgorithm.AES, 256, name=self.key_name)
+        except Exception:  # the connection broke, or the server said no
+            pass
+        return server.made is not None
+
+    def is_new(self, server, acknowledged):
+        name = AttributeFactory().create_attribute(enums.AttributeType.NAME, _name(self.key_name))
+        with server.client() as client:
+            found = client.locate(attributes=[name])
+            need(len(found) < 2, f"there are {len(found)} keys of one name")
+            need(server.made is None or found == [server.made], f"made {server.made}, found {found}")
+            for uid in found:
+                key = client.get(uid).value
+                need(len(key) == 32, "the key has not its length")
+                server.keys = {**server.keys, uid: key}
+        return bool(found)
+
+    def again(self, server, new):
+        with server.client() as client:
+            uid = client.create(enums.CryptographicAlgorithm.AES, 256, name=self.key_name + "-again")
+            need(len(client.get(uid).value) == 32, "a second key has not its length")
+
+
+class Destroy(Operation):
+    name, kind, hsm_points = "destroy", "plain", False
+
+    def before(self, server):
+        server.victim = next(iter(server.keys))
+        server.victim_key = server.keys[server.victim]
+        server.keys = {uid: key for uid, key in server.keys.items() if uid != server.victim}
+
+    def act(self, server):
+        try:
+            with server.client() as client:
+                client.destroy(server.victim)
+            return True
+        except Exception:  # the connection broke, or the server said no
+            return False
+
+    def is_new(self, server, acknowledged):
+        with server.client() as client:
+            try:
+                key = client.get(server.victim).value
+            except Exception as refusal:
+                need("destroyed" in str(refusal).lower() or "no such" in str(refusal).lower() or "not found" in
+                     str(refusal).lower(), f"Get of the destroyed key says {refusal}")
+                return True
+        need(key == server.victim_key, "the key has other bytes")
+        return False
+
+    def again(self, server, new):
+        if not new:
+            with server.client() as client:
+                client.destroy(server.victim)
+
+
+def _name(text):
+    from kmip.core.attributes import Name
+    return Name.create(text, enums.NameType.UNINTERPRETED_TEXT_STRING)
+
+
+OPERATIONS = {o.name: o for o in (Initialize(), SetCredential(), ReverseMigrate(), Create(), Destroy())}
+
+
+class Bench:
+    """The kept servers and a place for their copies."""
+
+    def __init__(self, library=False):
+        self.library = library  # whether the library's own writes to the token are points, too
+        self.place = pathlib.Path(tempfile.mkdtemp(prefix="keyward-crash-", dir="/dev/shm"))
+        self.kept = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def _kept(self, kind):
+        if kind not in self.kept:
+            self.kept[kind] = prepared.keep(self.place / f"kept-{kind}", hsm=kind == "hsm")
+        return self.kept[kind]
+
+    def _fresh(self, kind):
+        target = self.place / "run"
+        shutil.rmtree(target, ignore_errors=True)
+        return prepared.copy(self._kept(kind), target)
+
+    def _span(self, operation, server, *options):
+        """Runs the operation under the counter. Returns (points, acknowledged)."""
+        roots = [server.root] + ([server.token.directory] if self.library else [])
+        log = open(self.place / "server.log", "wb")
+        command = [PROGRAMS / "keywardd", "--foreground", "--root", server.root]
+        with crashpoint.Server(command, *options, roots=roots, stdout=log, stderr=log) as traced:
+            await_keys(server, server.keys)
+            operation.before(server)
+            traced.arm()
+            acknowledged = operation.act(server)
+            try:
+                traced.disarm()
+            except RuntimeError:  # all were killed
+                traced.wait()
+            points = traced.points()
+        log.close()
+        return points, acknowledged
+
+    def count(self, operation):
+        """The points of an undisturbed run, which must succeed."""
+        server = self._fresh(operation.kind)
+        points, acknowledged = self._span(operation, server)
+        need(acknowledged, f"{operation.name} fails undisturbed: {(self.place / 'server.log').read_text()[-2000:]}")
+        return points
+
+    def attempt(self, operation, mode, n, power_cut=None):
+        """One run, disturbed at point n. Returns what is broken, "" when nothing is. A power cut empties the RAM files too."""
+        server = self._fresh(operation.kind)
+        power_cut = n % 2 == 0 if power_cut is None else power_cut
+        try:
+            _, acknowledged = self._span(operation, server, *[word.format(n=n) for word in MODES[mode]])
+            if power_cut:
+                prepared.drop_ram(server)
+            check(operation, server, acknowledged)
+            return ""
+        except Exception as broken:
+            return f"{operation.name} {mode} {n}{' with power cut' if power_cut else ''}: {broken}"
+        finally:
+            server.keyward("stop", check=False)
+            prepared.drop_ram(server)
+
+
+def check(operation, server, acknowledged):
+    started = server.start(check=False)
+    need(started.returncode == 0, f"the server does not start: {said(started)}")
+    locked = isinstance(operation, SetCredential)
+    if not locked:
+        await_keys(server, server.keys)
+    new = operation.is_new(server, acknowledged)
+    need(new or not acknowledged, "it was acknowledged, and is not there")
+    await_keys(server, server.keys)
+    left = root_of_trust(server)["left over"]
+    need(left == [], f"left over: {left}")
+    verified = server.keyward("verify", check=False, program="hsmclient")
+    need(verified.returncode == 0, f"hsmclient verify: {said(verified)}")
+    operation.again(server, new)
+    await_keys(server, server.keys)
+
+
+def await_keys(server, keys, seconds=20):
+    """Until every key is served with its bytes; other bytes are broken at once."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with server.client() as client:
+                for uid, key in keys.items():
+                    need(client.get(uid).value == key, f"key {uid} has other bytes")
+            return
+        except Broken:
+            raise
+        except Exception as failure:  # not up yet
+            if time.monotonic() > deadline:
+                raise Broken(f"the keys are not served: {failure}; {server.log()[-600:]}") from failure
+        time.sleep(0.02)
+
+
+def spread(total, count):
+    """At most count numbers from 1 to total, first and last among them."""
+    if total <= count:
+        return list(range(1, total + 1))
+    return sorted({1 + round(i * (total - 1) / (count - 1)) for i in range(count)})
