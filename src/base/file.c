@@ -89,7 +89,7 @@ enum err file_read(int dir, const char *path, size_t limit, struct buf *out)
 enum err file_read_private(int dir, const char *path, size_t limit, struct buf *out)
 {
     CLEANUP(file_closep) int fd = -1;
-    struct stat st;
+    struct stat st = {0};
     TRY(open_regular(dir, path, &fd, &st));
     if ((st.st_mode & 077) != 0)
         FAIL(ERR_FILE_MODE, "\"%s\" has mode %04o but must have 0600: run chmod 0600 on it", path,

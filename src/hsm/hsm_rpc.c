@@ -69,7 +69,7 @@ static bool wait_until(struct ipc *ipc, int64_t deadline)
         if (other_work.serve != NULL)
             others = other_work.fds(other_work.arg, fds + 1, HSM_PUMP_MAX);
         int64_t left = deadline - clock_mono_ms();
-        int ready = poll(fds, (nfds_t)(1 + others), left < 0 ? 0 : (int)left);
+        int ready = poll(fds, 1 + (nfds_t)others, left < 0 ? 0 : (int)left);
         if (ready < 0 && errno != EINTR)
             return false;
         bool ours = ready > 0 && fds[0].revents != 0;
@@ -238,7 +238,7 @@ static enum err ask(struct hsm *hsm, enum hsm_verb verb, const struct buf *body,
         err = ipc_flush_wait(hsm->ipc, SEND_MS);
     if (err != ERR_OK)
         return crashed(hsm);
-    struct ipc_frame answer;
+    struct ipc_frame answer = {0};
     TRY(wait_for_answer(hsm, frame.id, limit_ms, &answer));
     TRY(check_answer(&answer));
     *ret = answer.body;

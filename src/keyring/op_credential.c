@@ -56,7 +56,7 @@ static enum err check(struct operation *op, struct hsm_settings *settings, struc
 enum err op_credential_run(struct operation *op)
 {
     struct hsm_settings settings;
-    struct span credential;
+    struct span credential = {0};
     struct operate_change change = {0};
     struct opener_found found = {0};
     CLEANUP(wallet_freep) struct wallet *wallet = NULL;
@@ -109,7 +109,7 @@ static enum err prepare(struct operation *op, struct operate_change *change,
 enum err op_credential_prepare(struct operation *op)
 {
     struct hsm_settings settings;
-    struct span credential;
+    struct span credential = {0};
     struct operate_change change = {0};
     TRY(operate_step(op, "prepare for an HSM restore", check_prepare(op, &settings, &credential)));
     TRY(operate_step(op, "open the token", try_token(op, &settings, credential)));

@@ -29,7 +29,7 @@ static enum err check(struct operation *op, struct span *ret_passphrase)
 
 enum err op_setup_run(struct operation *op)
 {
-    struct span passphrase;
+    struct span passphrase = {0};
     struct operate_change change = {0};
     TRY(operate_step(op, "check the request", check(op, &passphrase)));
     if (op->dry_run)

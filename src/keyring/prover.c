@@ -19,7 +19,7 @@ static enum err wait_readable(struct core *core, int fd, int timeout_ms)
     int count = 0;
     if (core->pump.fds != NULL)
         count = core->pump.fds(core->pump.arg, fds + 1, CORE_FDS_MAX);
-    int ready = poll(fds, (nfds_t)(1 + count), timeout_ms);
+    int ready = poll(fds, 1 + (nfds_t)count, timeout_ms);
     if (ready < 0 && errno != EINTR)
         FAIL(ERR_INTERNAL, "poll failed");
     bool others = false;

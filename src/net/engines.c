@@ -100,16 +100,16 @@ static enum err grow_table(struct engines *all)
     if (table == NULL)
         FAIL(ERR_MEMORY, "no memory for %zu requests", size);
     all->table = table;
-    for (; all->table_size < size; all->table_size++) {
+    do {
         struct question *question = calloc(1, sizeof *question);
         if (question == NULL)
             FAIL(ERR_MEMORY, "no memory for a request");
         question->all = all;
         question->place = (uint32_t)all->table_size;
         question->next = all->spare;
-        all->table[all->table_size] = question;
+        all->table[all->table_size++] = question;
         all->spare = question;
-    }
+    } while (all->table_size < size);
     return ERR_OK;
 }
 

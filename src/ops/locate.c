@@ -112,8 +112,6 @@ static void plan_states(const struct op *op, struct plan *plan)
     uint32_t mask = op->request->storage_mask;
     if (plan->state != NO_STATE && !plan->impossible)
         plan->query.states = lifecycle_written_states((enum kmip_state)plan->state);
-    else if (mask == 0)
-        plan->query.states = living;
     else if ((mask & STORAGE_DESTROYED) == 0)
         plan->query.states = living;
     else if ((mask & STORAGE_ONLINE) == 0)

@@ -32,7 +32,7 @@ enum err status_run(struct op *op)
 {
     struct keyring_status status = {.state = KEYRING_LOCKED};
     uint64_t objects = 0;
-    const char *reason = status.reason;
+    const char *reason;
     CLEANUP(doc_freep) json_t *doc = NULL;
     TRY(doc_params(op, NULL, &doc));
     if (op->ops->keeper == NULL || keyring_status(op->ops->keeper, &status) != ERR_OK)

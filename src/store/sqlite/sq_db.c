@@ -20,7 +20,7 @@
 enum { BUSY_MS = 5000, MAINTAIN_BUSY_MS = 100, PATH_LIMIT = PATH_MAX };
 
 static const char *const statement_texts[SQ_COUNT] = {
-#define STATEMENT(name, sql) [SQ_##name] = sql,
+#define STATEMENT(name, sql) [SQ_##name] = (sql),
 #include "store/sqlite/sq_statements.h"
 #undef STATEMENT
 };
@@ -190,7 +190,7 @@ enum err sq_call_get_fixed(struct sq_call *call, void *out, size_t len)
 {
     struct span bytes;
     TRY(column(call, &bytes));
-    if (bytes.len != len)
+    if (bytes.data == NULL || bytes.len != len)
         FAIL(ERR_DAMAGED, "a column of the store has %zu bytes instead of %zu", bytes.len, len);
     memcpy(out, bytes.data, len);
     return ERR_OK;
