@@ -3,12 +3,19 @@
 // keyward-hsmd: the process that a vendor's PKCS#11 library is loaded into. It lives for one
 // operation of the keeper; its environment is okv_hsm_env's and nothing else (the supervisor sees
 // to it); it holds the HSM credential and 32 bytes at a time, no key of a client ever.
+//
+// With --probe it serves no keeper: it gives itself okv_hsm_env's environment, reads the credential
+// from standard input and writes what it finds about the library to standard output (hsm_probe.h).
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "hsm/hsm_env.h"
+#include "hsm/hsm_probe.h"
 #include "hsm/hsm_serve.h"
 #include "proc/proc.h"
 
@@ -43,24 +50,79 @@ static enum err run(const char *prefix)
     return hsm_serve(root, keeper, PROC_CONTROL_FD);
 }
 
+// Starts this program anew with the library's environment.
+static enum err enter(const char *prefix)
+{
+    static const char did[] = "read okv_hsm_env";
+    CLEANUP(file_closep) int root = -1;
+    CLEANUP(hsm_env_freep) char **env = NULL;
+    const char *const argv[] = {"keyward-hsmd", "--root", prefix, "--probe-inside", NULL};
+    TRY(file_open_dir(prefix, &root));
+    enum err err = hsm_env_load(root, &env);
+    hsm_probe_tell(STDOUT_FILENO, "environment", did, err, err == ERR_OK ? "" : err_detail());
+    TRY(err);
+    (void)execve("/proc/self/exe", (char *const *)(uintptr_t)argv, env);
+    FAIL(ERR_INTERNAL, "the probe could not be started");
+}
+
+static enum err read_credential(struct buf *out)
+{
+    ssize_t got = 1;
+    while (got > 0) {
+        TRY(buf_reserve(out, 1));
+        got = read(STDIN_FILENO, out->data + out->len, 1);
+        out->len += got > 0 ? (size_t)got : 0;
+    }
+    return ERR_OK;
+}
+
+// What the library prints must not stand between the lines of the report: standard output becomes
+// the trace file (hsm_trace_open), and the report has a descriptor of its own.
+static enum err probe(const char *prefix)
+{
+    struct buf credential CLEANUP(buf_done);
+    CLEANUP(file_closep) int root = -1;
+    CLEANUP(file_closep) int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    buf_init(&credential, HSM_CREDENTIAL_MAX + 1, true);
+    TRY(proc_harden());
+    TRY(file_open_dir(prefix, &root));
+    TRY(read_credential(&credential));
+    TRY(proc_confine(ROLE_HSMD));
+    return hsm_probe(root, span_buf(&credential), out);
+}
+
+static enum err dispatch(int mode, const char *prefix)
+{
+    if (mode == 'p')
+        return enter(prefix);
+    return mode == 'P' ? probe(prefix) : run(prefix);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"root", required_argument, NULL, 'r'},
                                             {"index", required_argument, NULL, 'i'},
+                                            {"probe", no_argument, NULL, 'p'},
+                                            {"probe-inside", no_argument, NULL, 'P'},
                                             {NULL, 0, NULL, 0}};
     const char *prefix = "/";
+    int mode = 0;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'i')
             continue; // every child is told its number; this one has no use for it
-        if (option != 'r') {
-            (void)fprintf(stderr, "usage: keyward-hsmd [--root DIR] (started by keywardd)\n");
+        if (option == '?') {
+            (void)fprintf(stderr,
+                          "usage: keyward-hsmd [--root DIR] [--probe] (started by keywardd)\n");
             return 2;
         }
-        prefix = optarg;
+        if (option == 'r')
+            prefix = optarg;
+        else
+            mode = option;
     }
     log_setup("hsmd", LOG_LEVEL_DEBUG);
-    enum err err = run(prefix);
+    enum err err = dispatch(mode, prefix);
     if (err == ERR_OK || err == ERR_CANCELED)
         return EXIT_SUCCESS;
     log_error("hsmd_failed", err);
