@@ -194,7 +194,7 @@ static void another_key_or_name_gets_a_context_of_its_own(void **state)
 
 static bool holds(struct span bytes, const char *text)
 {
-    return bytes.len > 0 && memmem(bytes.data, bytes.len, text, strlen(text)) != NULL;
+    return bytes.data != NULL && memmem(bytes.data, bytes.len, text, strlen(text)) != NULL;
 }
 
 static void nothing_that_tells_is_on_the_disk_in_clear(void **state)
