@@ -3,8 +3,8 @@
 // Key numbers. The number object (CKO_DATA, "OKV <release> HSM Key Number") is bookkeeping for the
 // HSM's administrator: raised by making the next one and then destroying the old, so that a crash
 // leaves two and the larger counts. Where a token has no data objects, or does not tell their
-// value, the keys' own ids say which numbers are taken. In every case a number that a key has is
-// passed over.
+// value, the keys' own ids say which numbers are taken. In every case a number that is any secret
+// key's CKA_ID, ours or not, is passed over.
 //
 // PKCS#11 cannot make this atomic between servers: the keeper counts again in a fresh process.
 #include "base/log.h"
@@ -37,24 +37,26 @@ static bool decode(const uint8_t *value, size_t len, uint32_t *ret)
     return len > 0;
 }
 
-static enum err key_exists(struct p11 *p11, const char *label, uint32_t number, bool *ret)
+// Whatever the key's label: some HSMs refuse a second key with one CKA_ID, NSS destroys the first.
+static enum err is_taken(struct p11 *p11, uint32_t number, bool *ret)
 {
-    struct hsm_key key = {.number = number, .id_len = NUMBER_LEN};
-    p11_number_encode(number, key.id);
-    memcpy(key.label, label, strlen(label) + 1);
-    CK_OBJECT_HANDLE found[P11_MATCHES_MAX];
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    uint8_t id[NUMBER_LEN];
+    p11_number_encode(number, id);
+    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {CKA_ID, id, sizeof id}};
+    CK_OBJECT_HANDLE found = 0;
     size_t count = 0;
-    TRY(p11_key_find(p11, &key, found, &count));
+    TRY(p11_session_find(p11, template, 2, &found, 1, &count));
     *ret = count > 0;
     return ERR_OK;
 }
 
 // The highest number from `from` on that a key has, with holes of up to HOLE numbers.
-static enum err scan_keys(struct p11 *p11, const char *label, uint32_t from, uint32_t *highest)
+static enum err scan_keys(struct p11 *p11, uint32_t from, uint32_t *highest)
 {
     for (uint32_t number = from; number <= *highest + HOLE && number < number_max; number++) {
         bool exists = false;
-        TRY(key_exists(p11, label, number, &exists));
+        TRY(is_taken(p11, number, &exists));
         if (exists)
             *highest = number;
     }
@@ -62,13 +64,13 @@ static enum err scan_keys(struct p11 *p11, const char *label, uint32_t from, uin
 }
 
 // Doubling to the first miss, then halving, then a look beyond: about 2 log n searches.
-static enum err highest_key(struct p11 *p11, const char *label, uint32_t *ret)
+static enum err highest_key(struct p11 *p11, uint32_t *ret)
 {
     uint32_t low = 0;
     uint32_t high = 1;
     bool exists = true;
     while (exists && high < number_max / 2) {
-        TRY(key_exists(p11, label, high, &exists));
+        TRY(is_taken(p11, high, &exists));
         if (exists) {
             low = high;
             high *= 2;
@@ -76,14 +78,14 @@ static enum err highest_key(struct p11 *p11, const char *label, uint32_t *ret)
     }
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        TRY(key_exists(p11, label, middle, &exists));
+        TRY(is_taken(p11, middle, &exists));
         if (exists)
             low = middle;
         else
             high = middle;
     }
     *ret = low;
-    return scan_keys(p11, label, low + 1, ret);
+    return scan_keys(p11, low + 1, ret);
 }
 
 static enum err find_objects(struct p11 *p11, const char *label, const uint8_t *value,
@@ -178,7 +180,7 @@ enum err p11_number_take(struct p11 *p11, const char *number_label, const char *
     bool known = false;
     read_objects(p11, old, old_count, &number, &known);
     if (!known)
-        TRY(highest_key(p11, key_label, &number));
+        TRY(highest_key(p11, &number));
     if (!known && old_count > 0)
         TRY(search_objects(p11, number_label, &number));
     bool taken = true;
@@ -187,7 +189,7 @@ enum err p11_number_take(struct p11 *p11, const char *number_label, const char *
             FAIL(ERR_HSM_FAILED, "there is no free key number after %u for \"%s\"", number,
                  key_label);
         number++;
-        TRY(key_exists(p11, key_label, number, &taken));
+        TRY(is_taken(p11, number, &taken));
     }
     if (create_object(p11, number_label, number))
         destroy_objects(p11, old, old_count);

@@ -90,18 +90,29 @@ static uint32_t number_of(const CK_ATTRIBUTE *attribute)
     return (uint32_t)value[0] << 24 | (uint32_t)value[1] << 16 | (uint32_t)value[2] << 8 | value[3];
 }
 
+static const CK_ATTRIBUTE *pick(const CK_ATTRIBUTE *template, CK_ULONG count,
+                                CK_ATTRIBUTE_TYPE type)
+{
+    for (CK_ULONG i = 0; i < count; i++) {
+        if (template[i].type == type)
+            return &template[i];
+    }
+    return NULL;
+}
+
 static CK_RV fake_C_FindObjectsInit(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template,
                                     CK_ULONG count)
 {
     (void)session;
     bool data = *(CK_OBJECT_CLASS *)template[0].pValue == CKO_DATA;
+    const CK_ATTRIBUTE *wanted = pick(template, count, data ? CKA_VALUE : CKA_ID);
     fake.searches++;
     fake.found_count = 0;
     fake.found_at = 0;
     for (CK_ULONG i = 0; i < FAKE_OBJECTS; i++) {
         const struct fake_object *object = &fake.objects[i];
         if (object->used && object->data == data &&
-            (count < 3 || object->number == number_of(&template[2])))
+            (wanted == NULL || object->number == number_of(wanted)))
             fake.found[fake.found_count++] = i + 1;
     }
     return CKR_OK;
@@ -123,16 +134,6 @@ static CK_RV fake_C_FindObjectsFinal(CK_SESSION_HANDLE session)
 {
     (void)session;
     return CKR_OK;
-}
-
-static const CK_ATTRIBUTE *pick(const CK_ATTRIBUTE *template, CK_ULONG count,
-                                CK_ATTRIBUTE_TYPE type)
-{
-    for (CK_ULONG i = 0; i < count; i++) {
-        if (template[i].type == type)
-            return &template[i];
-    }
-    return NULL;
 }
 
 static CK_OBJECT_HANDLE add(bool data, uint32_t number)

@@ -125,6 +125,25 @@ static void a_number_in_use_is_passed_over(void **state)
     assert_int_equal(key.number, 2);
 }
 
+// The shim destroys a key whose CKA_ID is asked for again, as NSS does.
+static void a_key_of_another_label_keeps_its_id(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    const char *const keygen[] = {"--keygen", "--key-type", "AES:32",   "--label",
+                                  "Payroll",  "--id",       "00000001", NULL};
+    rig_tool(rig, keygen);
+    const struct hsm_key payroll = {
+        .number = 1, .id = {0, 0, 0, 1}, .id_len = 4, .label = "Payroll"};
+    struct hsm_key key;
+    rig_shim(rig, "replaceid");
+    create(rig, &key);
+    assert_int_equal(key.number, 2);
+    rig_shim(rig, "replaceid nodata");
+    create(rig, &key);
+    assert_int_equal(key.number, 3);
+    assert_int_equal(count(rig, &payroll), 1);
+}
+
 static void a_number_object_of_another_length_is_read(void **state)
 {
     struct rig *rig = (struct rig *)*state;
@@ -140,16 +159,21 @@ static void a_number_object_of_another_length_is_read(void **state)
     assert_int_equal(key.number, 8);
 }
 
-static void releases_number_apart(void **state)
+static void a_new_release_passes_over_the_numbers_of_the_old(void **state)
 {
     struct rig *rig = (struct rig *)*state;
-    struct hsm_key key;
-    create(rig, &key);
+    struct hsm_key old;
+    create(rig, &old);
+    rig_shim(rig, "replaceid");
     CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    struct hsm_key key;
     OK(rig_open(rig, &hsm));
     OK(hsm_key_create(hsm, "2.0", &key));
-    assert_int_equal(key.number, 1);
+    assert_int_equal(key.number, 2);
     assert_string_equal(key.label, "OKV 2.0 HSM Root Key");
+    uint32_t found = 0;
+    OK(hsm_key_count(hsm, &old, &found));
+    assert_int_equal(found, 1);
 }
 
 static void a_missing_key_counts_0_and_opens_nothing(void **state)
@@ -576,7 +600,8 @@ int main(void)
         ON_TOKEN(one_number_object_remains_and_is_listed),
         ON_TOKEN(a_number_in_use_is_passed_over),
         ON_TOKEN(a_number_object_of_another_length_is_read),
-        ON_TOKEN(releases_number_apart),
+        ON_TOKEN(a_key_of_another_label_keeps_its_id),
+        ON_TOKEN(a_new_release_passes_over_the_numbers_of_the_old),
         ON_TOKEN(a_missing_key_counts_0_and_opens_nothing),
         ON_TOKEN(of_two_keys_with_one_id_the_nth_is_tried),
         ON_TOKEN(only_a_key_of_this_process_is_destroyed),
