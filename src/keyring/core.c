@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "keyring/journal.h"
 #include "keyring/latch.h"
 #include "keyring/ram.h"
@@ -16,6 +17,7 @@
 void core_init(struct core *core, int root)
 {
     *core = (struct core){.root = root, .retry_ms = CORE_RETRY_FIRST_MS};
+    monitor_init(&core->monitor);
     (void)snprintf(core->reason, sizeof core->reason, "the server is starting");
 }
 
@@ -44,6 +46,9 @@ enum err core_load(struct core *core)
     enum err err = rootrec_load(core->root, &core->record);
     if (err != ERR_OK && err != ERR_NOT_FOUND)
         return err;
+    if (err == ERR_NOT_FOUND && file_exists(core->root, PATH_TDE_WALLET))
+        FAIL(ERR_DAMAGED, "\"%s\" is missing though there is a wallet: put it back from a backup",
+             PATH_ROOT_RECORD);
     core->has_record = err == ERR_OK;
     core->ready = true;
     return ERR_OK;
@@ -57,14 +62,38 @@ enum err core_need_record(struct core *core)
     return ERR_OK;
 }
 
-void core_proven(struct core *core, const struct opener_found *found)
+static enum err ambiguous(uint32_t count, uint32_t number)
+{
+    FAIL(ERR_HSM_KEY, "the HSM has %u root keys with number %u: remove those that are not in use",
+         count, number);
+}
+
+void core_proven(struct core *core, int64_t begun_ms, const struct opener_found *found)
 {
     core->proven_ms = clock_mono_ms();
     core->proven_key_count = found->key_count;
     core->token = found->token;
+    if (found->key_count == 1)
+        monitor_up(&core->monitor, begun_ms);
+    else
+        monitor_down(&core->monitor, begun_ms, MONITOR_AMBIGUOUS,
+                     ambiguous(found->key_count, core->record.key.number));
 }
 
-enum err core_open_by_hsm(struct core *core, const char *trace, bool attended, struct wallet **ret)
+// A refused credential is latched before anything else happens.
+static enum err latch(struct core *core, const struct hsm_settings *settings,
+                      struct span credential)
+{
+    char detail[512];
+    (void)snprintf(detail, sizeof detail, "%s", err_detail());
+    enum err latched = latch_set(core->root, settings, credential);
+    if (latched != ERR_OK)
+        log_error("pin_latch_failed", latched);
+    FAIL(ERR_HSM_PIN, "%s", detail);
+}
+
+static enum err unseal(struct core *core, const char *trace, bool attended,
+                       struct opener_found *found, struct wallet **ret)
 {
     const struct opener o = {core->root, -1};
     struct hsm_settings settings;
@@ -74,22 +103,84 @@ enum err core_open_by_hsm(struct core *core, const char *trace, bool attended, s
     settings.attended = attended;
     if (!attended)
         TRY(latch_check(core->root, &settings, secret_span(credential)));
-    struct opener_found found = {0};
     enum err err =
-        opener_hsm(&o, &core->record, &settings, secret_span(credential), trace, &found, ret);
-    secret_free(found.wallet);
-    if (err == ERR_HSM_PIN) {
-        char detail[512];
-        (void)snprintf(detail, sizeof detail, "%s", err_detail());
-        enum err latched = latch_set(core->root, &settings, secret_span(credential));
-        if (latched != ERR_OK)
-            log_error("pin_latch_failed", latched);
-        FAIL(ERR_HSM_PIN, "%s", detail);
-    }
-    if (err != ERR_OK)
+        opener_hsm(&o, &core->record, &settings, secret_span(credential), trace, found, ret);
+    return err == ERR_HSM_PIN ? latch(core, &settings, secret_span(credential)) : err;
+}
+
+enum err core_unseal(struct core *core, const char *trace, bool attended,
+                     struct opener_found *found, struct wallet **ret)
+{
+    int64_t begun = monitor_begin();
+    *found = (struct opener_found){0};
+    enum err err = unseal(core, trace, attended, found, ret);
+    if (err != ERR_OK) {
+        if (core->record.hsm)
+            monitor_down(&core->monitor, begun, NULL, err);
+        core->proven_ms = 0;
         return err;
-    core_proven(core, &found);
+    }
+    core_proven(core, begun, found);
     return latch_is_set(core->root) ? latch_clear(core->root) : ERR_OK;
+}
+
+enum err core_open_by_hsm(struct core *core, const char *trace, bool attended, struct wallet **ret)
+{
+    struct opener_found found;
+    enum err err = core_unseal(core, trace, attended, &found, ret);
+    secret_free(found.wallet);
+    return err;
+}
+
+static enum err check_file(const struct core *core, enum root_file file)
+{
+    const struct opener o = {core->root, -1};
+    struct buf bytes CLEANUP(buf_done);
+    buf_init(&bytes, WALLET_FILE_MAX, true);
+    if (core->record.present[file])
+        return opener_read(&o, &core->record, file, WALLET_FILE_MAX, &bytes);
+    if (file_exists(core->root, rootfile_path(file)))
+        FAIL(ERR_DAMAGED, "\"%s\" should not be there in this mode: remove it",
+             rootfile_path(file));
+    return ERR_OK;
+}
+
+static enum err check_files(const struct core *core)
+{
+    struct hsm_settings settings;
+    for (int i = 0; i < ROOT_HASHED_COUNT; i++)
+        TRY(check_file(core, (enum root_file)i));
+    TRY(hsm_settings_load(core->root, &settings));
+    if (!settings.enabled)
+        FAIL(ERR_CONFIG,
+             "\"%s\" says HSM_ENABLED=\"0\" but the wallet is protected by the HSM: correct it",
+             PATH_SECURITY_CONF);
+    return ERR_OK;
+}
+
+enum err core_check_hsm(struct core *core, const char *trace)
+{
+    CLEANUP(wallet_freep) struct wallet *wallet = NULL;
+    int64_t begun = monitor_begin();
+    TRY(core_open_by_hsm(core, trace, false, &wallet));
+    if (core->proven_key_count != 1)
+        return ambiguous(core->proven_key_count, core->record.key.number);
+    int64_t latency = core->monitor.latency_ms;
+    enum err err = check_files(core);
+    if (err != ERR_OK)
+        monitor_down(&core->monitor, begun, MONITOR_FILES, err);
+    core->monitor.latency_ms = latency;
+    return err;
+}
+
+int core_check_due_ms(const struct core *core)
+{
+    const struct monitor *monitor = &core->monitor;
+    // A locked store is tried by core_try, which notes what it met.
+    if (monitor->interval_ms == 0 || core->wallet == NULL || !core->record.hsm)
+        return -1;
+    int64_t left = monitor->known ? monitor->due_ms - clock_mono_ms() : 0;
+    return left < 0 ? 0 : (int)left;
 }
 
 static enum err try_open(struct core *core, struct wallet **ret)
@@ -155,8 +246,10 @@ void core_adopt(struct core *core, const struct root_record *record, struct wall
     log_event(LOG_LEVEL_INFO, "wallet_open generation=%u mode=%s master=%u",
               core->record.generation, core->record.hsm ? "hsm" : "passphrase",
               wallet_newest(core->wallet)->number);
-    if (!core->record.hsm)
+    if (!core->record.hsm) {
+        monitor_forget(&core->monitor);
         return;
+    }
     enum err err = opener_read(&o, &core->record, ROOT_TDE_WALLET, WALLET_FILE_MAX, &file);
     if (err == ERR_OK)
         err = ram_write(core->root, &core->record, core->wallet, span_buf(&file));

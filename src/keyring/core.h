@@ -8,6 +8,7 @@
 #include <poll.h>
 
 #include "keyring/keyring.h"
+#include "keyring/monitor.h"
 #include "keyring/opener.h"
 
 enum { CORE_RETRY_FIRST_MS = 200, CORE_RETRY_LAST_MS = 30000, CORE_FDS_MAX = 64 };
@@ -32,6 +33,7 @@ struct core {
     int64_t proven_ms;         // monotonic, when the HSM last opened the store; 0: never
     uint32_t proven_key_count; // then
     struct hsm_token token;    // then
+    struct monitor monitor;    // what the HSM was like when it was asked last
     struct core_pump pump;     // may be empty
 };
 
@@ -53,13 +55,25 @@ int core_due_ms(const struct core *core);
 // The store is open with this record and wallet (taken). Writes the copy in RAM with an HSM.
 void core_adopt(struct core *core, const struct root_record *record, struct wallet **wallet);
 
-// The HSM has just opened the store.
-void core_proven(struct core *core, const struct opener_found *found);
+// The HSM has just opened the store. `begun_ms` is monitor_begin's.
+void core_proven(struct core *core, int64_t begun_ms, const struct opener_found *found);
 
 // Opens by the HSM with the stored credential, minding and setting the latch. `attended`: a person
 // asked, so one try is made whatever the latch says.
 MUST_USE enum err core_open_by_hsm(struct core *core, const char *trace, bool attended,
                                    struct wallet **ret);
+
+// The same, and what was found, the wallet password with it: the caller frees found->wallet, also
+// after an error.
+MUST_USE enum err core_unseal(struct core *core, const char *trace, bool attended,
+                              struct opener_found *found, struct wallet **ret);
+
+// A check of the HSM with the stored credential, and of the files of contract A3: exactly one root
+// key answers and opens the store. The outcome is noted in `monitor`. Blocks for the HSM.
+MUST_USE enum err core_check_hsm(struct core *core, const char *trace);
+
+// Milliseconds until the next unattended check; -1: none is wanted.
+int core_check_due_ms(const struct core *core);
 
 // ERR_WRONG_STATE when there is no wallet yet, or what keeps the record from being read.
 MUST_USE enum err core_need_record(struct core *core);

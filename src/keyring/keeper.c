@@ -69,6 +69,11 @@ void keeper_free(struct keeper *keeper)
     free(keeper);
 }
 
+void keeper_watch_hsm(struct keeper *keeper, uint32_t seconds)
+{
+    keeper->core.monitor.interval_ms = (int64_t)seconds * 1000;
+}
+
 void keeper_freep(struct keeper **keeper)
 {
     keeper_free(*keeper);
@@ -186,13 +191,25 @@ static enum err verb_rewrap(struct core *core, struct cursor *in, struct buf *ou
     return buf_put_var(out, changed ? span_buf(&again) : wrapped);
 }
 
+static enum err verb_health(struct core *core, struct cursor *in, struct buf *out)
+{
+    const struct monitor *monitor = &core->monitor;
+    TRY(cursor_end(in));
+    TRY(buf_put_u8(out, core->has_record && core->record.hsm));
+    TRY(buf_put_u8(out, monitor->known));
+    TRY(buf_put_u8(out, monitor->up));
+    TRY(buf_put_u32(out, core->wallet == NULL ? 0 : wallet_newest(core->wallet)->number));
+    TRY(buf_put_u64(out, (uint64_t)monitor->latency_ms));
+    TRY(buf_put_u64(out, (uint64_t)monitor->checked_ms));
+    TRY(buf_put_var(out, span_str(monitor->problem)));
+    return buf_put_var(out, span_str(monitor->message));
+}
+
 typedef enum err verb_function(struct core *core, struct cursor *in, struct buf *out);
 
 static verb_function *const verbs[] = {
-    [VERB_STATUS] = verb_status,
-    [VERB_NEW_KEY] = verb_new_key,
-    [VERB_UNWRAP] = verb_unwrap,
-    [VERB_REWRAP] = verb_rewrap,
+    [VERB_STATUS] = verb_status, [VERB_NEW_KEY] = verb_new_key, [VERB_UNWRAP] = verb_unwrap,
+    [VERB_REWRAP] = verb_rewrap, [VERB_HEALTH] = verb_health,
 };
 
 // Root-of-trust operations come from the admin engine alone.
@@ -373,12 +390,21 @@ static int shorter(int a, int b)
     return a < b ? a : b;
 }
 
+// The monitor's look at the HSM; what it met stands in the monitor's memory.
+static void watch(struct keeper *keeper)
+{
+    enum err err = core_check_hsm(&keeper->core, "monitor");
+    if (err != ERR_OK && keeper->core.monitor.up)
+        log_error("hsm_check_failed", err);
+}
+
 enum err keeper_turn(struct keeper *keeper, int timeout_ms)
 {
     struct pollfd fds[CHANNELS_MAX + 1];
     int count = keeper_fds(keeper, fds, CHANNELS_MAX + 1);
     bool at_once = keeper->waiting.is || (keeper->control >= 0 && proc_has_kept());
-    int wait = at_once ? 0 : shorter(timeout_ms, core_due_ms(&keeper->core));
+    int due = shorter(core_due_ms(&keeper->core), core_check_due_ms(&keeper->core));
+    int wait = at_once ? 0 : shorter(timeout_ms, due);
     if (poll(fds, (nfds_t)count, wait) < 0 && errno != EINTR)
         FAIL(ERR_INTERNAL, "poll failed");
     keeper_serve(keeper);
@@ -386,6 +412,8 @@ enum err keeper_turn(struct keeper *keeper, int timeout_ms)
         run_waiting(keeper);
     if (core_due_ms(&keeper->core) == 0 && !keeper->stop)
         core_try(&keeper->core);
+    if (core_check_due_ms(&keeper->core) == 0 && !keeper->stop && !keeper->core.must_stop)
+        watch(keeper);
     if (keeper->core.must_stop)
         FAIL(ERR_IO, "a commit's outcome is unknown");
     if (keeper->orphaned)

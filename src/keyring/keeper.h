@@ -19,6 +19,10 @@ MUST_USE enum err keeper_new(int root, int control, struct keeper **ret);
 void keeper_free(struct keeper *keeper);
 void keeper_freep(struct keeper **keeper);
 
+// From now on the HSM is checked by itself every so many seconds (contract B10), the first time as
+// soon as the store is open. 0: not, as it is at first.
+void keeper_watch_hsm(struct keeper *keeper, uint32_t seconds);
+
 // A channel to an engine; takes `fd`. Replaces an earlier one of the same role and index.
 // ERR_NOT_PERMITTED for a role that has no business here.
 MUST_USE enum err keeper_attach(struct keeper *keeper, enum proc_role role, uint32_t index, int fd);

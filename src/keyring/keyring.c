@@ -41,6 +41,43 @@ enum err keyring_status(struct ipc *keeper, struct keyring_status *ret)
     return ERR_OK;
 }
 
+static enum err take_text(struct cursor *in, char *out, size_t size)
+{
+    struct span text;
+    TRY(cursor_var(in, &text));
+    if (text.len >= size)
+        FAIL(ERR_INTERNAL, "the keeper's answer is not valid");
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    return ERR_OK;
+}
+
+enum err keyring_health(struct ipc *keeper, struct keyring_health *ret)
+{
+    struct ipc_frame answer;
+    struct keyring_health health = {0};
+    uint8_t flags[3] = {0};
+    uint64_t latency = 0;
+    uint64_t checked = 0;
+    TRY(call(keeper, VERB_HEALTH, (struct span){NULL, 0}, KEEPER_TIMEOUT_MS, &answer));
+    struct cursor in = cursor_of(answer.body);
+    for (size_t i = 0; i < sizeof flags; i++)
+        TRY(cursor_u8(&in, &flags[i]));
+    TRY(cursor_u32(&in, &health.master));
+    TRY(cursor_u64(&in, &latency));
+    TRY(cursor_u64(&in, &checked));
+    TRY(take_text(&in, health.problem, sizeof health.problem));
+    TRY(take_text(&in, health.message, sizeof health.message));
+    TRY(cursor_end(&in));
+    health.hsm_enabled = flags[0] != 0;
+    health.known = flags[1] != 0;
+    health.up = flags[2] != 0;
+    health.latency_ms = (int64_t)latency;
+    health.checked_ms = (int64_t)checked;
+    *ret = health;
+    return ERR_OK;
+}
+
 enum err keyring_new_key(struct ipc *keeper, struct span context, struct secret **ret_key,
                          struct buf *ret_wrapped)
 {

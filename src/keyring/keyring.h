@@ -32,6 +32,20 @@ struct keyring_status {
 
 MUST_USE enum err keyring_status(struct ipc *keeper, struct keyring_status *ret);
 
+// How the HSM is, as the keeper has last seen it; asks no HSM (contract B10).
+struct keyring_health {
+    bool hsm_enabled;
+    bool known; // the HSM was asked since the keeper started
+    bool up;
+    uint32_t master;    // newest generation of the TDE master key, 0 when locked
+    int64_t latency_ms; // of the last check
+    int64_t checked_ms; // wall clock
+    char problem[32];   // one word of docs/API.md's list, "" when up
+    char message[600];  // for people
+};
+
+MUST_USE enum err keyring_health(struct ipc *keeper, struct keyring_health *ret);
+
 // A fresh data key (32 random bytes) and the same wrapped under the newest master key, bound to
 // `context` (for example the data key's id). Caller frees the secret.
 MUST_USE enum err keyring_new_key(struct ipc *keeper, struct span context, struct secret **ret_key,
@@ -54,8 +68,11 @@ enum keyring_operation {
     KEYRING_HSM_CREDENTIAL,  // credential
     KEYRING_REVERSE_MIGRATE, // credential, recovery_passphrase, new_recovery_passphrase
     KEYRING_HSM_VERIFY,
-    KEYRING_OPEN_WALLET, // optional: credential, or recovery_passphrase
-    KEYRING_PRE_RESTORE, // credential
+    KEYRING_OPEN_WALLET,       // optional: credential, or recovery_passphrase
+    KEYRING_PRE_RESTORE,       // credential
+    KEYRING_CHANGE_PASSPHRASE, // recovery_passphrase, new_recovery_passphrase
+    KEYRING_ROTATE_PASSWORD,   // a new wallet password under the same root key (HSM mode)
+    KEYRING_ROTATE_MASTER,     // recovery_passphrase: a new generation of the TDE master key
     KEYRING_OPERATION_END
 };
 

@@ -29,8 +29,9 @@ static enum err replace_credential(struct operation *op, struct operate_change *
     memcpy(change->record.token_label, found->token.label, sizeof found->token.label);
     TRY(stage_credential(op, change, ROOT_HSM_CREDENTIAL, AUTOLOGIN_CREDENTIAL, credential));
     TRY(operate_stage_settings(op, change, settings));
+    int64_t begun = monitor_begin();
     TRY(operate_commit(op, change, wallet, PROVE_HSM, (struct span){NULL, 0}));
-    core_proven(op->core, found);
+    core_proven(op->core, begun, found);
     return ERR_OK;
 }
 

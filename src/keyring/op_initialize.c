@@ -13,7 +13,7 @@
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
 
-enum { NUMBER_TRIES = 5, PASSWORD_LEN = 32 };
+enum { NUMBER_TRIES = 5 };
 
 struct made {
     struct password_header header;
@@ -135,32 +135,6 @@ static enum err make_root_key(struct operation *op, struct journal *journal,
          NUMBER_TRIES);
 }
 
-// 256 random bits as hexadecimal text, since PKCS#12 passwords are text.
-static enum err make_password(struct secret **ret)
-{
-    static const char digits[] = "0123456789abcdef";
-    CLEANUP(secret_freep) struct secret *bytes = NULL;
-    TRY(secret_random(PASSWORD_LEN, &bytes));
-    TRY(secret_new((size_t)2 * PASSWORD_LEN, ret));
-    for (size_t i = 0; i < PASSWORD_LEN; i++) {
-        (*ret)->data[2 * i] = (uint8_t)digits[bytes->data[i] >> 4];
-        (*ret)->data[2 * i + 1] = (uint8_t)digits[bytes->data[i] & 15];
-    }
-    return ERR_OK;
-}
-
-static enum err stage_password(struct operation *op, struct operate_change *change,
-                               struct made *made, struct span password)
-{
-    struct buf bytes CLEANUP(buf_done);
-    buf_init(&bytes, PASSWORD_FILE_MAX, false);
-    made->header.server = change->record.server;
-    made->header.generation = change->record.generation;
-    TRY(password_encode(&made->header, span_buf(&made->sealed), secret_span(made->dek), password,
-                        &bytes));
-    return operate_stage(op, change, ROOT_HSM_PASSWORD, span_buf(&bytes));
-}
-
 static enum err stage_credential(struct operation *op, struct operate_change *change,
                                  struct span credential)
 {
@@ -189,12 +163,13 @@ static enum err stage_all(struct operation *op, struct operate_change *change, s
                           struct made *made, const struct wallet *wallet)
 {
     CLEANUP(secret_freep) struct secret *password = NULL;
-    TRY(make_password(&password));
+    TRY(operate_new_password(&password));
     TRY(operate_stage_wallet(op, change, ROOT_TDE_WALLET, wallet, secret_span(password),
                              WALLET_RANDOM_ITERATIONS));
     TRY(operate_stage_wallet(op, change, ROOT_RESTORE_WALLET, wallet, given->passphrase,
                              WALLET_PASSPHRASE_ITERATIONS));
-    TRY(stage_password(op, change, made, secret_span(password)));
+    TRY(operate_stage_password(op, change, &made->header, span_buf(&made->sealed),
+                               secret_span(made->dek), secret_span(password)));
     TRY(stage_credential(op, change, given->credential));
     given->settings.enabled = true;
     return operate_stage_settings(op, change, &given->settings);
@@ -209,9 +184,10 @@ static enum err change_over(struct operation *op, struct operate_change *change,
     TRY(operate_step(op, "make a new generation of the TDE master key", wallet_rotate(*wallet)));
     TRY(operate_step(op, "protect the wallet by the HSM",
                      stage_all(op, change, given, made, *wallet)));
+    int64_t begun = monitor_begin();
     TRY(operate_commit(op, change, wallet, PROVE_HSM | PROVE_PASSPHRASE, given->passphrase));
     const struct opener_found found = {.token = made->token, .key_count = 1};
-    core_proven(op->core, &found);
+    core_proven(op->core, begun, &found);
     (void)json_object_set_new(op->result, "key_number",
                               json_integer((json_int_t)made->header.key.number));
     return latch_clear(op->core->root);

@@ -42,20 +42,21 @@ static bool is_fresh(const struct operation *op)
            clock_mono_ms() - op->core->proven_ms < age;
 }
 
-// Asks the HSM. Exactly one key must answer.
-static enum err prove_now(struct operation *op)
+// What the check found, beside the arrow.
+static void tell_monitor(struct operation *op)
 {
-    CLEANUP(wallet_freep) struct wallet *wallet = NULL;
-    enum err err = core_open_by_hsm(op->core, "monitor", false, &wallet);
-    if (err != ERR_OK)
-        op->core->proven_ms = 0;
-    TRY(err);
-    if (op->core->proven_key_count != 1)
-        FAIL(ERR_HSM_KEY,
-             "the HSM has %u root keys with number %u: remove those that are not in "
-             "use",
-             op->core->proven_key_count, op->core->record.key.number);
-    return ERR_OK;
+    const struct monitor *monitor = &op->core->monitor;
+    char checked[CLOCK_TEXT_LEN + 1];
+    if (!monitor->known)
+        return;
+    clock_text(monitor->checked_ms, checked);
+    (void)json_object_set_new(op->result, "checked_at", json_string(checked));
+    (void)json_object_set_new(op->result, "latency_ms",
+                              json_integer((json_int_t)monitor->latency_ms));
+    if (monitor->up)
+        return;
+    (void)json_object_set_new(op->result, "problem", json_string(monitor->problem));
+    (void)json_object_set_new(op->result, "message", operate_json_text(monitor->message));
 }
 
 enum err op_status_run(struct operation *op)
@@ -67,8 +68,9 @@ enum err op_status_run(struct operation *op)
         return ERR_OK;
     }
     if (err == ERR_OK && !is_fresh(op))
-        err = prove_now(op);
+        err = core_check_hsm(op->core, "monitor");
     tell(op, err == ERR_OK, err == ERR_OK ? "" : err_message(err));
+    tell_monitor(op);
     if (err == ERR_OK)
         operate_tell_token(op, &op->core->token);
     return ERR_OK;
@@ -81,11 +83,12 @@ static enum err open_by_given(struct operation *op, struct span credential, stru
     struct opener_found found = {0};
     TRY(opener_settings(&o, &settings));
     settings.attended = true;
+    int64_t begun = monitor_begin();
     enum err err =
         opener_hsm(&o, &op->core->record, &settings, credential, "open_wallet", &found, ret);
     secret_free(found.wallet);
     TRY(err);
-    core_proven(op->core, &found);
+    core_proven(op->core, begun, &found);
     return ERR_OK;
 }
 

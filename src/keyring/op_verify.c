@@ -89,10 +89,8 @@ static void check_hsm(struct operation *op)
     note_err(op, "open the wallet by the HSM with the stored credential", err,
              "see the trace in var/okv/log/hsm; set the credential again, or open the wallet with "
              "the recovery passphrase");
-    if (err != ERR_OK) {
-        op->core->proven_ms = 0;
+    if (err != ERR_OK)
         return;
-    }
     const struct core *core = op->core;
     char text[160];
     (void)snprintf(text, sizeof text, "%u keys answer to number %u", core->proven_key_count,

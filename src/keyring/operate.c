@@ -12,7 +12,7 @@
 #include "keyring/prover.h"
 #include "keyring/verbs.h"
 
-enum { DETAIL_MAX = 600, CHARS_MAX = 1024 };
+enum { DETAIL_MAX = 600, CHARS_MAX = 1024, PASSWORD_LEN = 32 };
 
 static const struct {
     const char *name;
@@ -26,10 +26,12 @@ static const struct {
     [KEYRING_HSM_VERIFY] = {"verify", op_verify_run},
     [KEYRING_OPEN_WALLET] = {"open_wallet", op_status_open},
     [KEYRING_PRE_RESTORE] = {"pre_restore", op_credential_prepare},
+    [KEYRING_CHANGE_PASSPHRASE] = {"change_passphrase", op_passphrase_run},
+    [KEYRING_ROTATE_PASSWORD] = {"rotate_wallet_password", op_rotate_password},
+    [KEYRING_ROTATE_MASTER] = {"rotate_master_key", op_rotate_master},
 };
 
-// Labels and messages may hold bytes that are not UTF-8, which JSON cannot: they become '?'.
-static json_t *json_text(const char *text)
+json_t *operate_json_text(const char *text)
 {
     char copy[CHARS_MAX];
     (void)snprintf(copy, sizeof copy, "%s", text);
@@ -50,7 +52,7 @@ enum err operate_step(struct operation *op, const char *step, enum err err)
                        err_detail()[0] == '\0' ? err_info(err)->text : err_detail());
     json_t *steps = json_object_get(op->result, "steps");
     json_t *entry = json_pack("{s:s, s:b}", "step", step, "ok", err == ERR_OK);
-    (void)json_object_set_new(entry, "detail", json_text(detail));
+    (void)json_object_set_new(entry, "detail", operate_json_text(detail));
     (void)json_array_append_new(steps, entry);
     log_event(err == ERR_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "root_step step=\"%s\" error=%s",
               step, err_info(err)->name);
@@ -155,7 +157,7 @@ void operate_tell_token(struct operation *op, const struct hsm_token *token)
         {"firmware", token->firmware},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        (void)json_object_set_new(op->result, fields[i].key, json_text(fields[i].value));
+        (void)json_object_set_new(op->result, fields[i].key, operate_json_text(fields[i].value));
 }
 
 enum err operate_begin(struct operation *op, const char *name, struct operate_change *change)
@@ -222,6 +224,31 @@ enum err operate_stage_autologin(struct operation *op, struct operate_change *ch
     TRY(wallet_pack(wallet, &plain));
     TRY(autologin_encode(AUTOLOGIN_TDE, &change->record.server, span_buf(&plain), &bytes));
     return operate_stage(op, change, ROOT_TDE_AUTOLOGIN, span_buf(&bytes));
+}
+
+enum err operate_new_password(struct secret **ret)
+{
+    static const char digits[] = "0123456789abcdef";
+    CLEANUP(secret_freep) struct secret *bytes = NULL;
+    TRY(secret_random(PASSWORD_LEN, &bytes));
+    TRY(secret_new((size_t)2 * PASSWORD_LEN, ret));
+    for (size_t i = 0; i < PASSWORD_LEN; i++) {
+        (*ret)->data[2 * i] = (uint8_t)digits[bytes->data[i] >> 4];
+        (*ret)->data[2 * i + 1] = (uint8_t)digits[bytes->data[i] & 15];
+    }
+    return ERR_OK;
+}
+
+enum err operate_stage_password(struct operation *op, struct operate_change *change,
+                                struct password_header *header, struct span sealed_dek,
+                                struct span dek, struct span password)
+{
+    struct buf bytes CLEANUP(buf_done);
+    buf_init(&bytes, PASSWORD_FILE_MAX, false);
+    header->server = change->record.server;
+    header->generation = change->record.generation;
+    TRY(password_encode(header, sealed_dek, dek, password, &bytes));
+    return operate_stage(op, change, ROOT_HSM_PASSWORD, span_buf(&bytes));
 }
 
 static enum err commit_record(struct operation *op, struct operate_change *change)

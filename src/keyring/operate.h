@@ -48,6 +48,10 @@ MUST_USE enum err operate_flag(const struct operation *op, const char *name, boo
 // The settings in force with vendor and label as the document has them.
 MUST_USE enum err operate_settings(const struct operation *op, struct hsm_settings *ret);
 
+// Labels and messages may hold bytes that are not UTF-8, which JSON cannot: they become '?'. Caller
+// frees; NULL without memory.
+json_t *operate_json_text(const char *text);
+
 // Adds type, label, manufacturer, firmware and serial to the result.
 void operate_tell_token(struct operation *op, const struct hsm_token *token);
 
@@ -73,6 +77,13 @@ MUST_USE enum err operate_stage_settings(struct operation *op, struct operate_ch
 MUST_USE enum err operate_stage_wallet(struct operation *op, struct operate_change *change,
                                        enum root_file file, const struct wallet *wallet,
                                        struct span password, int iterations);
+// Stages enctdepwd: `password` sealed under `dek`. Server and generation of the header are filled
+// in.
+MUST_USE enum err operate_stage_password(struct operation *op, struct operate_change *change,
+                                         struct password_header *header, struct span sealed_dek,
+                                         struct span dek, struct span password);
+// A new wallet password: 256 random bits as hexadecimal text, since PKCS#12 passwords are text.
+MUST_USE enum err operate_new_password(struct secret **ret);
 MUST_USE enum err operate_stage_autologin(struct operation *op, struct operate_change *change,
                                           const struct wallet *wallet);
 
@@ -92,5 +103,8 @@ MUST_USE enum err op_credential_prepare(struct operation *op);
 MUST_USE enum err op_reverse_run(struct operation *op);
 MUST_USE enum err op_verify_run(struct operation *op);
 MUST_USE enum err op_status_open(struct operation *op);
+MUST_USE enum err op_passphrase_run(struct operation *op);
+MUST_USE enum err op_rotate_password(struct operation *op);
+MUST_USE enum err op_rotate_master(struct operation *op);
 
 #endif

@@ -10,17 +10,39 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/kv.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "hsm/hsm_rpc.h"
 #include "keyring/keeper.h"
+#include "keyring/monitor.h"
 #include "keyring/prover.h"
 
 enum { WAIT_MS = 10000 };
 
+// How often the HSM is looked at.
+static enum err monitor_seconds(int root, uint32_t *ret)
+{
+    CLEANUP(kv_freep) struct kv *conf = NULL;
+    char *end = NULL;
+    TRY(kv_load(root, PATH_CONF, &conf));
+    const char *text = kv_get(conf, "HSM_MONITOR_SECONDS", NULL);
+    long seconds = text == NULL ? MONITOR_SECONDS : strtol(text, &end, 10);
+    if (text != NULL && (end == text || *end != '\0' || seconds < MONITOR_SECONDS_MIN ||
+                         seconds > MONITOR_SECONDS_MAX))
+        FAIL(ERR_CONFIG, "\"%s\": HSM_MONITOR_SECONDS must be %d to %d, not \"%.32s\"", PATH_CONF,
+             MONITOR_SECONDS_MIN, MONITOR_SECONDS_MAX, text);
+    *ret = (uint32_t)seconds;
+    return ERR_OK;
+}
+
 static enum err run_keeper(int root)
 {
+    uint32_t seconds = 0;
     CLEANUP(keeper_freep) struct keeper *keeper = NULL;
+    TRY(monitor_seconds(root, &seconds));
     TRY(keeper_new(root, PROC_CONTROL_FD, &keeper));
+    keeper_watch_hsm(keeper, seconds);
     const struct hsm_rpc_pump pump = {keeper_serve, keeper_fds, keeper};
     hsm_rpc_set_pump(&pump);
     TRY(proc_ready());

@@ -100,6 +100,20 @@ static const struct scene scenes[] = {
     {"set credential", {KEYRING_SETUP, KEYRING_HSM_INITIALIZE}, KEYRING_HSM_CREDENTIAL, OLD},
     {"pre-restore", {KEYRING_SETUP}, KEYRING_PRE_RESTORE, OLD},
     {"reverse migrate", {KEYRING_SETUP, KEYRING_HSM_INITIALIZE}, KEYRING_REVERSE_MIGRATE, NEW},
+    {"change passphrase", {KEYRING_SETUP}, KEYRING_CHANGE_PASSPHRASE, NEW},
+    {"change passphrase with an HSM",
+     {KEYRING_SETUP, KEYRING_HSM_INITIALIZE},
+     KEYRING_CHANGE_PASSPHRASE,
+     NEW},
+    {"rotate wallet password",
+     {KEYRING_SETUP, KEYRING_HSM_INITIALIZE},
+     KEYRING_ROTATE_PASSWORD,
+     OLD},
+    {"rotate master key", {KEYRING_SETUP}, KEYRING_ROTATE_MASTER, OLD},
+    {"rotate master key with an HSM",
+     {KEYRING_SETUP, KEYRING_HSM_INITIALIZE},
+     KEYRING_ROTATE_MASTER,
+     OLD},
 };
 
 static void prepare(const struct scene *scene)
@@ -169,7 +183,7 @@ static void assert_openable(const struct scene *scene, struct core *core, uint32
     OK(opener_passphrase(&o, &core->record, span_str(is_new ? scene->new_passphrase : OLD),
                          &by_passphrase));
     assert_int_equal(wallet_count(by_passphrase), wallet_count(core->wallet));
-    if (scene->operation == KEYRING_REVERSE_MIGRATE)
+    if (strcmp(scene->new_passphrase, NEW) == 0)
         FAILS(ERR_PASSPHRASE,
               opener_passphrase(&o, &core->record, span_str(is_new ? OLD : NEW), &none));
     // No file on disk opens the wallet by itself with an HSM.
