@@ -60,6 +60,10 @@ static enum err take_option(struct cli *cli, enum opt option, const char *value)
         if (cli->server_name_count == SERVER_NAMES_MAX)
             FAIL(ERR_INVALID, "--server-name is given more than %d times", SERVER_NAMES_MAX);
         cli->server_names[cli->server_name_count++] = value;
+    } else if (option == OPT_ENV) {
+        if (cli->env_count == ENV_MAX)
+            FAIL(ERR_INVALID, "--env is given more than %d times", ENV_MAX);
+        cli->env[cli->env_count++] = value;
     } else if (cli->values[option] != NULL) {
         FAIL(ERR_INVALID, "--%s is given twice", option_rows[option].name);
     }

@@ -51,7 +51,7 @@ const struct option_row option_rows[OPT_COUNT] = {
     [OPT_OWNER] = {"owner", "ENDPOINT", "the endpoint that the key belongs to", FIELD_TEXT,
                    "owner"},
     [OPT_ENROLL] = {"enroll", NULL, "enroll it here at once", FIELD_NONE, NULL},
-    [OPT_OUT] = {"out", "DIR", "directory for key.pem, cert.pem and ca.pem", FIELD_NONE, NULL},
+    [OPT_OUT] = {"out", "DIR", "directory that the files are written to", FIELD_NONE, NULL},
     [OPT_ALGORITHM] = {"algorithm", "NAME", "algorithm of the key (default AES)", FIELD_TEXT,
                        "algorithm"},
     [OPT_LENGTH] = {"length", "BITS", "length of the key (default 256)", FIELD_NUMBER, "length"},
@@ -59,6 +59,11 @@ const struct option_row option_rows[OPT_COUNT] = {
     [OPT_CURSOR] = {"cursor", "TEXT", "go on where the last page ended (its next_cursor)",
                     FIELD_QUERY, "cursor"},
     [OPT_BODY_FILE] = {"body-file", "FILE", "JSON to send; - is standard input", FIELD_NONE, NULL},
+    [OPT_MODULE] = {"module", "LIB", "the vendor's PKCS#11 library", FIELD_NONE, NULL},
+    [OPT_ENV] =
+        {"env", "NAME=VALUE",
+         "a variable that the library needs (as in okv_hsm_env); may be given several times",
+         FIELD_NONE, NULL},
 };
 
 #define HSM_TOKEN  (BIT(OPT_VENDOR) | BIT(OPT_TOKEN_LABEL))
@@ -152,6 +157,16 @@ static const struct command rows[] = {
      .asks = CREDENTIAL,
      .summary = "prepare this server for restoring a backup rooted in the HSM",
      .examples = "keyward hsm pre-restore --credential-file pin\n"},
+    {.noun = "hsm",
+     .verb = "validate",
+     .options = BIT(OPT_MODULE) | BIT(OPT_TOKEN_LABEL) | CREDENTIAL | BIT(OPT_ENV) | BIT(OPT_OUT),
+     .asks = CREDENTIAL,
+     .run = validate_run,
+     .summary = "try a PKCS#11 library in throw-away servers and write a report",
+     .examples = "keyward hsm validate --module /opt/acme/lib/libacme.so --token-label TPA01 "
+                 "--credential-file pin --out report\n"
+                 "keyward hsm validate --module /opt/acme/lib/libacme.so --credential-file pin "
+                 "--env ACME_CONF=/etc/acme.conf -o json\n"},
     {.noun = "endpoint",
      .verb = "add",
      .names = "NAME",

@@ -35,6 +35,8 @@ enum opt {
     OPT_LIMIT,
     OPT_CURSOR,
     OPT_BODY_FILE,
+    OPT_MODULE,
+    OPT_ENV,
     OPT_COUNT
 };
 

@@ -54,18 +54,17 @@ enum err service_own_directory(char *out, size_t room)
     return ERR_OK;
 }
 
-// keywardd lies beside this program, or where packages put it.
-static enum err find_keywardd(char out[NAME_MAX_BYTES])
+enum err service_find(const char *program, char *out, size_t room)
 {
     static const char *const places[] = {"", "/../libexec/keyward", "/../lib/keyward", "/../sbin"};
     char own[NAME_MAX_BYTES - 64];
     TRY(service_own_directory(own, sizeof own));
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        (void)snprintf(out, NAME_MAX_BYTES, "%s%s/keywardd", own, places[i]);
-        if (access(out, X_OK) == 0)
+        int len = snprintf(out, room, "%s%s/%s", own, places[i], program);
+        if (len > 0 && (size_t)len < room && access(out, X_OK) == 0)
             return ERR_OK;
     }
-    FAIL(ERR_UNAVAILABLE, "there is no keywardd beside \"%s/keyward\": install the server", own);
+    FAIL(ERR_UNAVAILABLE, "there is no %s beside \"%s/keyward\": install the server", program, own);
 }
 
 static void exec_keywardd(const char *program, const char *root, int ready)
@@ -145,7 +144,7 @@ static enum err wait_ready(int root_fd, int fd)
 enum err service_launch(struct cli *cli)
 {
     char program[NAME_MAX_BYTES];
-    TRY(find_keywardd(program));
+    TRY(service_find("keywardd", program, sizeof program));
     CLEANUP(file_closep) int hear_fd = -1;
     CLEANUP(file_closep) int say_fd = -1;
     int both[2];
@@ -200,6 +199,13 @@ static enum err stop_process(int root_fd, pid_t pid)
         FAIL(ERR_NOT_PERMITTED,
              "this server belongs to another user: run the command as that user");
     return await_end(process);
+}
+
+enum err service_halt(struct cli *cli)
+{
+    pid_t pid = 0;
+    TRY(client_open_root(cli));
+    return service_is_running(cli->root_fd, &pid) ? stop_process(cli->root_fd, pid) : ERR_OK;
 }
 
 enum err service_stop(struct cli *cli)

@@ -20,6 +20,12 @@ void service_last_error(int root_fd, char out[SERVICE_ERROR_MAX]);
 // what it said, ERR_TIMEOUT.
 MUST_USE enum err service_launch(struct cli *cli);
 
+// Ends the server in order, if it runs, and waits for the end. ERR_TIMEOUT.
+MUST_USE enum err service_halt(struct cli *cli);
+
+// The path of another of Keyward's programs, which lies beside this one or where packages put it.
+MUST_USE enum err service_find(const char *program, char *out, size_t room);
+
 // The directory that this program lies in.
 MUST_USE enum err service_own_directory(char *out, size_t room);
 

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 
-enum { NAMES_MAX = 2, SERVER_NAMES_MAX = 16 };
+enum { NAMES_MAX = 2, SERVER_NAMES_MAX = 16, ENV_MAX = 32 };
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NAME };
 
 struct cli {
@@ -18,6 +18,8 @@ struct cli {
     const char *values[OPT_COUNT]; // NULL: not given; a switch has ""
     const char *server_names[SERVER_NAMES_MAX];
     size_t server_name_count;
+    const char *env[ENV_MAX]; // NAME=VALUE, as given
+    size_t env_count;
     const char *names[NAMES_MAX];
     size_t name_count;
     enum output output;

@@ -59,7 +59,8 @@ static enum err enter(const char *prefix)
     const char *const argv[] = {"keyward-hsmd", "--root", prefix, "--probe-inside", NULL};
     TRY(file_open_dir(prefix, &root));
     enum err err = hsm_env_load(root, &env);
-    hsm_probe_tell(STDOUT_FILENO, "environment", did, err, err == ERR_OK ? "" : err_detail());
+    hsm_probe_tell(STDOUT_FILENO, "environment", did, err,
+                   err == ERR_OK ? "nothing in it is refused" : err_detail());
     TRY(err);
     (void)execve("/proc/self/exe", (char *const *)(uintptr_t)argv, env);
     FAIL(ERR_INTERNAL, "the probe could not be started");
