@@ -201,6 +201,16 @@ enum err kv_load(int dir, const char *path, struct kv **ret)
     return kv_parse(span_buf(&text), path, ret);
 }
 
+enum err kv_load_private(int dir, const char *path, struct kv **ret)
+{
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, KV_FILE_LIMIT + 1, false);
+    enum err err = file_read_private(dir, path, KV_FILE_LIMIT, &text);
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return err;
+    return kv_parse(span_buf(&text), path, ret);
+}
+
 enum err kv_set(struct kv *kv, const char *key, const char *value)
 {
     for (const char *c = value; *c != '\0'; c++) {

@@ -20,6 +20,9 @@ MUST_USE enum err kv_parse(struct span text, const char *name, struct kv **ret);
 
 // Reads and parses a file below `dir`; an absent file is an empty one.
 MUST_USE enum err kv_load(int dir, const char *path, struct kv **ret);
+
+// The same for a file that must have mode 0600 (or stricter) and be the caller's: ERR_FILE_MODE.
+MUST_USE enum err kv_load_private(int dir, const char *path, struct kv **ret);
 void kv_free(struct kv *kv);
 void kv_freep(struct kv **kv);
 

@@ -109,7 +109,7 @@ void hsm_env_freep(char ***env)
 enum err hsm_env_load(int root, char ***ret_env)
 {
     CLEANUP(kv_freep) struct kv *kv = NULL;
-    TRY(kv_load(root, PATH_HSM_ENV, &kv));
+    TRY(kv_load_private(root, PATH_HSM_ENV, &kv));
     CLEANUP(hsm_env_freep) char **env = calloc(KV_LINES_MAX + 1, sizeof *env);
     if (env == NULL)
         FAIL(ERR_MEMORY, "no memory for the library's environment");

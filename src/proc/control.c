@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -119,6 +120,14 @@ enum err proc_send(const struct proc_message *message)
 enum err proc_ready(void)
 {
     return proc_send(&(struct proc_message){.kind = PROC_READY});
+}
+
+void proc_failed(enum err code)
+{
+    struct proc_message message = {.kind = PROC_FAILED};
+    (void)snprintf(message.detail, sizeof message.detail, "%s", err_message(code));
+    enum err err = proc_send(&message);
+    (void)err; // the supervisor is gone, and so is whoever would read it
 }
 
 enum err proc_kill(enum proc_role role)

@@ -37,14 +37,18 @@ enum proc_kind {
     PROC_READY,      // from a child: serving
     PROC_SPAWN, // from the keeper: start a fresh (role), killing the one there was; answered by
                 // PROC_ATTACH
-    PROC_KILL   // from the keeper: kill (role) now
+    PROC_KILL,  // from the keeper: kill (role) now
+    PROC_FAILED // from a child that is about to end: why, in `detail`
 };
+
+enum { PROC_DETAIL_MAX = 400 };
 
 struct proc_message {
     uint32_t kind; // enum proc_kind
     uint32_t role; // enum proc_role
     uint32_t index;
     uint32_t failed; // of an answer to PROC_SPAWN: 1 when it could not be started
+    char detail[PROC_DETAIL_MAX];
 };
 
 // Waits at most timeout_ms (-1: for ever) for a message on the control channel. *ret_fd is -1 or a
@@ -53,6 +57,10 @@ struct proc_message {
 MUST_USE enum err proc_receive(int timeout_ms, struct proc_message *ret, int *ret_fd);
 MUST_USE enum err proc_send(const struct proc_message *message);
 MUST_USE enum err proc_ready(void);
+
+// Tells why this process is about to end, for whoever starts the server. Without a supervisor
+// nothing happens.
+void proc_failed(enum err code);
 
 // Asks for a fresh hsmd or prover and waits for its channel (descriptor, caller owns).
 // ERR_UNAVAILABLE when it could not be started, ERR_TIMEOUT. Other control messages that arrive

@@ -7,10 +7,13 @@
 // the turn has ended well: a writer's are durable by then, a reader's recorded. When the outcome of
 // a commit is not known, the process ends without answering; the supervisor starts it again.
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -329,6 +332,31 @@ static enum err open_store(struct engine *engine)
     }
 }
 
+// A server that was set up has a store: an empty one would hide that it was lost.
+static enum err check_store(int root)
+{
+    struct stat st;
+    if (!file_exists(root, PATH_ROOT_RECORD))
+        return ERR_OK;
+    if (fstatat(root, PATH_STORE, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_size == 0)
+        FAIL(ERR_DAMAGED,
+             "\"%s\" is missing or empty though this server was set up: put it back from a backup",
+             PATH_STORE);
+    return ERR_OK;
+}
+
+// What is wrong with the store is told with its name: the server cannot start without it.
+static enum err open_named_store(struct engine *engine)
+{
+    char detail[400];
+    TRY(check_store(engine->root));
+    enum err err = open_store(engine);
+    (void)snprintf(detail, sizeof detail, "%s", err_detail());
+    if (err != ERR_DAMAGED || strstr(detail, PATH_STORE) != NULL)
+        return err;
+    FAIL(ERR_DAMAGED, "\"%s\": %s; put it back from a backup", PATH_STORE, detail);
+}
+
 static enum err make_ops(struct engine *engine)
 {
     CLEANUP(kv_freep) struct kv *conf = NULL;
@@ -354,7 +382,7 @@ static enum err run(struct engine *engine, const char *root)
     TRY(secret_setup());
     TRY(proc_harden());
     TRY(file_open_dir(root, &engine->root));
-    TRY(open_store(engine));
+    TRY(open_named_store(engine));
     if (engine->stop)
         return ERR_OK;
     TRY(make_ops(engine));
@@ -407,8 +435,10 @@ int main(int argc, char **argv)
     }
     log_setup(proc_role_name(engine.role), LOG_LEVEL_INFO);
     enum err err = run(&engine, root);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
         log_error("stopped", err);
+        proc_failed(err);
+    }
     while (engine.peer_count > 0)
         drop_peer(&engine, engine.peer_count - 1);
     ops_freep(&engine.ops);

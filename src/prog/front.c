@@ -391,7 +391,9 @@ int main(int argc, char **argv)
     enum err code = set_up(&front, root);
     if (code == ERR_OK)
         code = serve(&front);
-    if (code != ERR_OK)
+    if (code != ERR_OK) {
         log_error("front_ended", code);
+        proc_failed(code);
+    }
     return err_info(code)->exit_status;
 }

@@ -106,7 +106,10 @@ int main(int argc, char **argv)
     }
     log_setup(prove ? "prover" : "keeper", LOG_LEVEL_INFO);
     enum err err = run(root, prove);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
         log_error("ended", err);
+        if (!prove)
+            proc_failed(err);
+    }
     return err == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

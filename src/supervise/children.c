@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 #include "supervise/spawn.h"
 
 enum { SHORT_LIFE_MS = 1000, PAUSE_MIN_MS = 50, PAUSE_MAX_MS = 5000, CHANNEL_BYTES = 4 << 20 };
+enum { START_FAILURES_MAX = 3 }; // ends in a row, before the server is said not to start
 
 enum err children_add(struct children *all, enum proc_role role, uint32_t index)
 {
@@ -299,6 +301,9 @@ void children_hear(struct children *all, int number)
     }
     if (message.kind == PROC_READY)
         child->ready = true;
+    else if (message.kind == PROC_FAILED)
+        (void)snprintf(child->why, sizeof child->why, "%.*s", (int)sizeof message.detail - 1,
+                       message.detail);
     else if (message.kind == PROC_SPAWN && message.role < ROLE_COUNT)
         spawn_for(all, number, (enum proc_role)message.role);
     else if (message.kind == PROC_KILL && message.role < ROLE_COUNT &&
@@ -315,6 +320,19 @@ bool children_all_ready(const struct children *all)
             return false;
     }
     return true;
+}
+
+enum err children_check_start(const struct children *all)
+{
+    for (int i = 0; i < all->count; i++) {
+        const struct child *child = &all->items[i];
+        if (child->one_shot || child->failures < START_FAILURES_MAX)
+            continue;
+        const char *why = child->why[0] == '\0' ? "see the log" : child->why;
+        FAIL(ERR_UNAVAILABLE, "the process \"%s\" ends as soon as it starts: %s",
+             proc_role_name(child->role), why);
+    }
+    return ERR_OK;
 }
 
 static bool any_running(const struct children *all, const enum proc_role *roles, size_t count)

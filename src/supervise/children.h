@@ -25,6 +25,7 @@ struct child {
     int64_t restart_ms; // when to start it again, 0: not waiting
     uint32_t failures;  // deaths in a row within a second of the start
     uint32_t restarts;
+    char why[PROC_DETAIL_MAX]; // what it last said about its end, "" when nothing
 };
 
 struct children {
@@ -56,6 +57,10 @@ void children_hear(struct children *all, int number);
 
 // All that are to run are running and have said that they are ready.
 bool children_all_ready(const struct children *all);
+
+// While the server starts: fails, with what the child said, once one has ended several times as
+// soon as it was started.
+MUST_USE enum err children_check_start(const struct children *all);
 
 // Asks all to finish, fronts first, then kills what is left. Blocks for at most timeout_ms.
 void children_stop(struct children *all, int timeout_ms);

@@ -244,6 +244,8 @@ static enum err serve(struct supervisor *self)
 {
     for (bool stop = false; !stop;) {
         enum err err = open_kmip(self);
+        if (err == ERR_OK && !self->told_ready && self->ready_fd >= 0)
+            err = children_check_start(&self->all);
         if (err != ERR_OK && !self->told_ready)
             return err;
         children_start_due(&self->all);
