@@ -159,8 +159,8 @@ enum err hsm_settings_load(int root, struct hsm_settings *ret)
 {
     CLEANUP(kv_freep) struct kv *security = NULL;
     CLEANUP(kv_freep) struct kv *conf = NULL;
-    TRY(kv_load(root, PATH_SECURITY_CONF, &security));
-    TRY(kv_load(root, PATH_HSM_CONF, &conf));
+    TRY(kv_load_private(root, PATH_SECURITY_CONF, &security));
+    TRY(kv_load_private(root, PATH_HSM_CONF, &conf));
     struct hsm_settings settings = {.enabled = false};
     TRY(kv_get_bool(security, "HSM_ENABLED", false, &settings.enabled));
     TRY(kv_get_bool(security, "HSM_KEY_EXTRACTABLE", false, &settings.key_extractable));
@@ -181,7 +181,7 @@ static enum err choose_vendor(int root, const char *vendor, struct hsm_settings 
             return set_builtin((int)i + 1, settings);
     }
     CLEANUP(kv_freep) struct kv *conf = NULL;
-    TRY(kv_load(root, PATH_HSM_CONF, &conf));
+    TRY(kv_load_private(root, PATH_HSM_CONF, &conf));
     const char *other = kv_get(conf, "VENDOR_NAME", "");
     if (other[0] != '\0' && strcmp(vendor, other) == 0)
         return set_other(conf, settings);
@@ -232,7 +232,7 @@ static const char *bit(bool value)
 enum err hsm_settings_text(int root, const struct hsm_settings *settings, struct buf *out)
 {
     CLEANUP(kv_freep) struct kv *kv = NULL;
-    TRY(kv_load(root, PATH_SECURITY_CONF, &kv));
+    TRY(kv_load_private(root, PATH_SECURITY_CONF, &kv));
     char provider[4];
     char timeout[16];
     (void)snprintf(provider, sizeof provider, "%d", settings->provider % 10);

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are open to others, missing, swapped, damaged or of another server, a full disk, a port in use: each is named with
+what to do, nothing goes round in circles, and what can be got back is got back (contract A3, B3, B9)."""
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+import prepared
+from prepared import root_of_trust
+from server import PASSPHRASE, Server, wait_for
+
+IN_HSM_MODE = [prepared.TDE, prepared.CREDENTIAL, prepared.PASSWORD, prepared.RECORD]
+
+
+def words_of(server):
+    """All that start, status and `hsm status` say about how the server is."""
+    started = server.start(check=False)
+    said = [started.stdout, started.stderr]
+    if started.returncode == 0:
+        for command in (["status"], ["hsm", "status"]):
+            done = server.keyward(*command, "-o", "json", check=False)
+            said += [done.stdout, done.stderr]
+    return started.returncode, "\n".join(said)
+
+
+def served(server):
+    try:
+        return all(server.fetch(uid) == key for uid, key in server.keys.items())
+    except Exception:
+        return False
+
+
+def no_circles(server):
+    """The processes that live now still live in a moment: nothing starts, dies and starts again for ever."""
+    def alive():
+        return {(p.role, p.pid) for p in server.processes() if p.role != "hsmd"}
+    before, deadline = alive(), time.monotonic() + 0.7
+    while time.monotonic() < deadline:
+        assert alive() == before
+        time.sleep(0.05)
+
+
+def refuses_to_serve(server, path, *words):
+    """However the server was touched, it serves no key, names the file and says what to do; a restart changes nothing."""
+    status, said = words_of(server)
+    # A strange record makes all other files look strange: then one of those is named.
+    names = [prepared.CREDENTIAL, prepared.RECORD] if path == prepared.RECORD else [path]
+    assert [name for name in names if name in said], said[:2000]
+    assert not [w for w in words if w.lower() not in said.lower()], said[:2000]
+    assert not served(server)
+    if status == 0:
+        no_circles(server)
+
+
+def serves_again(server):
+    server.keyward("stop", check=False)
+    server.start()
+    wait_for("the keys to be served", lambda: served(server))
+
+
+# -- modes --
+@pytest.mark.parametrize("kind, path", [
+    *[("hsm", p) for p in (*IN_HSM_MODE, prepared.RESTORE, prepared.CONF, prepared.HSM_CONF, prepared.HSM_ENV, prepared.STORE)],
+    *[("plain", p) for p in (prepared.TDE, prepared.AUTOLOGIN, prepared.RECORD)],
+    ("plain", "var/lib/keyward/tls/server.key")])
+def test_a_file_that_others_can_read_is_refused_by_name(kept, kind, path):
+    server = kept(kind)
+    before = root_of_trust(server)
+    (server.root / path).chmod(0o644)
+    _, said = words_of(server)
+    # What is not needed for a start is found by verify.
+    idle = (kind, path) in (("hsm", prepared.RESTORE), ("plain", prepared.TDE))
+    if idle:
+        done = server.keyward("hsm", "verify", check=False)
+        said += done.stdout + done.stderr
+        assert done.returncode == 8
+    assert path in said and "0600" in said, said[:2000]
+    assert idle or not served(server)
+    assert root_of_trust(server) == before
+    (server.root / path).chmod(0o600)
+    serves_again(server)
+
+
+@pytest.mark.parametrize("path", [prepared.TDE, prepared.CREDENTIAL, prepared.CONF])
+def test_a_link_in_place_of_a_file_is_refused_by_name(kept, tmp_path, path):
+    server = kept("hsm")
+    elsewhere = tmp_path / "elsewhere"
+    (server.root / path).rename(elsewhere)
+    (server.root / path).symlink_to(elsewhere)
+    refuses_to_serve(server, path)
+
+
+@pytest.mark.parametrize("path", [prepared.TDE, prepared.CREDENTIAL])
+def test_a_fifo_in_place_of_a_file_blocks_nothing(kept, path):
+    server = kept("hsm")
+    (server.root / path).unlink()
+    os.mkfifo(server.root / path, 0o600)
+    refuses_to_serve(server, path)
+
+
+# -- missing, swapped, damaged --
+@pytest.mark.parametrize("path", [prepared.CREDENTIAL, prepared.PASSWORD, prepared.RECORD, prepared.STORE])
+def test_a_file_that_is_missing_is_named_and_its_return_is_enough(kept, tmp_path, path):
+    server = kept("hsm")
+    (server.root / path).rename(tmp_path / "away")
+    refuses_to_serve(server, path)
+    server.keyward("stop", check=False)
+    for suffix in ("", "-wal", "-shm"):
+        pathlib.Path(f"{server.root / path}{suffix}").unlink(missing_ok=True)
+    (tmp_path / "away").rename(server.root / path)
+    serves_again(server)
+
+
+def test_a_missing_tde_wallet_is_named_and_its_return_is_enough(kept, tmp_path):
+    server = kept("hsm")
+    (server.root / prepared.TDE).rename(tmp_path / "away")
+    _, said = words_of(server)
+    verified = server.keyward("hsm", "verify", check=False)
+    assert prepared.TDE in said + verified.stdout + verified.stderr
+    server.keyward("stop", check=False)
+    (tmp_path / "away").rename(server.root / prepared.TDE)
+    serves_again(server)
+
+
+@pytest.mark.parametrize("path", [prepared.CREDENTIAL, prepared.PASSWORD])
+def test_with_the_hsm_files_lost_the_recovery_passphrase_opens_the_store(kept, path):
+    server = kept("hsm")
+    (server.root / path).unlink()
+    refuses_to_serve(server, path)
+    opened = server.keyward("hsm", "open-wallet", "--recovery-passphrase-file", server.secret_file("phrase", PASSPHRASE))
+    assert opened.returncode == 0
+    wait_for("the keys to be served", lambda: served(server))
+
+
+def test_a_missing_credential_is_set_anew(kept):
+    server = kept("hsm")
+    (server.root / prepared.CREDENTIAL).unlink()
+    refuses_to_serve(server, prepared.CREDENTIAL)
+    server.keyward("hsm", "set-credential", "--credential-file", server.secret_file("pin", server.token.pin))
+    wait_for("the keys to be served", lambda: served(server))
+    serves_again(server)
+
+
+@pytest.fixture(scope="session")
+def kept_stranger(tmp_path_factory):
+    """Another server in HSM mode."""
+    return prepared.keep(tmp_path_factory.mktemp("stranger") / "hsm", hsm=True)
+
+
+@pytest.mark.parametrize("path", IN_HSM_MODE)
+def test_another_servers_file_is_refused_by_name(kept, kept_stranger, path):
+    server = kept("hsm")
+    mine = (server.root / path).read_bytes()
+    (server.root / path).write_bytes((kept_stranger / "root" / path).read_bytes())
+    refuses_to_serve(server, path)
+    (server.root / path).write_bytes(mine)
+    serves_again(server)
+
+
+def test_the_two_files_of_the_hsm_wallet_swapped_are_refused(kept):
+    server = kept("hsm")
+    one, two = server.root / prepared.CREDENTIAL, server.root / prepared.PASSWORD
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+    refuses_to_serve(server, "hsm/wallet/")
+
+
+@pytest.mark.parametrize("path", IN_HSM_MODE)
+def test_last_generations_file_is_refused_by_name(kept, path):
+    server = kept("hsm")
+    old = (server.root / path).read_bytes()
+    server.start()
+    server.reverse_migrate(server.token)
+    server.initialize(server.token)
+    server.stop()
+    prepared.drop_ram(server)
+    new = (server.root / path).read_bytes()
+    (server.root / path).write_bytes(old)
+    if path == prepared.CREDENTIAL and old == new:
+        return
+    refuses_to_serve(server, path)
+    (server.root / path).write_bytes(new)
+    serves_again(server)
+
+
+@pytest.mark.parametrize("path", [*IN_HSM_MODE, prepared.STORE])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped"])
+def test_a_damaged_file_is_named(kept, path, damage):
+    server = kept("hsm")
+    whole = (server.root / path).read_bytes()
+    middle = len(whole) // 2
+    if path == prepared.STORE:
+        middle = 40  # in the header
+    (server.root / path).write_bytes({"cut": whole[:middle], "empty": b"",
+                                      "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:]}[damage])
+    if path == prepared.STORE and damage == "flipped":
+        (server.root / path).write_bytes(b"not a database" + whole[14:])
+    refuses_to_serve(server, path)
+
+
+@pytest.mark.parametrize("path", [prepared.AUTOLOGIN, prepared.RECORD])
+def test_without_an_hsm_a_damaged_file_is_named(kept, path):
+    server = kept("plain")
+    whole = (server.root / path).read_bytes()
+    (server.root / path).write_bytes(whole[:-7] + b"damaged")
+    refuses_to_serve(server, path)
+
+
+@pytest.mark.parametrize("kind, path", [("plain", prepared.TDE), ("hsm", prepared.RESTORE)])
+def test_a_damaged_wallet_that_a_start_does_not_need_is_found_by_verify(kept, kind, path):
+    server = kept(kind)
+    (server.root / path).write_bytes(b"damaged")
+    server.start()
+    wait_for("the keys to be served", lambda: served(server))
+    done = server.keyward("hsm", "verify", check=False)
+    assert done.returncode == 8 and path in done.stdout + done.stderr
+
+
+def test_an_auto_login_wallet_that_should_not_be_there_opens_nothing(kept):
+    server = kept("hsm")
+    plain = kept("plain")
+    shutil.copy(plain.root / prepared.AUTOLOGIN, server.root / prepared.AUTOLOGIN)
+    server.token.hide()
+    server.start()
+    assert not served(server)
+    done = server.keyward("hsm", "verify", check=False)
+    assert done.returncode != 0
+
+
+def test_what_lies_around_in_staging_is_removed(kept):
+    server = kept("hsm")
+    left = server.root / "var/lib/keyward/staging/0123456789abcdef0123456789abcdef"
+    left.mkdir(parents=True, mode=0o700)
+    (left / "ewallet.p12").write_bytes(b"x")
+    server.start()
+    wait_for("the keys to be served", lambda: served(server))
+
+
+# -- resources --
+@pytest.fixture
+def small_disk(tmp_path):
+    """A directory on a file system of 12 MiB that only this process and its children see."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.unshare(0x00020000) == 0, os.strerror(ctypes.get_errno())  # CLONE_NEWNS
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "none", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def on_small_disk(kept_servers, small_disk, kept):
+    """A server on a small disk, running, and its token elsewhere; fill() and free() its disk."""
+    server = kept("plain")
+    small = Server(small_disk / "root")
+    subprocess.run(["cp", "-a", f"{server.root}/.", str(small.root)], check=True)
+    conf = small.root / "etc/keyward/keywardd.conf"
+    conf.write_text(conf.read_text().replace(str(server.port), str(small.port)))
+    small.vendor, small.token, small.keys = server.vendor, server.token, server.keys
+    filler = small_disk / "filler"
+
+    def fill():
+        with open(filler, "wb") as f:
+            for size in (1 << 20, 4096, 1):
+                try:
+                    while True:
+                        os.write(f.fileno(), b"x" * size)
+                except OSError:
+                    pass
+    small.fill, small.free = fill, lambda: filler.unlink(missing_ok=True)
+    small.start()
+    yield small
+    small.free()
+    small.remove()
+
+
+def test_a_full_disk_refuses_writes_serves_reads_and_harms_nothing(on_small_disk):
+    server = on_small_disk
+    server.enroll()
+    server.fill()
+    failures = []
+    for _ in range(4):  # room that the log has taken already may do for one
+        try:
+            server.keys.update([server.create_key()])
+        except Exception as failure:
+            failures.append(str(failure))
+    assert failures, "the disk was not full"
+    assert served(server)
+    server.free()
+
+    def written():
+        try:
+            server.keys.update([server.create_key()])
+            return True
+        except Exception:
+            return False
+    wait_for("writes to go on once there is space", written)
+    assert served(server)
+    server.restart()
+    assert served(server)
+
+
+def test_an_initialize_on_a_full_disk_changes_nothing(on_small_disk):
+    server = on_small_disk
+    before = root_of_trust(server)
+    pin, phrase = server.secret_file("pin", server.token.pin), server.secret_file("recovery", PASSPHRASE)
+    server.fill()
+    failed = server.keyward("hsm", "initialize", "--vendor", server.vendor, "--token-label", server.token.label,
+                            "--credential-file", pin, "--recovery-passphrase-file", phrase, check=False)
+    assert failed.returncode == 1 and ("space" in failed.stderr or "its files" in failed.stderr), failed.stderr
+    assert root_of_trust(server) == before and served(server)
+    server.free()
+    server.restart()
+    assert served(server)
+    server.initialize(server.token)
+    server.restart()
+    assert served(server) and server.json("hsm", "status")["status"] == "up"
+
+
+def test_a_port_in_use_is_named(kept):
+    server = kept("plain")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", server.port))
+        other.listen()
+        done = server.start(check=False)
+        assert done.returncode != 0 and str(server.port) in done.stderr and "taken by another process" in done.stderr
+        assert not (server.root / "run/keyward/api.sock").exists() or server.keyward("status", check=False).returncode != 0
+    server.start()
+    assert served(server)
+
+
+def test_a_second_server_on_one_root_is_refused(kept):
+    server = kept("plain")
+    server.start()
+    pid = server.pid
+    server.start(check=False)
+    assert server.pid == pid and served(server)
+
+
+def test_status_answers_when_the_server_is_down(kept):
+    server = kept("plain")
+    done = server.keyward("status", "-o", "json", check=False)
+    assert done.returncode == 7
+    assert "not" in (done.stdout + done.stderr).lower()
+    assert json.loads(done.stdout or "{}") is not None
