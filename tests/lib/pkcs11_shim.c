@@ -8,6 +8,8 @@
 // shim_calls.h, those that look at their arguments are written out below.
 #include "shim_control.h"
 #include "shim_gcm.h"
+#include "shim_objects.h"
+#include "shim_slots.h"
 
 #include <dlfcn.h>
 #include <p11-kit/pkcs11.h>
@@ -33,20 +35,108 @@ static struct ck_function_list *real;
 #define HOOKED(name, min)
 #include "shim_calls.h"
 
-static struct ck_attribute *attribute(struct ck_attribute *templ, unsigned long n,
-                                      ck_attribute_type_t type)
+static bool has_reserved(void *init_args)
 {
-    for (unsigned long i = 0; i < n; i++) {
-        if (templ[i].type == type && templ[i].value != NULL) {
-            return &templ[i];
-        }
+    const struct ck_c_initialize_args *args = init_args;
+    const char *wanted = getenv("KWSHIM_RESERVED");
+    return wanted != NULL && args != NULL && args->reserved != NULL &&
+           strcmp(args->reserved, wanted) == 0;
+}
+
+static ck_rv_t shim_C_Initialize(void *init_args)
+{
+    ck_rv_t rv = CKR_OK;
+    if (shim_control_enter(SHIM_C_Initialize, &rv)) {
+        return rv;
     }
-    return NULL;
+    if (!shim_control_has("reserved")) {
+        return CALL_REAL(C_Initialize, (init_args));
+    }
+    struct ck_c_initialize_args plain = {.flags = CKF_OS_LOCKING_OK};
+    return has_reserved(init_args) ? CALL_REAL(C_Initialize, (&plain)) : CKR_ARGUMENTS_BAD;
+}
+
+static ck_rv_t shim_C_GetSlotList(unsigned char present, ck_slot_id_t *slots, unsigned long *n)
+{
+    ck_rv_t rv = CKR_OK;
+    if (shim_control_enter(SHIM_C_GetSlotList, &rv)) {
+        return rv;
+    }
+    rv = shim_slots_list(real, present, slots, n);
+    if (rv == CKR_OK) {
+        shim_control_miscount(SHIM_C_GetSlotList, n);
+    }
+    return rv;
+}
+
+static ck_rv_t shim_C_GetTokenInfo(ck_slot_id_t slot, struct ck_token_info *info)
+{
+    ck_rv_t rv = CKR_OK;
+    if (shim_control_enter(SHIM_C_GetTokenInfo, &rv)) {
+        return rv;
+    }
+    return shim_slots_token(real, slot, info);
+}
+
+static ck_rv_t shim_C_OpenSession(ck_slot_id_t slot, ck_flags_t flags, void *app,
+                                  ck_notify_t notify, ck_session_handle_t *s)
+{
+    ck_rv_t rv = CKR_OK;
+    if (shim_control_enter(SHIM_C_OpenSession, &rv)) {
+        return rv;
+    }
+    if ((flags & CKF_RW_SESSION) == 0 && shim_control_has("noro")) {
+        return CKR_SESSION_READ_ONLY;
+    }
+    return CALL_REAL(C_OpenSession, (shim_slots_real(slot), flags, app, notify, s));
+}
+
+static ck_rv_t shim_C_Login(ck_session_handle_t s, ck_user_type_t user, unsigned char *pin,
+                            unsigned long pin_len)
+{
+    ck_rv_t rv = CKR_OK;
+    if (shim_control_enter(SHIM_C_Login, &rv)) {
+        return rv;
+    }
+    rv = CALL_REAL(C_Login, (s, user, pin, pin_len));
+    if (rv == CKR_OK) {
+        shim_objects_logged_in(real, s);
+    }
+    return rv;
+}
+
+static ck_rv_t shim_C_FindObjects(ck_session_handle_t s, ck_object_handle_t *found,
+                                  unsigned long max, unsigned long *n)
+{
+    ck_rv_t rv = CKR_OK;
+    if (shim_control_enter(SHIM_C_FindObjects, &rv)) {
+        return rv;
+    }
+    rv = shim_objects_find(real, s, found, max, n);
+    if (rv == CKR_OK) {
+        shim_control_miscount(SHIM_C_FindObjects, n);
+    }
+    return rv;
+}
+
+static ck_rv_t shim_C_GetAttributeValue(ck_session_handle_t s, ck_object_handle_t o,
+                                        struct ck_attribute *templ, unsigned long n)
+{
+    ck_rv_t rv = CKR_OK;
+    if (shim_control_enter(SHIM_C_GetAttributeValue, &rv)) {
+        return rv;
+    }
+    rv = CALL_REAL(C_GetAttributeValue, (s, o, templ, n));
+    if (rv == CKR_OK) {
+        shim_objects_lie(templ, n);
+        shim_control_miscount(SHIM_C_GetAttributeValue, &templ[0].value_len);
+    }
+    return rv;
 }
 
 static bool is_data(struct ck_attribute *templ, unsigned long n)
 {
-    struct ck_attribute *class = attribute(templ, n, CKA_CLASS);
+    struct ck_attribute *class = shim_objects_attribute(templ, n, CKA_CLASS);
     ck_object_class_t value = CKO_SECRET_KEY;
     if (class != NULL && class->value_len == sizeof value) {
         memcpy(&value, class->value, sizeof value);
@@ -64,7 +154,11 @@ static ck_rv_t shim_C_CreateObject(ck_session_handle_t s, struct ck_attribute *t
     if (is_data(templ, n) && shim_control_has("nodata")) {
         return CKR_ATTRIBUTE_VALUE_INVALID;
     }
-    return CALL_REAL(C_CreateObject, (s, templ, n, object));
+    rv = CALL_REAL(C_CreateObject, (s, templ, n, object));
+    if (rv == CKR_OK) {
+        shim_objects_made(*object);
+    }
+    return rv;
 }
 
 // A key of the same CKA_ID, 0 if there is none.
@@ -72,7 +166,7 @@ static ck_object_handle_t same_id(ck_session_handle_t s, struct ck_attribute *te
                                   unsigned long n)
 {
     ck_object_class_t class = CKO_SECRET_KEY;
-    struct ck_attribute *id = attribute(templ, n, CKA_ID);
+    struct ck_attribute *id = shim_objects_attribute(templ, n, CKA_ID);
     ck_object_handle_t found = 0;
     unsigned long count = 0;
     if (id == NULL) {
@@ -96,6 +190,9 @@ static ck_rv_t shim_C_GenerateKey(ck_session_handle_t s, struct ck_mechanism *me
     if (shim_control_enter(SHIM_C_GenerateKey, &rv)) {
         return rv;
     }
+    if (shim_objects_refused(templ, n)) {
+        return CKR_TEMPLATE_INCONSISTENT;
+    }
     if (shim_control_has("uniqueid") && same_id(s, templ, n) != 0) {
         return CKR_ATTRIBUTE_VALUE_INVALID;
     }
@@ -105,7 +202,11 @@ static ck_rv_t shim_C_GenerateKey(ck_session_handle_t s, struct ck_mechanism *me
             real->C_DestroyObject(s, old);
         }
     }
-    return CALL_REAL(C_GenerateKey, (s, mech, templ, n, key));
+    rv = CALL_REAL(C_GenerateKey, (s, mech, templ, n, key));
+    if (rv == CKR_OK) {
+        shim_objects_made(*key);
+    }
+    return rv;
 }
 
 static bool refused(const struct ck_mechanism *mech)
@@ -219,11 +320,18 @@ static struct ck_function_list list = {
 #include "shim_calls.h"
 };
 
-static void drop_optional(void)
+// What is missing: all beside the 17, or what is named.
+static void drop(void)
 {
-#define PLAIN(name, min, parameters, arguments) list.name = (min) ? list.name : NULL;
-#define HOOKED(name, min)                       list.name = (min) ? list.name : NULL;
+    unsigned long none = 0;
+    bool minimal = shim_control_has("only17=null");
+#define KEEP(name, min)                                                                            \
+    list.name =                                                                                    \
+        (minimal && !(min)) || shim_control_wishes("null", SHIM_##name, &none) ? NULL : list.name;
+#define PLAIN(name, min, parameters, arguments) KEEP(name, min)
+#define HOOKED(name, min)                       KEEP(name, min)
 #include "shim_calls.h"
+#undef KEEP
 }
 
 static ck_rv_t shim_C_GetFunctionList(struct ck_function_list **ret_list)
@@ -235,9 +343,7 @@ static ck_rv_t shim_C_GetFunctionList(struct ck_function_list **ret_list)
     if (real == NULL) {
         load_real();
     }
-    if (shim_control_has("only17=null")) {
-        drop_optional();
-    }
+    drop();
     *ret_list = &list;
     return CKR_OK;
 }

@@ -12,14 +12,13 @@
 #define TEMPL struct ck_attribute *templ, unsigned long n
 
 // clang-format off
-PLAIN(C_Initialize, 1, (void *init_args), (init_args))
+HOOKED(C_Initialize, 1)
 PLAIN(C_Finalize, 1, (void *reserved), (reserved))
 PLAIN(C_GetInfo, 0, (struct ck_info *info), (info))
 HOOKED(C_GetFunctionList, 1)
-PLAIN(C_GetSlotList, 1, (unsigned char present, ck_slot_id_t *list, unsigned long *n),
-      (present, list, n))
+HOOKED(C_GetSlotList, 1)
 PLAIN(C_GetSlotInfo, 0, (ck_slot_id_t slot, struct ck_slot_info *info), (slot, info))
-PLAIN(C_GetTokenInfo, 1, (ck_slot_id_t slot, struct ck_token_info *info), (slot, info))
+HOOKED(C_GetTokenInfo, 1)
 PLAIN(C_WaitForSlotEvent, 0, (ck_flags_t flags, ck_slot_id_t *slot, void *reserved),
       (flags, slot, reserved))
 PLAIN(C_GetMechanismList, 0, (ck_slot_id_t slot, ck_mechanism_type_t *list, unsigned long *n),
@@ -31,24 +30,22 @@ PLAIN(C_InitToken, 0, (ck_slot_id_t slot, IN, unsigned char *label), (slot, in, 
 PLAIN(C_InitPIN, 0, (SES, IN), (s, in, in_len))
 PLAIN(C_SetPIN, 0, (SES, IN, unsigned char *pin, unsigned long pin_len),
       (s, in, in_len, pin, pin_len))
-PLAIN(C_OpenSession, 1,
-      (ck_slot_id_t slot, ck_flags_t flags, void *app, ck_notify_t notify, ck_session_handle_t *s),
-      (slot, flags, app, notify, s))
+HOOKED(C_OpenSession, 1)
 PLAIN(C_CloseSession, 1, (SES), (s))
 PLAIN(C_CloseAllSessions, 0, (ck_slot_id_t slot), (slot))
 PLAIN(C_GetSessionInfo, 0, (SES, struct ck_session_info *info), (s, info))
 PLAIN(C_GetOperationState, 0, (SES, OUT), (s, out, out_len))
 PLAIN(C_SetOperationState, 0, (SES, IN, OBJ enc, OBJ auth), (s, in, in_len, enc, auth))
-PLAIN(C_Login, 1, (SES, ck_user_type_t user, IN), (s, user, in, in_len))
+HOOKED(C_Login, 1)
 PLAIN(C_Logout, 0, (SES), (s))
 HOOKED(C_CreateObject, 0)
 PLAIN(C_CopyObject, 0, (SES, OBJ from, TEMPL, OBJ *to), (s, from, templ, n, to))
 PLAIN(C_DestroyObject, 0, (SES, OBJ o), (s, o))
 PLAIN(C_GetObjectSize, 0, (SES, OBJ o, unsigned long *size), (s, o, size))
-PLAIN(C_GetAttributeValue, 0, (SES, OBJ o, TEMPL), (s, o, templ, n))
+HOOKED(C_GetAttributeValue, 0)
 PLAIN(C_SetAttributeValue, 0, (SES, OBJ o, TEMPL), (s, o, templ, n))
 PLAIN(C_FindObjectsInit, 1, (SES, TEMPL), (s, templ, n))
-PLAIN(C_FindObjects, 1, (SES, OBJ *o, unsigned long max, unsigned long *n), (s, o, max, n))
+HOOKED(C_FindObjects, 1)
 PLAIN(C_FindObjectsFinal, 1, (SES), (s))
 HOOKED(C_EncryptInit, 1)
 HOOKED(C_Encrypt, 1)

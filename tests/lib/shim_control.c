@@ -174,7 +174,8 @@ static const struct verb {
 } verbs[] = {
     {"rv", 16, true},     {"hang", 0, true},    {"crash", 0, true},  {"abort", 0, true},
     {"kill", 0, true},    {"slow", 10, false},  {"print", 0, false}, {"probe", 0, true},
-    {"garbage", 0, true}, {"length", 16, true},
+    {"garbage", 0, true}, {"length", 16, true}, {"lost", 0, true},   {"null", 0, false},
+    {"flags", 16, false},
 };
 
 static const struct verb *verb_find(const char *name)
@@ -190,8 +191,14 @@ static const struct verb *verb_find(const char *name)
 static void check_plain(const char *word)
 {
     static const char *const words[] = {
-        "nodata", "uniqueid",    "replaceid",    "nogcm",    "nocbc",        "nocbcpad",
-        "noecb",  "only17=null", "only17=nosup", "gcm=luna", "gcm=cloudhsm",
+        "nodata",          "uniqueid",        "replaceid",
+        "nogcm",           "nocbc",           "nocbcpad",
+        "noecb",           "only17=null",     "only17=nosup",
+        "gcm=luna",        "gcm=fips",        "gcm=cloudhsm",
+        "gcm=short",       "gcm=strict",      "stale",
+        "renumber",        "accelerator",     "noro",
+        "reserved",        "policy=nshield",  "policy=noextract",
+        "lie=extractable", "lie=insensitive",
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(words[i], word) == 0) {
@@ -308,6 +315,30 @@ static void act(const struct wish *wish)
     }
 }
 
+bool shim_control_wishes(const char *verb, enum shim_call call, unsigned long *ret_value)
+{
+    struct control c;
+    struct wish wish;
+    control_open(&c);
+    while (control_wish(&c, call, &wish)) {
+        if (strcmp(wish.verb, verb) == 0) {
+            *ret_value = wish.value;
+            return true;
+        }
+    }
+    return false;
+}
+
+// A device that is gone for this process: what a library answers by itself it goes on answering.
+static bool lost;
+
+static bool answers_when_lost(enum shim_call call)
+{
+    return call == SHIM_C_Initialize || call == SHIM_C_Finalize || call == SHIM_C_GetSlotList ||
+           call == SHIM_C_GetFunctionList || call == SHIM_C_GetTokenInfo ||
+           call == SHIM_C_GetSessionInfo;
+}
+
 bool shim_control_enter(enum shim_call call, ck_rv_t *ret_rv)
 {
     struct control c;
@@ -322,6 +353,12 @@ bool shim_control_enter(enum shim_call call, ck_rv_t *ret_rv)
             *ret_rv = wish.value;
             answered = true;
         }
+        lost = lost || strcmp(wish.verb, "lost") == 0;
+    }
+    lost = lost && call != SHIM_C_Finalize;
+    if (lost && !answers_when_lost(call)) {
+        *ret_rv = CKR_DEVICE_ERROR;
+        answered = true;
     }
     if (!answered && !minimal[call] && shim_control_has("only17=nosup")) {
         *ret_rv = CKR_FUNCTION_NOT_SUPPORTED;
@@ -346,5 +383,13 @@ void shim_control_spoil(enum shim_call call, unsigned char *out, unsigned long *
         } else if (strcmp(wish.verb, "length") == 0) {
             *out_len = wish.value;
         }
+    }
+}
+
+void shim_control_miscount(enum shim_call call, unsigned long *count)
+{
+    unsigned long told = 0;
+    if (count != NULL && shim_control_wishes("length", call, &told)) {
+        *count = told;
     }
 }

@@ -23,10 +23,16 @@ static struct {
     unsigned long aad_len;
 } op;
 
+static bool appends(void)
+{
+    return shim_control_has("gcm=luna") || shim_control_has("gcm=fips");
+}
+
 bool shim_gcm_wants(const struct ck_mechanism *mech)
 {
     return mech != NULL && mech->mechanism == CKM_AES_GCM &&
-           (shim_control_has("gcm=luna") || shim_control_has("gcm=cloudhsm"));
+           (appends() || shim_control_has("gcm=cloudhsm") || shim_control_has("gcm=short") ||
+            shim_control_has("gcm=strict"));
 }
 
 bool shim_gcm_active(ck_session_handle_t s, bool encrypt)
@@ -68,7 +74,8 @@ static ck_rv_t luna_real_init(struct ck_function_list *real)
 
 static ck_rv_t luna_init(struct ck_function_list *real, const struct ck_gcm_params *p)
 {
-    if (p->tag_bits != TAG * 8 || p->aad_len > sizeof op.aad) {
+    if (p->tag_bits != TAG * 8 || p->aad_len > sizeof op.aad ||
+        (p->iv_ptr != NULL && shim_control_has("gcm=fips"))) {
         return CKR_MECHANISM_PARAM_INVALID;
     }
     op.aad_len = p->aad_len;
@@ -86,9 +93,54 @@ static ck_rv_t luna_init(struct ck_function_list *real, const struct ck_gcm_para
     return CKR_OK;
 }
 
+// CK_GCM_PARAMS as PKCS#11 2.40 printed it first, without the IV's bits.
+struct short_params {
+    unsigned char *iv_ptr;
+    unsigned long iv_len;
+    unsigned char *aad_ptr;
+    unsigned long aad_len;
+    unsigned long tag_bits;
+};
+
+static ck_rv_t pass_on(struct ck_function_list *real, ck_session_handle_t s,
+                       struct ck_gcm_params *p, ck_object_handle_t key, bool encrypt)
+{
+    struct ck_mechanism mech = {CKM_AES_GCM, p, sizeof *p};
+    return encrypt ? real->C_EncryptInit(s, &mech, key) : real->C_DecryptInit(s, &mech, key);
+}
+
+static ck_rv_t short_init(struct ck_function_list *real, ck_session_handle_t s,
+                          struct ck_mechanism *mech, ck_object_handle_t key, bool encrypt)
+{
+    const struct short_params *p = mech->parameter;
+    if (p == NULL || mech->parameter_len != sizeof *p) {
+        return CKR_MECHANISM_PARAM_INVALID;
+    }
+    struct ck_gcm_params whole = {p->iv_ptr,  p->iv_len,  p->iv_len * 8,
+                                  p->aad_ptr, p->aad_len, p->tag_bits};
+    return pass_on(real, s, &whole, key, encrypt);
+}
+
+static ck_rv_t strict_init(struct ck_function_list *real, ck_session_handle_t s,
+                           struct ck_mechanism *mech, ck_object_handle_t key, bool encrypt)
+{
+    struct ck_gcm_params *p = mech->parameter;
+    if (p == NULL || mech->parameter_len != sizeof *p || p->iv_ptr == NULL ||
+        p->iv_bits != 8 * p->iv_len) {
+        return CKR_MECHANISM_PARAM_INVALID;
+    }
+    return pass_on(real, s, p, key, encrypt);
+}
+
 ck_rv_t shim_gcm_init(struct ck_function_list *real, ck_session_handle_t s,
                       struct ck_mechanism *mech, ck_object_handle_t key, bool encrypt)
 {
+    if (shim_control_has("gcm=short")) {
+        return short_init(real, s, mech, key, encrypt);
+    }
+    if (shim_control_has("gcm=strict")) {
+        return strict_init(real, s, mech, key, encrypt);
+    }
     if (mech->parameter == NULL || mech->parameter_len < sizeof(struct ck_gcm_params)) {
         return CKR_MECHANISM_PARAM_INVALID;
     }

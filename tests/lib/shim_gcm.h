@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // AES-GCM as HSMs do it that choose the IV themselves, made of a module that does it by the book.
 //   luna      a 16-byte IV is made inside and follows the tag; the caller's IV is ignored
+//   fips      the same, and the caller must give no IV
+//   short     wants the parameters without ulIvBits
+//   strict    wants them with ulIvBits, which must be right
 //   cloudhsm  the caller's IV must be 12 zero bytes; the IV made inside overwrites it
 // State is kept for one session at a time, which is all a test needs.
 #pragma once
