@@ -20,6 +20,8 @@ enum {
     HSM_VENDOR_MAX = 64,
     HSM_LIBRARY_MAX = 512,
     HSM_KEY_ID_MAX = 32,
+    HSM_KEY_LABEL_MAX = 63,
+    HSM_RESERVED_MAX = 511,
     HSM_DEK_LEN = 32,
     HSM_SEALED_MAX = 256,
     HSM_TIMEOUT_S = 10,       // deadline of one PKCS#11 call unless HSM_TIMEOUT says otherwise
@@ -40,6 +42,11 @@ struct hsm_settings {
     bool reverse_migrate_enabled; // HSM_REVERSE_MIGRATE_ENABLED
     char mechanism[32];           // HSM_MECHANISM, "auto"
     uint32_t timeout_s;           // HSM_TIMEOUT: deadline of one PKCS#11 call, 1 to 120
+    char init_reserved[HSM_RESERVED_MAX +
+                       1]; // HSM_INIT_RESERVED: pReserved of C_Initialize, "": none
+    char adopt_label[HSM_KEY_LABEL_MAX + 1]; // HSM_ADOPT_KEY_LABEL, "": root keys are made here
+    uint8_t adopt_id[HSM_KEY_ID_MAX];        // HSM_ADOPT_KEY_ID, hexadecimal in the file
+    size_t adopt_id_len;                     // 0: the label alone says which
     bool attended; // set by the caller when a person asked: log in even if the token says that one
                    // try is left. Never read from a file.
 };
@@ -66,12 +73,14 @@ struct hsm_token {
     char firmware[16]; // "2.6"
 };
 
-// One root key on the HSM. `id` is CKA_ID: the key number, 4 bytes big-endian.
+// One root key on the HSM. `id` is CKA_ID: the key number, 4 bytes big-endian. An adopted key
+// (HSM_ADOPT_KEY_LABEL) has number 0, the label it was given, and an id only where one was
+// configured; it is searched for among AES keys alone.
 struct hsm_key {
     uint32_t number;
     uint8_t id[HSM_KEY_ID_MAX];
     size_t id_len;
-    char label[64]; // CKA_LABEL, "OKV <release> HSM Root Key"
+    char label[HSM_KEY_LABEL_MAX + 1]; // CKA_LABEL, "OKV <release> HSM Root Key"
 };
 
 struct hsm;
@@ -90,12 +99,21 @@ void hsm_closep(struct hsm **hsm);
 MUST_USE enum err hsm_token_info(struct hsm *hsm, struct hsm_token *ret);
 
 // Raises the key number object by one and generates a root key with that number: AES-256, token,
-// private, sensitive, extractable as set, label of `release`. Attributes are read back. A number in
-// use is passed over.
+// private, sensitive, extractable as set, label of `release`. Attributes are read back. A number
+// that any secret key has as its id is passed over (some tokens would destroy that key). When
+// another server made a key of the same number meanwhile, this one is destroyed again and the next
+// number taken; where the token destroys nothing the key is given back all the same, and
+// hsm_key_count says 2.
+// With settings.adopt_label nothing is made: the one AES key of that label (and id) is found,
+// ERR_HSM_KEY when there is none or more than one.
 MUST_USE enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *ret);
 
 // How many keys answer to label and id: 0 missing, 1 right, 2 or more ambiguous.
 MUST_USE enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret);
+
+// Waits up to half a second, at random, so that two servers that go on taking the same numbers at
+// the same time come apart.
+void hsm_back_off(void);
 
 // Removes a key that hsm_key_create of this process made, when the operation fails afterwards.
 MUST_USE enum err hsm_key_destroy(struct hsm *hsm, const struct hsm_key *key);

@@ -4,21 +4,25 @@
 // the library does; deadlines are the keeper's, from outside (hsm_rpc.c).
 #include "hsm/hsm.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/rand.h"
 #include "hsm/p11.h"
+
+enum { NUMBER_TRIES = 8, BACK_OFF_MS = 500 };
 
 struct hsm {
     struct p11 p11;
-    bool key_extractable;
+    struct hsm_settings settings;
 };
 
 static enum err open_token(struct hsm *hsm, int root, const struct hsm_settings *settings,
                            struct span credential)
 {
-    TRY(p11_module_load(&hsm->p11, root, settings->library));
+    TRY(p11_module_load(&hsm->p11, root, settings));
     TRY(p11_slot_find(&hsm->p11, settings));
     return p11_session_login(&hsm->p11, credential, settings->attended);
 }
@@ -32,7 +36,7 @@ enum err hsm_open(int root, const struct hsm_settings *settings, struct span cre
     CLEANUP(hsm_closep) struct hsm *hsm = calloc(1, sizeof *hsm);
     if (hsm == NULL)
         FAIL(ERR_MEMORY, "no memory for the HSM");
-    hsm->key_extractable = settings->key_extractable;
+    hsm->settings = *settings;
     log_event(LOG_LEVEL_INFO, "hsm_open operation=%s vendor=\"%s\" library=\"%s\" label=\"%s\"",
               trace, settings->vendor, settings->library,
               settings->use_label ? settings->label : "");
@@ -79,15 +83,54 @@ static enum err make_label(const char *release, const char *what, char out[64])
     return ERR_OK;
 }
 
+void hsm_back_off(void)
+{
+    uint16_t random = 0;
+    rand_bytes(&random, sizeof random);
+    (void)poll(NULL, 0, random % BACK_OFF_MS);
+}
+
+// A key of a number that nobody else has taken, as far as this process can see: *ret_alone. A key
+// that is not alone is destroyed; where that is impossible the keeper's own count will tell.
+static enum err create_once(struct hsm *hsm, const char *number_label, struct hsm_key *key,
+                            bool *ret_alone)
+{
+    CK_OBJECT_HANDLE found[P11_MATCHES_MAX];
+    size_t count = 0;
+    TRY(p11_number_take(&hsm->p11, number_label, key->label, &key->number));
+    p11_number_encode(key->number, key->id);
+    enum err err = p11_key_create(&hsm->p11, key, hsm->settings.key_extractable);
+    *ret_alone = false;
+    if (err == ERR_CONFLICT)
+        return ERR_OK;
+    TRY(err);
+    TRY(p11_key_find(&hsm->p11, key, found, &count));
+    *ret_alone = count < 2 || p11_key_destroy(&hsm->p11, key) != ERR_OK;
+    return ERR_OK;
+}
+
 enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *ret)
 {
     struct hsm_key key = {.id_len = 4};
     char number_label[64];
+    bool alone = false;
+    if (hsm->settings.adopt_label[0] != '\0')
+        return p11_key_adopt(&hsm->p11, &hsm->settings, ret);
     TRY(make_label(release, "Root Key", key.label));
     TRY(make_label(release, "Key Number", number_label));
-    TRY(p11_number_take(&hsm->p11, number_label, key.label, &key.number));
-    p11_number_encode(key.number, key.id);
-    TRY(p11_key_create(&hsm->p11, &key, hsm->key_extractable));
+    for (int i = 0; i < NUMBER_TRIES && !alone; i++) {
+        TRY(create_once(hsm, number_label, &key, &alone));
+        if (alone)
+            break;
+        log_event(LOG_LEVEL_WARN, "key_number_taken_by_another number=%u try=%d", key.number,
+                  i + 1);
+        hsm_back_off();
+    }
+    if (!alone)
+        FAIL(ERR_HSM_KEY,
+             "other servers took the same key number %d times; initialize again when they have "
+             "ended",
+             NUMBER_TRIES);
     log_event(LOG_LEVEL_INFO, "root_key_made number=%u label=\"%s\"", key.number, key.label);
     *ret = key;
     return ERR_OK;
@@ -109,6 +152,11 @@ enum err hsm_key_destroy(struct hsm *hsm, const struct hsm_key *key)
 
 static enum err missing(const struct hsm_key *key)
 {
+    if (key->number == 0)
+        FAIL(ERR_HSM_KEY,
+             "the adopted root key \"%s\" is not on the HSM; check that the token is the right one "
+             "and run hsmclient verify",
+             key->label);
     FAIL(ERR_HSM_KEY,
          "the root key \"%s\" number %u is not on the HSM; check that the token is the right one "
          "and run hsmclient verify",

@@ -112,7 +112,7 @@ static void look_at_functions(const CK_FUNCTION_LIST *f, struct buf *missing, st
 static enum err step_load(struct probe *probe, struct buf *saw)
 {
     struct p11 *p11 = &probe->p11;
-    enum err err = p11_module_load(p11, probe->root, probe->settings.library);
+    enum err err = p11_module_load(p11, probe->root, &probe->settings);
     struct buf missing CLEANUP(buf_done);
     struct buf without CLEANUP(buf_done);
     buf_init(&missing, SAW_MAX, false);

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/rand.h"
 #include "hsm/hsm_env.h"
 #include "hsm/hsm_trace.h"
 #include "hsm/hsm_wire.h"
@@ -34,6 +35,7 @@ enum {
 };
 
 static const int pause_ms[TRIES] = {0, 100, 400}; // before each
+enum { BACK_OFF_MS = 500 };
 
 struct hsm {
     struct ipc *ipc;   // NULL: the process is gone
@@ -274,6 +276,13 @@ static enum err start(struct hsm *hsm)
     return err;
 }
 
+void hsm_back_off(void)
+{
+    uint16_t random = 0;
+    rand_bytes(&random, sizeof random);
+    (void)wait_until(NULL, clock_mono_ms() + random % BACK_OFF_MS);
+}
+
 static void pause_before(int try, enum err err)
 {
     log_event(LOG_LEVEL_WARN, "hsm_try_failed try=%d of=%d error=%s detail=\"%s\"", try, TRIES,
@@ -402,7 +411,7 @@ enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *re
     struct buf body CLEANUP(buf_done);
     buf_init(&body, HSM_MESSAGE_MAX, false);
     TRY(buf_put_var(&body, span_str(release)));
-    hsm->made_key = true;
+    hsm->made_key = hsm->settings.adopt_label[0] == '\0';
     TRY(ask(hsm, HSM_KEY_CREATE, &body, HSM_OPERATION_MS, &answer));
     struct cursor in = cursor_of(answer);
     return read_or_end(hsm, hsm_wire_take_key(&in, ret));

@@ -155,6 +155,38 @@ static enum err load_timeout(const struct kv *security, struct hsm_settings *set
     return ERR_OK;
 }
 
+// Hexadecimal digits of 1 to HSM_KEY_ID_MAX bytes.
+static enum err load_adopt_id(const char *text, struct hsm_settings *settings)
+{
+    size_t len = strlen(text);
+    if (len % 2 != 0 || len > (size_t)2 * HSM_KEY_ID_MAX ||
+        strspn(text, "0123456789abcdefABCDEF") != len)
+        FAIL(ERR_CONFIG,
+             "\"%s\": HSM_ADOPT_KEY_ID must be the key's CKA_ID as 2 to %d hexadecimal digits, not "
+             "\"%.80s\"",
+             PATH_SECURITY_CONF, 2 * HSM_KEY_ID_MAX, text);
+    for (size_t i = 0; i < len / 2; i++) {
+        const char digits[] = {text[2 * i], text[2 * i + 1], '\0'};
+        settings->adopt_id[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    settings->adopt_id_len = len / 2;
+    return ERR_OK;
+}
+
+static enum err load_adopt(const struct kv *security, struct hsm_settings *settings)
+{
+    const char *label = kv_get(security, "HSM_ADOPT_KEY_LABEL", "");
+    const char *id = kv_get(security, "HSM_ADOPT_KEY_ID", "");
+    TRY(put_text(settings->adopt_label, sizeof settings->adopt_label, label, "HSM_ADOPT_KEY_LABEL",
+                 PATH_SECURITY_CONF));
+    if (!span_is_utf8(span_str(label)))
+        FAIL(ERR_CONFIG, "\"%s\": HSM_ADOPT_KEY_LABEL is not UTF-8", PATH_SECURITY_CONF);
+    if (label[0] == '\0' && id[0] != '\0')
+        FAIL(ERR_CONFIG, "\"%s\": HSM_ADOPT_KEY_ID is of use only with HSM_ADOPT_KEY_LABEL",
+             PATH_SECURITY_CONF);
+    return load_adopt_id(id, settings);
+}
+
 enum err hsm_settings_load(int root, struct hsm_settings *ret)
 {
     CLEANUP(kv_freep) struct kv *security = NULL;
@@ -170,6 +202,10 @@ enum err hsm_settings_load(int root, struct hsm_settings *ret)
     TRY(load_label(security, &settings));
     TRY(load_mechanism(security, &settings));
     TRY(load_timeout(security, &settings));
+    TRY(put_text(settings.init_reserved, sizeof settings.init_reserved,
+                 kv_get(security, "HSM_INIT_RESERVED", ""), "HSM_INIT_RESERVED",
+                 PATH_SECURITY_CONF));
+    TRY(load_adopt(security, &settings));
     *ret = settings;
     return ERR_OK;
 }

@@ -24,6 +24,18 @@ static enum err take_bool(struct cursor *in, bool *ret)
     return ERR_OK;
 }
 
+static enum err take_id(struct cursor *in, uint8_t out[HSM_KEY_ID_MAX], size_t *ret_len)
+{
+    struct span id;
+    TRY(cursor_var(in, &id));
+    if (id.len > HSM_KEY_ID_MAX)
+        FAIL(ERR_MESSAGE, "a root key's id of %zu bytes", id.len);
+    if (id.len > 0)
+        memcpy(out, id.data, id.len);
+    *ret_len = id.len;
+    return ERR_OK;
+}
+
 enum err hsm_wire_put_settings(struct buf *out, const struct hsm_settings *settings)
 {
     TRY(buf_put_u32(out, (uint32_t)settings->provider));
@@ -34,6 +46,9 @@ enum err hsm_wire_put_settings(struct buf *out, const struct hsm_settings *setti
     TRY(buf_put_u8(out, settings->key_extractable));
     TRY(buf_put_var(out, span_str(settings->mechanism)));
     TRY(buf_put_u32(out, settings->timeout_s));
+    TRY(buf_put_var(out, span_str(settings->init_reserved)));
+    TRY(buf_put_var(out, span_str(settings->adopt_label)));
+    TRY(buf_put_var(out, span_of(settings->adopt_id, settings->adopt_id_len)));
     return buf_put_u8(out, settings->attended);
 }
 
@@ -50,6 +65,9 @@ enum err hsm_wire_take_settings(struct cursor *in, struct hsm_settings *ret)
     TRY(take_bool(in, &settings.key_extractable));
     TRY(hsm_wire_take_text(in, settings.mechanism, sizeof settings.mechanism));
     TRY(cursor_u32(in, &settings.timeout_s));
+    TRY(hsm_wire_take_text(in, settings.init_reserved, sizeof settings.init_reserved));
+    TRY(hsm_wire_take_text(in, settings.adopt_label, sizeof settings.adopt_label));
+    TRY(take_id(in, settings.adopt_id, &settings.adopt_id_len));
     TRY(take_bool(in, &settings.attended));
     *ret = settings;
     return ERR_OK;
@@ -65,13 +83,10 @@ enum err hsm_wire_put_key(struct buf *out, const struct hsm_key *key)
 enum err hsm_wire_take_key(struct cursor *in, struct hsm_key *ret)
 {
     struct hsm_key key = {.number = 0};
-    struct span id;
     TRY(cursor_u32(in, &key.number));
-    TRY(cursor_var(in, &id));
-    if (id.len == 0 || id.len > sizeof key.id)
-        FAIL(ERR_MESSAGE, "a root key's id of %zu bytes", id.len);
-    memcpy(key.id, id.data, id.len);
-    key.id_len = id.len;
+    TRY(take_id(in, key.id, &key.id_len));
+    if (key.id_len == 0 && key.number != 0)
+        FAIL(ERR_MESSAGE, "a numbered root key without an id");
     TRY(hsm_wire_take_text(in, key.label, sizeof key.label));
     *ret = key;
     return ERR_OK;

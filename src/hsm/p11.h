@@ -56,9 +56,10 @@ const char *p11_rv_text(CK_RV rv, char out[P11_RV_TEXT]);
 enum err p11_rv_raise(enum err code, const char *what, const char *function, CK_RV rv,
                       const char *next);
 
-// p11_module.c. Loads the library at the absolute `path`, below the root prefix where there is one,
-// and initializes it. ERR_HSM_LIBRARY.
-MUST_USE enum err p11_module_load(struct p11 *p11, int root, const char *path);
+// p11_module.c. Loads the library at the absolute settings->library, below the root prefix where
+// there is one, and initializes it, with settings->init_reserved where that is set.
+// ERR_HSM_LIBRARY.
+MUST_USE enum err p11_module_load(struct p11 *p11, int root, const struct hsm_settings *settings);
 void p11_module_unload(struct p11 *p11);
 
 // p11_slot.c. Sets p11->slot to the one that `settings` mean. ERR_HSM_SLOT.
@@ -89,7 +90,17 @@ void p11_number_encode(uint32_t number, uint8_t out[4]);
 // p11_key.c
 MUST_USE enum err p11_key_find(struct p11 *p11, const struct hsm_key *key,
                                CK_OBJECT_HANDLE out[P11_MATCHES_MAX], size_t *ret_count);
+
+// ERR_CONFLICT when the token refuses the id because a key has it: made by somebody since the
+// number was taken.
 MUST_USE enum err p11_key_create(struct p11 *p11, const struct hsm_key *key, bool extractable);
+
+// Whether any secret key, whatever its label, has this id.
+MUST_USE enum err p11_key_has_id(struct p11 *p11, const struct hsm_key *key, bool *ret);
+
+// The one key that settings->adopt_label (and id) means.
+MUST_USE enum err p11_key_adopt(struct p11 *p11, const struct hsm_settings *settings,
+                                struct hsm_key *ret);
 MUST_USE enum err p11_key_destroy(struct p11 *p11, const struct hsm_key *key);
 
 // The handle that p11_key_create of this process got for `key`; false when it made none.

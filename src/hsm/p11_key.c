@@ -14,15 +14,54 @@ enum { AES_256 = 32 };
 enum err p11_key_find(struct p11 *p11, const struct hsm_key *key,
                       CK_OBJECT_HANDLE out[P11_MATCHES_MAX], size_t *ret_count)
 {
-    if (key->id_len == 0 || key->id_len > sizeof key->id)
+    bool adopted = key->number == 0;
+    if (key->id_len > sizeof key->id || (key->id_len == 0 && !adopted))
         FAIL(ERR_INTERNAL, "a root key's id has 1 to %zu bytes", sizeof key->id);
     CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-    CK_ATTRIBUTE template[] = {
-        {CKA_CLASS, &class, sizeof class},
-        {CKA_LABEL, (void *)(uintptr_t)key->label, strlen(key->label)},
-        {CKA_ID, (void *)(uintptr_t)key->id, key->id_len},
-    };
-    return p11_session_find(p11, template, 3, out, P11_MATCHES_MAX, ret_count);
+    CK_KEY_TYPE type = CKK_AES;
+    CK_ATTRIBUTE template[4] = {{CKA_CLASS, &class, sizeof class}};
+    CK_ULONG count = 1;
+    template[count++] =
+        (CK_ATTRIBUTE){CKA_LABEL, (void *)(uintptr_t)key->label, strlen(key->label)};
+    if (key->id_len > 0)
+        template[count++] = (CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)key->id, key->id_len};
+    if (adopted)
+        template[count++] = (CK_ATTRIBUTE){CKA_KEY_TYPE, &type, sizeof type};
+    return p11_session_find(p11, template, count, out, P11_MATCHES_MAX, ret_count);
+}
+
+enum err p11_key_has_id(struct p11 *p11, const struct hsm_key *key, bool *ret)
+{
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class},
+                               {CKA_ID, (void *)(uintptr_t)key->id, key->id_len}};
+    CK_OBJECT_HANDLE found[P11_MATCHES_MAX];
+    size_t count = 0;
+    TRY(p11_session_find(p11, template, 2, found, P11_MATCHES_MAX, &count));
+    *ret = count > 0;
+    return ERR_OK;
+}
+
+enum err p11_key_adopt(struct p11 *p11, const struct hsm_settings *settings, struct hsm_key *ret)
+{
+    struct hsm_key key = {.id_len = settings->adopt_id_len};
+    memcpy(key.label, settings->adopt_label, sizeof key.label);
+    memcpy(key.id, settings->adopt_id, sizeof key.id);
+    CK_OBJECT_HANDLE found[P11_MATCHES_MAX];
+    size_t count = 0;
+    TRY(p11_key_find(p11, &key, found, &count));
+    if (count == 0)
+        FAIL(ERR_HSM_KEY,
+             "no AES key on the HSM has the label \"%s\"%s that HSM_ADOPT_KEY_LABEL asks for; have "
+             "the HSM's administrator make it, for ENCRYPT and DECRYPT, or correct the label",
+             key.label, key.id_len > 0 ? " and the CKA_ID" : "");
+    if (count > 1)
+        FAIL(ERR_HSM_KEY,
+             "%zu AES keys on the HSM have the label \"%s\"; say by HSM_ADOPT_KEY_ID which one, or "
+             "have the HSM's administrator give each a label of its own",
+             count, key.label);
+    *ret = key;
+    return ERR_OK;
 }
 
 // The codes by which a library says that it dislikes the template. After any other the key may have
@@ -32,6 +71,13 @@ static bool dislikes_template(CK_RV rv)
     return rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_TEMPLATE_INCOMPLETE ||
            rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
            rv == CKR_ATTRIBUTE_READ_ONLY;
+}
+
+// On some tokens an id is unique, and that is how they say so.
+static bool is_taken(struct p11 *p11, const struct hsm_key *key)
+{
+    bool taken = false;
+    return p11_key_has_id(p11, key, &taken) == ERR_OK && taken;
 }
 
 static CK_RV generate(struct p11 *p11, const struct hsm_key *key, bool extractable,
@@ -63,10 +109,21 @@ static CK_RV generate(struct p11 *p11, const struct hsm_key *key, bool extractab
         CK_ULONG count = sizeof template / sizeof *template - given_up[i];
         rv = P11_CALL(p11, C_GenerateKey, p11->session, &mechanism, template + given_up[i], count,
                       ret);
-        if (!dislikes_template(rv))
+        if (!dislikes_template(rv) || (rv == CKR_ATTRIBUTE_VALUE_INVALID && is_taken(p11, key)))
             break;
     }
     return rv;
+}
+
+static const char *advice(CK_RV rv, bool extractable)
+{
+    if (rv == CKR_FUNCTION_NOT_SUPPORTED)
+        return "where the library makes no keys, have the HSM's administrator make one and name it "
+               "by HSM_ADOPT_KEY_LABEL in okv_security.conf";
+    if (dislikes_template(rv) && extractable)
+        return "this HSM may refuse keys that are sensitive and extractable: set "
+               "HSM_KEY_EXTRACTABLE=\"0\" in okv_security.conf";
+    return "check that the partition has room and lets this user make AES-256 keys";
 }
 
 static enum err check_bit(struct p11 *p11, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
@@ -148,10 +205,11 @@ enum err p11_key_create(struct p11 *p11, const struct hsm_key *key, bool extract
         FAIL(ERR_TOO_LARGE, "one HSM operation makes at most %d root keys", P11_CREATED_MAX);
     CK_OBJECT_HANDLE object = 0;
     CK_RV rv = generate(p11, key, extractable, &object);
+    if (rv == CKR_ATTRIBUTE_VALUE_INVALID && is_taken(p11, key))
+        FAIL(ERR_CONFLICT, "another key on the HSM has the id %u already", key->number);
     if (rv != CKR_OK)
-        return p11_rv_raise(
-            ERR_HSM_FAILED, "make the root key", "C_GenerateKey", rv,
-            "check that the partition has room and lets this user make AES-256 keys");
+        return p11_rv_raise(ERR_HSM_FAILED, "make the root key", "C_GenerateKey", rv,
+                            advice(rv, extractable));
     p11->created[p11->created_count] = object;
     p11->created_keys[p11->created_count] = *key;
     p11->created_count++;

@@ -184,13 +184,17 @@ static enum err get_functions(struct p11 *p11, const char *path)
 }
 
 // Some libraries refuse locking by the operating system, some refuse arguments, some want them.
-static enum err initialize(struct p11 *p11, const char *path)
+// `reserved` is pReserved, which the standard keeps for itself and some libraries read a text from;
+// "" for none, and then without arguments as the last try.
+static enum err initialize(struct p11 *p11, const char *path, const char *reserved)
 {
-    CK_C_INITIALIZE_ARGS locking = {.flags = CKF_OS_LOCKING_OK};
-    CK_C_INITIALIZE_ARGS plain = {.flags = 0};
+    void *given = reserved[0] == '\0' ? NULL : (void *)(uintptr_t)reserved;
+    CK_C_INITIALIZE_ARGS locking = {.flags = CKF_OS_LOCKING_OK, .pReserved = given};
+    CK_C_INITIALIZE_ARGS plain = {.flags = 0, .pReserved = given};
     CK_C_INITIALIZE_ARGS *tries[] = {&locking, &plain, NULL};
+    size_t count = given == NULL ? 3 : 2;
     CK_RV rv = CKR_OK;
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+    for (size_t i = 0; i < count; i++) {
         rv = P11_CALL(p11, C_Initialize, tries[i]);
         if (rv != CKR_CANT_LOCK && rv != CKR_NEED_TO_CREATE_THREADS && rv != CKR_ARGUMENTS_BAD)
             break;
@@ -201,16 +205,17 @@ static enum err initialize(struct p11 *p11, const char *path)
     }
     char text[P11_RV_TEXT];
     FAIL(ERR_HSM_LIBRARY,
-         NAMED " \"%s\": C_Initialize gave %s; check the vendor's service, its configuration and "
-               "okv_hsm_env",
-         path, p11_rv_text(rv, text));
+         NAMED " \"%s\": C_Initialize gave %s; check the vendor's service, its configuration, "
+               "okv_hsm_env%s",
+         path, p11_rv_text(rv, text),
+         rv == CKR_ARGUMENTS_BAD ? " and HSM_INIT_RESERVED in okv_security.conf" : "");
 }
 
-enum err p11_module_load(struct p11 *p11, int root, const char *path)
+enum err p11_module_load(struct p11 *p11, int root, const struct hsm_settings *settings)
 {
     char full[P11_PATH_MAX];
     struct stat wanted;
-    TRY(resolve(root, path, full));
+    TRY(resolve(root, settings->library, full));
     TRY(check_file(full, &wanted));
     p11_call_begin(p11, "dlopen");
     p11->library = dlopen(full, RTLD_NOW | RTLD_LOCAL);
@@ -220,7 +225,7 @@ enum err p11_module_load(struct p11 *p11, int root, const char *path)
         FAIL(ERR_HSM_LIBRARY, NAMED " \"%s\": %s", full, dlerror());
     TRY(check_loaded(p11->library, full, &wanted));
     TRY(get_functions(p11, full));
-    TRY(initialize(p11, full));
+    TRY(initialize(p11, full, settings->init_reserved));
     TRY(check_functions(p11->functions, full));
     // The library may have taken it away.
     (void)signal(SIGPIPE, SIG_IGN);

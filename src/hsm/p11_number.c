@@ -6,7 +6,8 @@
 // value, the keys' own ids say which numbers are taken. In every case a number that is any secret
 // key's CKA_ID, ours or not, is passed over.
 //
-// PKCS#11 cannot make this atomic between servers: the keeper counts again in a fresh process.
+// PKCS#11 cannot make this atomic between servers: after its key is made, hsm_direct.c counts, and
+// the keeper counts again in a fresh process.
 #include "base/log.h"
 #include "hsm/p11.h"
 
@@ -40,15 +41,9 @@ static bool decode(const uint8_t *value, size_t len, uint32_t *ret)
 // Whatever the key's label: some HSMs refuse a second key with one CKA_ID, NSS destroys the first.
 static enum err is_taken(struct p11 *p11, uint32_t number, bool *ret)
 {
-    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-    uint8_t id[NUMBER_LEN];
-    p11_number_encode(number, id);
-    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {CKA_ID, id, sizeof id}};
-    CK_OBJECT_HANDLE found = 0;
-    size_t count = 0;
-    TRY(p11_session_find(p11, template, 2, &found, 1, &count));
-    *ret = count > 0;
-    return ERR_OK;
+    struct hsm_key key = {.number = number, .id_len = NUMBER_LEN};
+    p11_number_encode(number, key.id);
+    return p11_key_has_id(p11, &key, ret);
 }
 
 // The highest number from `from` on that a key has, with holes of up to HOLE numbers.

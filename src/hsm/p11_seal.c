@@ -34,13 +34,16 @@ struct cipher {
     size_t iv_len;
     size_t out_len; // of HSM_DEK_LEN bytes
     enum iv_source sources[3];
+    bool short_params; // GCM's parameters without ulIvBits, as the standard printed them first
 };
 
+// The order is that of the tries, and a place in it stands in sealed bytes: new ones go last.
 static const struct cipher ciphers[] = {
-    {"AES_CBC", CKM_AES_CBC, IV_MAX, HSM_DEK_LEN, {IV_OWN}},
-    {"AES_CBC_PAD", CKM_AES_CBC_PAD, IV_MAX, HSM_DEK_LEN + 16, {IV_OWN}},
-    {"AES_GCM", CKM_AES_GCM, GCM_IV, HSM_DEK_LEN + GCM_TAG, {IV_OWN, IV_ZERO, IV_ABSENT}},
-    {"AES_ECB", CKM_AES_ECB, 0, HSM_DEK_LEN, {IV_NONE}},
+    {"AES_CBC", CKM_AES_CBC, IV_MAX, HSM_DEK_LEN, {IV_OWN}, false},
+    {"AES_CBC_PAD", CKM_AES_CBC_PAD, IV_MAX, HSM_DEK_LEN + 16, {IV_OWN}, false},
+    {"AES_GCM", CKM_AES_GCM, GCM_IV, HSM_DEK_LEN + GCM_TAG, {IV_OWN, IV_ZERO, IV_ABSENT}, false},
+    {"AES_ECB", CKM_AES_ECB, 0, HSM_DEK_LEN, {IV_NONE}, false},
+    {"AES_GCM", CKM_AES_GCM, GCM_IV, HSM_DEK_LEN + GCM_TAG, {IV_OWN, IV_ZERO, IV_ABSENT}, true},
 };
 enum { CIPHERS = sizeof ciphers / sizeof *ciphers };
 
@@ -52,9 +55,18 @@ struct box {
     uint8_t text[OUT_MAX];
 };
 
+struct short_gcm {
+    CK_BYTE_PTR pIv;
+    CK_ULONG ulIvLen;
+    CK_BYTE_PTR pAAD;
+    CK_ULONG ulAADLen;
+    CK_ULONG ulTagBits;
+};
+
 struct params {
     CK_MECHANISM mechanism;
     CK_GCM_PARAMS gcm;
+    struct short_gcm short_gcm;
 };
 
 static void params_init(struct params *params, const struct cipher *cipher, uint8_t *iv,
@@ -62,7 +74,13 @@ static void params_init(struct params *params, const struct cipher *cipher, uint
 {
     memset(params, 0, sizeof *params);
     params->mechanism.mechanism = cipher->type;
-    if (cipher->type == CKM_AES_GCM) {
+    if (cipher->short_params) {
+        params->short_gcm.pIv = iv_len == 0 ? NULL : iv;
+        params->short_gcm.ulIvLen = iv_len;
+        params->short_gcm.ulTagBits = 8 * GCM_TAG;
+        params->mechanism.pParameter = &params->short_gcm;
+        params->mechanism.ulParameterLen = sizeof params->short_gcm;
+    } else if (cipher->type == CKM_AES_GCM) {
         params->gcm.pIv = iv_len == 0 ? NULL : iv;
         params->gcm.ulIvLen = iv_len;
         params->gcm.ulIvBits = 8 * iv_len;
