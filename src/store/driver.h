@@ -39,6 +39,8 @@ struct store_driver {
     enum err (*object_find)(void *self, const struct store_query *query, struct arena *arena,
                             struct store_object **ret, size_t *ret_count);
     enum err (*object_count)(void *self, const struct store_query *query, uint64_t *ret);
+    enum err (*object_move)(void *self, const struct uuid *from, const struct uuid *to,
+                            uint64_t *ret_count);
 
     enum err (*endpoint_put)(void *self, const struct store_endpoint *endpoint);
     enum err (*endpoint_update)(void *self, const struct store_endpoint *endpoint);
@@ -50,6 +52,37 @@ struct store_driver {
                                  struct arena *arena, struct store_endpoint *ret);
     enum err (*endpoint_list)(void *self, const struct uuid *after, uint32_t limit,
                               struct arena *arena, struct store_endpoint **ret, size_t *ret_count);
+    enum err (*endpoint_remove)(void *self, const struct uuid *id, uint64_t version);
+    enum err (*seen_put)(void *self, const struct uuid *id, int64_t time_s);
+    enum err (*seen_get)(void *self, const struct uuid *id, int64_t *ret);
+
+    enum err (*named_put)(void *self, const struct store_named *named);
+    enum err (*named_update)(void *self, const struct store_named *named);
+    enum err (*named_get)(void *self, const struct uuid *id, struct arena *arena,
+                          struct store_named *ret);
+    enum err (*named_by_name)(void *self, uint32_t kind, const uint8_t name_hash[STORE_HASH_LEN],
+                              struct arena *arena, struct store_named *ret);
+    enum err (*named_list)(void *self, uint32_t kind, const struct uuid *after, uint32_t limit,
+                           struct arena *arena, struct store_named **ret, size_t *ret_count);
+    enum err (*named_remove)(void *self, const struct uuid *id, uint64_t version);
+    enum err (*member_put)(void *self, const struct uuid *set, const struct uuid *member);
+    enum err (*member_remove)(void *self, const struct uuid *set, const struct uuid *member);
+    enum err (*member_list)(void *self, const struct uuid *set, const struct uuid *after,
+                            uint32_t limit, struct arena *arena, struct uuid **ret,
+                            size_t *ret_count);
+    enum err (*member_count)(void *self, const struct uuid *set, uint64_t *ret);
+    enum err (*member_of)(void *self, const struct uuid *member, const struct uuid *after,
+                          uint32_t limit, struct arena *arena, struct uuid **ret,
+                          size_t *ret_count);
+    enum err (*grant_put)(void *self, const struct store_grant *grant);
+    enum err (*grant_remove)(void *self, const struct uuid *wallet, const struct uuid *grantee);
+    enum err (*grant_list)(void *self, const struct uuid *wallet, const struct uuid *after,
+                           uint32_t limit, struct arena *arena, struct store_grant **ret,
+                           size_t *ret_count);
+    enum err (*grant_reach)(void *self, const struct uuid *who, struct arena *arena,
+                            struct store_grant **ret, size_t *ret_count);
+    enum err (*access_get)(void *self, const struct uuid *who, const struct uuid *object,
+                           uint32_t *ret);
 
     enum err (*setting_put)(void *self, bool node, const char *name, struct span value);
     enum err (*setting_get)(void *self, bool node, const char *name, struct arena *arena,

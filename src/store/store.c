@@ -272,6 +272,13 @@ enum err store_object_count(struct store *store, const struct store_query *query
     return store->driver->object_count(store->self, query, ret);
 }
 
+enum err store_object_move(struct store *store, const struct uuid *from, const struct uuid *to,
+                           uint64_t *ret_count)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->object_move(store->self, from, to, ret_count));
+}
+
 enum err store_endpoint_put(struct store *store, const struct store_endpoint *endpoint)
 {
     TRY(writable(store));
@@ -314,6 +321,140 @@ enum err store_endpoint_list(struct store *store, const struct uuid *after, uint
     TRY(usable(store));
     TRY(check_limit(limit));
     return store->driver->endpoint_list(store->self, after, limit, arena, ret, ret_count);
+}
+
+enum err store_endpoint_remove(struct store *store, const struct uuid *id, uint64_t version)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->endpoint_remove(store->self, id, version));
+}
+
+enum err store_seen_put(struct store *store, const struct uuid *id, int64_t time_s)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->seen_put(store->self, id, time_s));
+}
+
+enum err store_seen_get(struct store *store, const struct uuid *id, int64_t *ret)
+{
+    TRY(usable(store));
+    return store->driver->seen_get(store->self, id, ret);
+}
+
+enum err store_named_put(struct store *store, const struct store_named *named)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->named_put(store->self, named));
+}
+
+enum err store_named_update(struct store *store, const struct store_named *named)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->named_update(store->self, named));
+}
+
+enum err store_named_get(struct store *store, const struct uuid *id, struct arena *arena,
+                         struct store_named *ret)
+{
+    TRY(usable(store));
+    return store->driver->named_get(store->self, id, arena, ret);
+}
+
+enum err store_named_by_name(struct store *store, uint32_t kind,
+                             const uint8_t name_hash[STORE_HASH_LEN], struct arena *arena,
+                             struct store_named *ret)
+{
+    TRY(usable(store));
+    return store->driver->named_by_name(store->self, kind, name_hash, arena, ret);
+}
+
+enum err store_named_list(struct store *store, uint32_t kind, const struct uuid *after,
+                          uint32_t limit, struct arena *arena, struct store_named **ret,
+                          size_t *ret_count)
+{
+    TRY(usable(store));
+    TRY(check_limit(limit));
+    return store->driver->named_list(store->self, kind, after, limit, arena, ret, ret_count);
+}
+
+enum err store_named_remove(struct store *store, const struct uuid *id, uint64_t version)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->named_remove(store->self, id, version));
+}
+
+enum err store_member_put(struct store *store, const struct uuid *set, const struct uuid *member)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->member_put(store->self, set, member));
+}
+
+enum err store_member_remove(struct store *store, const struct uuid *set, const struct uuid *member)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->member_remove(store->self, set, member));
+}
+
+enum err store_member_list(struct store *store, const struct uuid *set, const struct uuid *after,
+                           uint32_t limit, struct arena *arena, struct uuid **ret,
+                           size_t *ret_count)
+{
+    TRY(usable(store));
+    TRY(check_limit(limit));
+    return store->driver->member_list(store->self, set, after, limit, arena, ret, ret_count);
+}
+
+enum err store_member_count(struct store *store, const struct uuid *set, uint64_t *ret)
+{
+    TRY(usable(store));
+    return store->driver->member_count(store->self, set, ret);
+}
+
+enum err store_member_of(struct store *store, const struct uuid *member, const struct uuid *after,
+                         uint32_t limit, struct arena *arena, struct uuid **ret, size_t *ret_count)
+{
+    TRY(usable(store));
+    TRY(check_limit(limit));
+    return store->driver->member_of(store->self, member, after, limit, arena, ret, ret_count);
+}
+
+enum err store_grant_put(struct store *store, const struct store_grant *grant)
+{
+    const uint32_t all = GRANT_READ | GRANT_MODIFY | GRANT_MANAGE;
+    TRY(writable(store));
+    if ((grant->access & GRANT_READ) == 0 || (grant->access & ~all) != 0)
+        FAIL(ERR_INVALID, "a grant lets its grantee read at least");
+    return wrote(store, store->driver->grant_put(store->self, grant));
+}
+
+enum err store_grant_remove(struct store *store, const struct uuid *wallet,
+                            const struct uuid *grantee)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->grant_remove(store->self, wallet, grantee));
+}
+
+enum err store_grant_list(struct store *store, const struct uuid *wallet, const struct uuid *after,
+                          uint32_t limit, struct arena *arena, struct store_grant **ret,
+                          size_t *ret_count)
+{
+    TRY(usable(store));
+    TRY(check_limit(limit));
+    return store->driver->grant_list(store->self, wallet, after, limit, arena, ret, ret_count);
+}
+
+enum err store_grant_reach(struct store *store, const struct uuid *who, struct arena *arena,
+                           struct store_grant **ret, size_t *ret_count)
+{
+    TRY(usable(store));
+    return store->driver->grant_reach(store->self, who, arena, ret, ret_count);
+}
+
+enum err store_access_get(struct store *store, const struct uuid *who, const struct uuid *object,
+                          uint32_t *ret)
+{
+    TRY(usable(store));
+    return store->driver->access_get(store->self, who, object, ret);
 }
 
 static enum err check_name(const char *name)

@@ -131,6 +131,8 @@ struct store_range {
 struct store_query {
     bool any_owner;
     struct uuid owner;
+    struct uuid wallet; // only what is in this wallet; zero: wherever it is
+    struct uuid only;   // only the object with this id; zero: any
     const struct store_index *index;
     size_t index_count;
     uint32_t type;   // 0 any
@@ -151,6 +153,11 @@ MUST_USE enum err store_object_find(struct store *store, const struct store_quer
 MUST_USE enum err store_object_count(struct store *store, const struct store_query *query,
                                      uint64_t *ret);
 
+// Gives all objects of one owner to another; versions stay. ERR_CONFLICT when both have an object
+// with one unique value. *ret_count is how many were moved.
+MUST_USE enum err store_object_move(struct store *store, const struct uuid *from,
+                                    const struct uuid *to, uint64_t *ret_count);
+
 // ---- endpoints ----
 enum endpoint_state { ENDPOINT_REGISTERED = 1, ENDPOINT_ENROLLED = 2, ENDPOINT_SUSPENDED = 3 };
 
@@ -160,9 +167,12 @@ struct store_endpoint {
     uint32_t state;                    // enum endpoint_state
     uint8_t name_hash[STORE_HASH_LEN]; // unique: ERR_CONFLICT
     uint8_t fingerprint[32];           // SHA-256 of its certificate; zeros before enrolment; unique
+    uint8_t previous[32];              // of the certificate before that; zeros: there is none
+    int64_t previous_until;            // seconds; so long the previous one counts, too
     uint8_t token_hash[32];            // SHA-256 of the one-time token; zeros when used up
     int64_t token_expires;             // seconds
     int64_t created, enrolled;
+    struct uuid default_wallet; // what it creates goes there; zero: nowhere
     struct uuid key_id;
     struct span sealed; // name, description, certificate, …
 };
@@ -170,6 +180,7 @@ MUST_USE enum err store_endpoint_put(struct store *store, const struct store_end
 MUST_USE enum err store_endpoint_update(struct store *store, const struct store_endpoint *endpoint);
 MUST_USE enum err store_endpoint_get(struct store *store, const struct uuid *id,
                                      struct arena *arena, struct store_endpoint *ret);
+// The endpoint whose certificate, or previous certificate, this is.
 MUST_USE enum err store_endpoint_by_fingerprint(struct store *store, const uint8_t fingerprint[32],
                                                 struct arena *arena, struct store_endpoint *ret);
 MUST_USE enum err store_endpoint_by_name(struct store *store,
@@ -178,6 +189,87 @@ MUST_USE enum err store_endpoint_by_name(struct store *store,
 MUST_USE enum err store_endpoint_list(struct store *store, const struct uuid *after, uint32_t limit,
                                       struct arena *arena, struct store_endpoint **ret,
                                       size_t *ret_count);
+
+// Takes the endpoint with its grants and memberships away. Its objects stay: move them before.
+// ERR_NOT_FOUND, ERR_CONFLICT.
+MUST_USE enum err store_endpoint_remove(struct store *store, const struct uuid *id,
+                                        uint64_t version);
+
+// When an endpoint asked for something last, on this node: seconds, 0 for never. A time that is
+// older than the known one is passed over.
+MUST_USE enum err store_seen_put(struct store *store, const struct uuid *id, int64_t time_s);
+MUST_USE enum err store_seen_get(struct store *store, const struct uuid *id, int64_t *ret);
+
+// ---- named sets: wallets (sets of objects) and groups (sets of endpoints) ----
+enum named_kind { NAMED_WALLET = 1, NAMED_ENDPOINT_GROUP = 2, NAMED_USER_GROUP = 3 };
+
+struct store_named {
+    struct uuid id;
+    uint64_t version;
+    uint32_t kind;                     // enum named_kind
+    uint8_t name_hash[STORE_HASH_LEN]; // unique within the kind: ERR_CONFLICT
+    int64_t created;
+    struct uuid key_id;
+    struct span sealed; // name, description
+};
+MUST_USE enum err store_named_put(struct store *store, const struct store_named *named);
+MUST_USE enum err store_named_update(struct store *store, const struct store_named *named);
+MUST_USE enum err store_named_get(struct store *store, const struct uuid *id, struct arena *arena,
+                                  struct store_named *ret);
+MUST_USE enum err store_named_by_name(struct store *store, uint32_t kind,
+                                      const uint8_t name_hash[STORE_HASH_LEN], struct arena *arena,
+                                      struct store_named *ret);
+MUST_USE enum err store_named_list(struct store *store, uint32_t kind, const struct uuid *after,
+                                   uint32_t limit, struct arena *arena, struct store_named **ret,
+                                   size_t *ret_count);
+// With its members, its grants and, of a wallet, its being a default. The members themselves stay.
+MUST_USE enum err store_named_remove(struct store *store, const struct uuid *id, uint64_t version);
+
+// Members of a set, in order of id. ERR_CONFLICT when it is one already, ERR_NOT_FOUND when not.
+MUST_USE enum err store_member_put(struct store *store, const struct uuid *set,
+                                   const struct uuid *member);
+MUST_USE enum err store_member_remove(struct store *store, const struct uuid *set,
+                                      const struct uuid *member);
+MUST_USE enum err store_member_list(struct store *store, const struct uuid *set,
+                                    const struct uuid *after, uint32_t limit, struct arena *arena,
+                                    struct uuid **ret, size_t *ret_count);
+MUST_USE enum err store_member_count(struct store *store, const struct uuid *set, uint64_t *ret);
+// The sets that somebody or something is in, in order of id.
+MUST_USE enum err store_member_of(struct store *store, const struct uuid *member,
+                                  const struct uuid *after, uint32_t limit, struct arena *arena,
+                                  struct uuid **ret, size_t *ret_count);
+
+// ---- grants: what may be done with the objects of a wallet, and with the wallet ----
+enum grantee_kind {
+    GRANTEE_ENDPOINT = 1,
+    GRANTEE_ENDPOINT_GROUP = 2,
+    GRANTEE_USER = 3,
+    GRANTEE_USER_GROUP = 4
+};
+enum grant_access { GRANT_READ = 1, GRANT_MODIFY = 2, GRANT_MANAGE = 4 };
+
+struct store_grant {
+    struct uuid wallet;
+    struct uuid grantee;
+    uint32_t kind;   // enum grantee_kind
+    uint32_t access; // of enum grant_access
+};
+// In place of the grant to the same grantee on the same wallet.
+MUST_USE enum err store_grant_put(struct store *store, const struct store_grant *grant);
+MUST_USE enum err store_grant_remove(struct store *store, const struct uuid *wallet,
+                                     const struct uuid *grantee); // ERR_NOT_FOUND
+// On one wallet, in order of the grantee's id.
+MUST_USE enum err store_grant_list(struct store *store, const struct uuid *wallet,
+                                   const struct uuid *after, uint32_t limit, struct arena *arena,
+                                   struct store_grant **ret, size_t *ret_count);
+// All grants to somebody: to himself and to the groups that he is in; in order of the wallet.
+MUST_USE enum err store_grant_reach(struct store *store, const struct uuid *who,
+                                    struct arena *arena, struct store_grant **ret,
+                                    size_t *ret_count);
+// All that is granted to somebody and his groups on the wallets that hold an object: bits of enum
+// grant_access, 0 for nothing.
+MUST_USE enum err store_access_get(struct store *store, const struct uuid *who,
+                                   const struct uuid *object, uint32_t *ret);
 
 // ---- settings: small sealed or public values by name; `node` selects node-local ones ----
 MUST_USE enum err store_setting_put(struct store *store, bool node, const char *name,

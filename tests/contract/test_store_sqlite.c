@@ -472,6 +472,12 @@ static void no_search_walks_the_whole_table(void **state)
             fail_msg("%s: %zu", shapes[i].name, count);
         for (size_t k = 1; k < count; k++)
             assert_true(memcmp(&list[k - 1].id, &list[k].id, UUID_LEN) < 0);
+        // The same within a wallet, and for one object alone.
+        q.any_owner = true;
+        q.wallet = numbered(5);
+        explain(db, &q, shapes[i].name);
+        q.only = numbered(6);
+        explain(db, &q, shapes[i].name);
         arena_reset(arena);
     }
     sq_db_close(db);

@@ -13,6 +13,10 @@ enum ram_table {
     RAM_DATA_KEY,
     RAM_OBJECT,
     RAM_ENDPOINT,
+    RAM_SEEN,
+    RAM_NAMED,
+    RAM_MEMBER, // key: set, member
+    RAM_GRANT,  // key: wallet, grantee
     RAM_SETTING,
     RAM_NODE_SETTING,
     RAM_AUDIT,

@@ -7,6 +7,7 @@
 
 #include "store/driver.h"
 #include "store/ram/ram_rows.h"
+#include "store/ram/ram_sets.h"
 
 enum { SAVES = 2 };
 
@@ -273,6 +274,122 @@ static enum err do_endpoint_list(void *self, const struct uuid *after, uint32_t 
     return ram_rows_endpoint_list(view(self), after, limit, arena, ret, ret_count);
 }
 
+static enum err do_object_move(void *self, const struct uuid *from, const struct uuid *to,
+                               uint64_t *ret_count)
+{
+    return ram_rows_object_move(view(self), from, to, ret_count);
+}
+
+static enum err do_endpoint_remove(void *self, const struct uuid *id, uint64_t version)
+{
+    return ram_rows_endpoint_remove(view(self), id, version);
+}
+
+static enum err do_seen_put(void *self, const struct uuid *id, int64_t time_s)
+{
+    return ram_rows_seen_put(view(self), id, time_s);
+}
+
+static enum err do_seen_get(void *self, const struct uuid *id, int64_t *ret)
+{
+    *ret = ram_rows_seen_get(view(self), id);
+    return ERR_OK;
+}
+
+static enum err do_named_put(void *self, const struct store_named *named)
+{
+    return ram_sets_named_put(view(self), named, false);
+}
+
+static enum err do_named_update(void *self, const struct store_named *named)
+{
+    return ram_sets_named_put(view(self), named, true);
+}
+
+static enum err do_named_get(void *self, const struct uuid *id, struct arena *arena,
+                             struct store_named *ret)
+{
+    return ram_sets_named_get(view(self), id, arena, ret);
+}
+
+static enum err do_named_by_name(void *self, uint32_t kind, const uint8_t name_hash[STORE_HASH_LEN],
+                                 struct arena *arena, struct store_named *ret)
+{
+    return ram_sets_named_by_name(view(self), kind, name_hash, arena, ret);
+}
+
+static enum err do_named_list(void *self, uint32_t kind, const struct uuid *after, uint32_t limit,
+                              struct arena *arena, struct store_named **ret, size_t *ret_count)
+{
+    return ram_sets_named_list(view(self), kind, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_named_remove(void *self, const struct uuid *id, uint64_t version)
+{
+    TRY(ram_sets_named_remove(view(self), id, version));
+    return ram_rows_no_default(view(self), id);
+}
+
+static enum err do_member_put(void *self, const struct uuid *set, const struct uuid *member)
+{
+    return ram_sets_member_put(view(self), set, member);
+}
+
+static enum err do_member_remove(void *self, const struct uuid *set, const struct uuid *member)
+{
+    return ram_sets_member_remove(view(self), set, member);
+}
+
+static enum err do_member_list(void *self, const struct uuid *set, const struct uuid *after,
+                               uint32_t limit, struct arena *arena, struct uuid **ret,
+                               size_t *ret_count)
+{
+    return ram_sets_member_list(view(self), set, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_member_count(void *self, const struct uuid *set, uint64_t *ret)
+{
+    *ret = ram_sets_member_count(view(self), set);
+    return ERR_OK;
+}
+
+static enum err do_member_of(void *self, const struct uuid *member, const struct uuid *after,
+                             uint32_t limit, struct arena *arena, struct uuid **ret,
+                             size_t *ret_count)
+{
+    return ram_sets_member_of(view(self), member, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_grant_put(void *self, const struct store_grant *grant)
+{
+    return ram_sets_grant_put(view(self), grant);
+}
+
+static enum err do_grant_remove(void *self, const struct uuid *wallet, const struct uuid *grantee)
+{
+    return ram_sets_grant_remove(view(self), wallet, grantee);
+}
+
+static enum err do_grant_list(void *self, const struct uuid *wallet, const struct uuid *after,
+                              uint32_t limit, struct arena *arena, struct store_grant **ret,
+                              size_t *ret_count)
+{
+    return ram_sets_grant_list(view(self), wallet, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_grant_reach(void *self, const struct uuid *who, struct arena *arena,
+                               struct store_grant **ret, size_t *ret_count)
+{
+    return ram_sets_grant_reach(view(self), who, arena, ret, ret_count);
+}
+
+static enum err do_access_get(void *self, const struct uuid *who, const struct uuid *object,
+                              uint32_t *ret)
+{
+    *ret = ram_sets_access_get(view(self), who, object);
+    return ERR_OK;
+}
+
 static enum err do_setting_put(void *self, bool node, const char *name, struct span value)
 {
     return ram_rows_setting_put(view(self), node, name, value);
@@ -316,12 +433,32 @@ const struct store_driver ram_driver = {
     .object_get = do_object_get,
     .object_find = do_object_find,
     .object_count = do_object_count,
+    .object_move = do_object_move,
     .endpoint_put = do_endpoint_put,
     .endpoint_update = do_endpoint_update,
     .endpoint_get = do_endpoint_get,
     .endpoint_by_fingerprint = do_endpoint_by_fingerprint,
     .endpoint_by_name = do_endpoint_by_name,
     .endpoint_list = do_endpoint_list,
+    .endpoint_remove = do_endpoint_remove,
+    .seen_put = do_seen_put,
+    .seen_get = do_seen_get,
+    .named_put = do_named_put,
+    .named_update = do_named_update,
+    .named_get = do_named_get,
+    .named_by_name = do_named_by_name,
+    .named_list = do_named_list,
+    .named_remove = do_named_remove,
+    .member_put = do_member_put,
+    .member_remove = do_member_remove,
+    .member_list = do_member_list,
+    .member_count = do_member_count,
+    .member_of = do_member_of,
+    .grant_put = do_grant_put,
+    .grant_remove = do_grant_remove,
+    .grant_list = do_grant_list,
+    .grant_reach = do_grant_reach,
+    .access_get = do_access_get,
     .setting_put = do_setting_put,
     .setting_get = do_setting_get,
     .audit_append = do_audit_append,

@@ -4,6 +4,8 @@
 // follows it in the row, and the spans are made again when it is read.
 #include "store/ram/ram_rows.h"
 
+#include "store/ram/ram_sets.h"
+
 static struct span key_of(const struct uuid *id)
 {
     return span_of(id->bytes, sizeof id->bytes);
@@ -197,12 +199,21 @@ static bool dates_match(const struct store_query *q, const struct store_dates *d
            in_range(q->has_last_change, q->last_change, dates->last_change);
 }
 
-static bool matches(const struct store_query *q, const struct object_row *row)
+// What the query says of ids, owner and wallet.
+static bool place_matches(const struct ram_db *db, const struct store_query *q,
+                          const struct store_object *object)
+{
+    return memcmp(&object->id, &q->after, sizeof q->after) > 0 &&
+           (q->any_owner || memcmp(&object->owner, &q->owner, sizeof q->owner) == 0) &&
+           (uuid_is_zero(&q->only) || memcmp(&object->id, &q->only, sizeof q->only) == 0) &&
+           (uuid_is_zero(&q->wallet) || ram_sets_has(db, &q->wallet, &object->id));
+}
+
+static bool matches(const struct ram_db *db, const struct store_query *q,
+                    const struct object_row *row)
 {
     const struct store_object *object = &row->object;
-    if (memcmp(&object->id, &q->after, sizeof q->after) <= 0 ||
-        (!q->any_owner && memcmp(&object->owner, &q->owner, sizeof q->owner) != 0) ||
-        (q->type != 0 && q->type != object->type) ||
+    if (!place_matches(db, q, object) || (q->type != 0 && q->type != object->type) ||
         (q->states != 0 && (object->state > 31 || (q->states >> object->state & 1) == 0)) ||
         !dates_match(q, &object->dates))
         return false;
@@ -219,7 +230,7 @@ enum err ram_rows_object_find(const struct ram_db *db, const struct store_query 
     size_t found = 0;
     size_t taken = 0;
     for (size_t i = 0; i < db->tables[RAM_OBJECT].count; i++) {
-        if (!matches(query, object_at(db, i)))
+        if (!matches(db, query, object_at(db, i)))
             continue;
         found++;
         if (ret == NULL || found <= query->skip)
@@ -230,6 +241,37 @@ enum err ram_rows_object_find(const struct ram_db *db, const struct store_query 
         taken++;
     }
     *ret_count = ret == NULL ? found : taken;
+    return ERR_OK;
+}
+
+enum err ram_rows_object_move(struct ram_db *db, const struct uuid *from, const struct uuid *to,
+                              uint64_t *ret_count)
+{
+    uint64_t count = 0;
+    size_t rows = db->tables[RAM_OBJECT].count;
+    if (memcmp(from, to, sizeof *from) == 0)
+        FAIL(ERR_INVALID, "the objects are the owner's already");
+    for (size_t i = 0; i < rows; i++) {
+        struct store_object object = object_at(db, i)->object;
+        if (memcmp(&object.owner, from, sizeof *from) != 0)
+            continue;
+        object.owner = *to;
+        TRY(check_unique(db, &object, object_at(db, i)->index, object_at(db, i)->index_count));
+    }
+    for (size_t i = 0; i < rows; i++) {
+        struct object_row head = *object_at(db, i);
+        const struct ram_row *row = db->tables[RAM_OBJECT].rows[i];
+        if (memcmp(&head.object.owner, from, sizeof *from) != 0)
+            continue;
+        head.object.owner = *to;
+        struct buf tail CLEANUP(buf_done);
+        buf_init(&tail, SIZE_MAX / 2, true);
+        TRY(buf_put(&tail, span_of(row->bytes + sizeof head, row->len - sizeof head)));
+        TRY(ram_db_put(db, RAM_OBJECT, key_of(&head.object.id), span_of(&head, sizeof head),
+                       span_buf(&tail)));
+        count++;
+    }
+    *ret_count = count;
     return ERR_OK;
 }
 
@@ -244,13 +286,15 @@ static enum err check_endpoint(const struct ram_db *db, const struct store_endpo
 {
     static const uint8_t zero[32];
     bool enrolled = memcmp(e->fingerprint, zero, sizeof zero) != 0;
+    bool rotated = memcmp(e->previous, zero, sizeof zero) != 0;
     for (size_t i = 0; i < db->tables[RAM_ENDPOINT].count; i++) {
         const struct store_endpoint *other = endpoint_at(db, i);
         if (memcmp(&other->id, &e->id, sizeof e->id) == 0)
             continue;
         if (memcmp(other->name_hash, e->name_hash, STORE_HASH_LEN) == 0)
             FAIL(ERR_CONFLICT, "another endpoint has this name already");
-        if (enrolled && memcmp(other->fingerprint, e->fingerprint, 32) == 0)
+        if ((enrolled && memcmp(other->fingerprint, e->fingerprint, 32) == 0) ||
+            (rotated && memcmp(other->previous, e->previous, 32) == 0))
             FAIL(ERR_CONFLICT, "another endpoint has this certificate already");
     }
     return ERR_OK;
@@ -289,7 +333,8 @@ enum err ram_rows_endpoint_get(const struct ram_db *db, const struct uuid *id,
     for (size_t i = 0; i < db->tables[RAM_ENDPOINT].count; i++) {
         const struct store_endpoint *e = endpoint_at(db, i);
         if ((id != NULL && memcmp(&e->id, id, sizeof *id) == 0) ||
-            (fingerprint != NULL && memcmp(e->fingerprint, fingerprint, 32) == 0) ||
+            (fingerprint != NULL && (memcmp(e->fingerprint, fingerprint, 32) == 0 ||
+                                     memcmp(e->previous, fingerprint, 32) == 0)) ||
             (name_hash != NULL && memcmp(e->name_hash, name_hash, STORE_HASH_LEN) == 0))
             return take_endpoint(e, arena, ret);
     }
@@ -310,6 +355,52 @@ enum err ram_rows_endpoint_list(const struct ram_db *db, const struct uuid *afte
     *ret = list;
     *ret_count = count;
     return ERR_OK;
+}
+
+enum err ram_rows_endpoint_remove(struct ram_db *db, const struct uuid *id, uint64_t version)
+{
+    size_t place = ram_db_place(db, RAM_ENDPOINT, key_of(id));
+    if (ram_db_find(db, RAM_ENDPOINT, key_of(id)) == NULL)
+        FAIL(ERR_NOT_FOUND, "there is no such endpoint");
+    if (endpoint_at(db, place)->version != version)
+        FAIL(ERR_CONFLICT, "the endpoint was changed meanwhile");
+    ram_db_remove(db, RAM_ENDPOINT, place);
+    ram_sets_forget(db, id);
+    if (ram_db_find(db, RAM_SEEN, key_of(id)) != NULL)
+        ram_db_remove(db, RAM_SEEN, ram_db_place(db, RAM_SEEN, key_of(id)));
+    return ERR_OK;
+}
+
+enum err ram_rows_no_default(struct ram_db *db, const struct uuid *wallet)
+{
+    for (size_t i = 0; i < db->tables[RAM_ENDPOINT].count; i++) {
+        struct store_endpoint copy = *endpoint_at(db, i);
+        if (memcmp(&copy.default_wallet, wallet, sizeof *wallet) != 0)
+            continue;
+        const uint8_t *sealed = db->tables[RAM_ENDPOINT].rows[i]->bytes + sizeof copy;
+        copy.default_wallet = (struct uuid){{0}};
+        copy.version++;
+        TRY(ram_db_put(db, RAM_ENDPOINT, key_of(&copy.id), span_of(&copy, sizeof copy),
+                       span_of(sealed, copy.sealed.len)));
+    }
+    return ERR_OK;
+}
+
+enum err ram_rows_seen_put(struct ram_db *db, const struct uuid *id, int64_t time_s)
+{
+    int64_t known = ram_rows_seen_get(db, id);
+    if (known >= time_s)
+        return ERR_OK;
+    return ram_db_put(db, RAM_SEEN, key_of(id), span_of(&time_s, sizeof time_s), span_str(""));
+}
+
+int64_t ram_rows_seen_get(const struct ram_db *db, const struct uuid *id)
+{
+    int64_t time_s = 0;
+    const struct ram_row *row = ram_db_find(db, RAM_SEEN, key_of(id));
+    if (row != NULL)
+        memcpy(&time_s, row->bytes, sizeof time_s);
+    return time_s;
 }
 
 // ---- settings ----

@@ -37,6 +37,14 @@ MUST_USE enum err ram_rows_endpoint_get(const struct ram_db *db, const struct uu
 MUST_USE enum err ram_rows_endpoint_list(const struct ram_db *db, const struct uuid *after,
                                          uint32_t limit, struct arena *arena,
                                          struct store_endpoint **ret, size_t *ret_count);
+MUST_USE enum err ram_rows_endpoint_remove(struct ram_db *db, const struct uuid *id,
+                                           uint64_t version);
+// The wallet is no endpoint's default any more.
+MUST_USE enum err ram_rows_no_default(struct ram_db *db, const struct uuid *wallet);
+MUST_USE enum err ram_rows_seen_put(struct ram_db *db, const struct uuid *id, int64_t time_s);
+int64_t ram_rows_seen_get(const struct ram_db *db, const struct uuid *id);
+MUST_USE enum err ram_rows_object_move(struct ram_db *db, const struct uuid *from,
+                                       const struct uuid *to, uint64_t *ret_count);
 
 MUST_USE enum err ram_rows_setting_put(struct ram_db *db, bool node, const char *name,
                                        struct span value);

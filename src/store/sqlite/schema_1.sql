@@ -59,13 +59,47 @@ CREATE TABLE endpoint (
     state INTEGER NOT NULL,
     name_hash BLOB NOT NULL UNIQUE,
     fingerprint BLOB UNIQUE,
+    previous BLOB UNIQUE,
+    previous_until INTEGER NOT NULL,
     token_hash BLOB NOT NULL,
     token_expires INTEGER NOT NULL,
     created INTEGER NOT NULL,
     enrolled INTEGER NOT NULL,
+    default_wallet BLOB NOT NULL,
     key_id BLOB NOT NULL,
     sealed BLOB NOT NULL
 ) STRICT;
+
+-- Wallets and groups; `kind` is enum named_kind.
+CREATE TABLE named (
+    id BLOB NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    name_hash BLOB NOT NULL,
+    created INTEGER NOT NULL,
+    key_id BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    UNIQUE (kind, name_hash)
+) STRICT;
+CREATE UNIQUE INDEX named_kind ON named (kind, id);
+
+-- Objects in wallets, endpoints in groups.
+CREATE TABLE member (
+    set_id BLOB NOT NULL,
+    member BLOB NOT NULL,
+    PRIMARY KEY (set_id, member)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX member_of ON member (member, set_id);
+
+-- `kind` is enum grantee_kind, `access` bits of enum grant_access.
+CREATE TABLE wallet_grant (
+    grantee BLOB NOT NULL,
+    wallet BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    access INTEGER NOT NULL,
+    PRIMARY KEY (grantee, wallet)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX wallet_grant_wallet ON wallet_grant (wallet, grantee);
 
 CREATE TABLE setting (
     name TEXT NOT NULL PRIMARY KEY,
@@ -82,6 +116,11 @@ CREATE INDEX outcome_time ON outcome (time);
 CREATE TABLE node_setting (
     name TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE node_seen (
+    endpoint BLOB NOT NULL PRIMARY KEY,
+    time INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE node_audit (

@@ -6,6 +6,7 @@
 #include "store/sqlite/sq_find.h"
 #include "store/sqlite/sq_node.h"
 #include "store/sqlite/sq_object.h"
+#include "store/sqlite/sq_sets.h"
 
 static enum err do_open(int root, const char *path, enum store_mode mode, void **ret_self)
 {
@@ -125,6 +126,27 @@ static enum err do_object_count(void *self, const struct store_query *query, uin
     return sq_find_count(self, query, ret);
 }
 
+static enum err do_object_move(void *self, const struct uuid *from, const struct uuid *to,
+                               uint64_t *ret_count)
+{
+    return sq_object_move(self, from, to, ret_count);
+}
+
+static enum err do_endpoint_remove(void *self, const struct uuid *id, uint64_t version)
+{
+    return sq_endpoint_remove(self, id, version);
+}
+
+static enum err do_seen_put(void *self, const struct uuid *id, int64_t time_s)
+{
+    return sq_endpoint_seen_put(self, id, time_s);
+}
+
+static enum err do_seen_get(void *self, const struct uuid *id, int64_t *ret)
+{
+    return sq_endpoint_seen_get(self, id, ret);
+}
+
 static enum err do_endpoint_put(void *self, const struct store_endpoint *endpoint)
 {
     return sq_endpoint_put(self, endpoint);
@@ -209,12 +231,32 @@ const struct store_driver sq_driver = {
     .object_get = do_object_get,
     .object_find = do_object_find,
     .object_count = do_object_count,
+    .object_move = do_object_move,
     .endpoint_put = do_endpoint_put,
     .endpoint_update = do_endpoint_update,
     .endpoint_get = do_endpoint_get,
     .endpoint_by_fingerprint = do_endpoint_by_fingerprint,
     .endpoint_by_name = do_endpoint_by_name,
     .endpoint_list = do_endpoint_list,
+    .endpoint_remove = do_endpoint_remove,
+    .seen_put = do_seen_put,
+    .seen_get = do_seen_get,
+    .named_put = sq_sets_named_put,
+    .named_update = sq_sets_named_update,
+    .named_get = sq_sets_named_get,
+    .named_by_name = sq_sets_named_by_name,
+    .named_list = sq_sets_named_list,
+    .named_remove = sq_sets_named_remove,
+    .member_put = sq_sets_member_put,
+    .member_remove = sq_sets_member_remove,
+    .member_list = sq_sets_member_list,
+    .member_count = sq_sets_member_count,
+    .member_of = sq_sets_member_of,
+    .grant_put = sq_sets_grant_put,
+    .grant_remove = sq_sets_grant_remove,
+    .grant_list = sq_sets_grant_list,
+    .grant_reach = sq_sets_grant_reach,
+    .access_get = sq_sets_access_get,
     .setting_put = do_setting_put,
     .setting_get = do_setting_get,
     .audit_append = do_audit_append,

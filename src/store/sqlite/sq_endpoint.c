@@ -9,19 +9,27 @@ static bool is_zero(const uint8_t bytes[32])
     return memcmp(bytes, zero, sizeof zero) == 0;
 }
 
+static void bind_fingerprint(struct sq_call *call, const uint8_t bytes[32])
+{
+    if (is_zero(bytes))
+        sq_call_null(call);
+    else
+        sq_call_blob(call, span_of(bytes, 32));
+}
+
 // state to sealed, the columns that put and update share.
 static void bind_rest(struct sq_call *call, const struct store_endpoint *e)
 {
     sq_call_int(call, e->state);
     sq_call_blob(call, span_of(e->name_hash, sizeof e->name_hash));
-    if (is_zero(e->fingerprint))
-        sq_call_null(call);
-    else
-        sq_call_blob(call, span_of(e->fingerprint, sizeof e->fingerprint));
+    bind_fingerprint(call, e->fingerprint);
+    bind_fingerprint(call, e->previous);
+    sq_call_int(call, e->previous_until);
     sq_call_blob(call, span_of(e->token_hash, sizeof e->token_hash));
     sq_call_int(call, e->token_expires);
     sq_call_int(call, e->created);
     sq_call_int(call, e->enrolled);
+    sq_call_uuid(call, &e->default_wallet);
     sq_call_uuid(call, &e->key_id);
     sq_call_blob(call, e->sealed);
 }
@@ -64,20 +72,28 @@ enum err sq_endpoint_update(struct sq_db *db, const struct store_endpoint *endpo
     FAIL(ERR_CONFLICT, "the endpoint was changed meanwhile");
 }
 
+static enum err take_fingerprint(struct sq_call *call, uint8_t ret[32])
+{
+    if (sqlite3_column_type(call->st, call->at + 1) != SQLITE_NULL)
+        return sq_call_get_fixed(call, ret, 32);
+    call->at++;
+    return ERR_OK;
+}
+
 static enum err take(struct sq_call *call, struct arena *arena, struct store_endpoint *ret)
 {
     TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
     ret->version = (uint64_t)sq_call_get_int(call);
     ret->state = (uint32_t)sq_call_get_int(call);
     TRY(sq_call_get_fixed(call, ret->name_hash, sizeof ret->name_hash));
-    if (sqlite3_column_type(call->st, call->at + 1) == SQLITE_NULL)
-        call->at++;
-    else
-        TRY(sq_call_get_fixed(call, ret->fingerprint, sizeof ret->fingerprint));
+    TRY(take_fingerprint(call, ret->fingerprint));
+    TRY(take_fingerprint(call, ret->previous));
+    ret->previous_until = sq_call_get_int(call);
     TRY(sq_call_get_fixed(call, ret->token_hash, sizeof ret->token_hash));
     ret->token_expires = sq_call_get_int(call);
     ret->created = sq_call_get_int(call);
     ret->enrolled = sq_call_get_int(call);
+    TRY(sq_call_get_fixed(call, ret->default_wallet.bytes, UUID_LEN));
     TRY(sq_call_get_fixed(call, ret->key_id.bytes, UUID_LEN));
     return sq_call_get_blob(call, arena, &ret->sealed);
 }
@@ -117,5 +133,50 @@ enum err sq_endpoint_list(struct sq_db *db, const struct uuid *after, uint32_t l
     }
     *ret = list;
     *ret_count = count;
+    return ERR_OK;
+}
+
+static enum err remove_by(struct sq_db *db, enum sq_statement which, const struct uuid *id)
+{
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, which, &call));
+    sq_call_uuid(&call, id);
+    return sq_call_run(&call, NULL);
+}
+
+enum err sq_endpoint_remove(struct sq_db *db, const struct uuid *id, uint64_t version)
+{
+    int changes = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_ENDPOINT_REMOVE, &call));
+    sq_call_uuid(&call, id);
+    sq_call_int(&call, (int64_t)version);
+    TRY(sq_call_run(&call, &changes));
+    if (changes == 0) {
+        TRY(exists(db, id));
+        FAIL(ERR_CONFLICT, "the endpoint was changed meanwhile");
+    }
+    TRY(remove_by(db, SQ_MEMBER_REMOVE_EVERYWHERE, id));
+    TRY(remove_by(db, SQ_GRANT_REMOVE_GRANTEE, id));
+    return remove_by(db, SQ_SEEN_REMOVE, id);
+}
+
+enum err sq_endpoint_seen_put(struct sq_db *db, const struct uuid *id, int64_t time_s)
+{
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_SEEN_PUT, &call));
+    sq_call_uuid(&call, id);
+    sq_call_int(&call, time_s);
+    return sq_call_run(&call, NULL);
+}
+
+enum err sq_endpoint_seen_get(struct sq_db *db, const struct uuid *id, int64_t *ret)
+{
+    bool row = false;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_SEEN_GET, &call));
+    sq_call_uuid(&call, id);
+    TRY(sq_call_step(&call, &row));
+    *ret = row ? sq_call_get_int(&call) : 0;
     return ERR_OK;
 }

@@ -14,5 +14,8 @@ MUST_USE enum err sq_endpoint_get(struct sq_db *db, enum sq_statement which, str
 MUST_USE enum err sq_endpoint_list(struct sq_db *db, const struct uuid *after, uint32_t limit,
                                    struct arena *arena, struct store_endpoint **ret,
                                    size_t *ret_count);
+MUST_USE enum err sq_endpoint_remove(struct sq_db *db, const struct uuid *id, uint64_t version);
+MUST_USE enum err sq_endpoint_seen_put(struct sq_db *db, const struct uuid *id, int64_t time_s);
+MUST_USE enum err sq_endpoint_seen_get(struct sq_db *db, const struct uuid *id, int64_t *ret);
 
 #endif

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Searches. The text of the statement depends on the shape of the query alone, values are bound.
-// One of three orders drives it, each of which yields ids in order, so that a page stops as soon as
+// One of these orders drives it, each of which yields ids in order, so that a page stops as soon as
 // it is full:
 //   by value   the index value with the fewest objects (of one owner), the other values probed;
 //   by owner   the owner's objects, when no value is given;
-//   by id      all objects, values probed: any owner and no value, or only common ones.
+//   by wallet  the wallet's objects, values probed: no value, or only common ones;
+//   by id      all objects, values probed: any owner and no value, or only common ones; or the one
+//              object that is asked for.
 // A rare value of any owner is driven by the index too, and its few matches are sorted.
 // Invariant: build() and bind() walk the query in the same order.
 #include "store/sqlite/sq_find.h"
@@ -28,6 +30,7 @@ enum {
 struct plan {
     const struct store_query *query;
     bool by_value;
+    bool by_wallet;
     size_t driver; // number of the value that drives
 };
 
@@ -74,7 +77,12 @@ static enum err weigh(struct sq_db *db, const struct store_query *query,
 static enum err make_plan(struct sq_db *db, const struct store_query *query, struct plan *ret)
 {
     int64_t least = WEIGH_MAX;
-    *ret = (struct plan){.query = query, .by_value = query->index_count > 0};
+    bool one = !uuid_is_zero(&query->only);
+    bool wallet = !uuid_is_zero(&query->wallet);
+    *ret = (struct plan){.query = query, .by_value = query->index_count > 0 && !one};
+    ret->by_wallet = wallet && !one && !ret->by_value;
+    if (one)
+        return ERR_OK;
     // A single value of one owner drives whatever it weighs.
     if (query->index_count == 0 || (query->index_count == 1 && !query->any_owner))
         return ERR_OK;
@@ -86,14 +94,19 @@ static enum err make_plan(struct sq_db *db, const struct store_query *query, str
             ret->driver = i;
         }
     }
-    if (query->any_owner && least == WEIGH_MAX)
+    if (query->any_owner && least == WEIGH_MAX) {
         ret->by_value = false;
+        ret->by_wallet = wallet;
+    }
     return ERR_OK;
 }
 
 static enum err build_filters(const struct plan *plan, struct buf *out)
 {
     const struct store_query *q = plan->query;
+    if (!uuid_is_zero(&q->wallet) && !plan->by_wallet)
+        TRY(buf_put_str(out, " AND EXISTS (SELECT 1 FROM member w WHERE w.set_id = ? AND "
+                             "w.member = o.id)"));
     for (size_t i = 0; i < q->index_count; i++) {
         if (plan->by_value && i == plan->driver)
             continue;
@@ -116,24 +129,36 @@ static enum err build_filters(const struct plan *plan, struct buf *out)
     return ERR_OK;
 }
 
+static const char *source_of(const struct plan *plan)
+{
+    if (plan->by_value)
+        return "object_index i CROSS JOIN object o ON o.id = i.object_id WHERE "
+               "i.kind = ? AND i.hash = ? AND i.object_id > ?";
+    if (plan->by_wallet)
+        return "member m CROSS JOIN object o ON o.id = m.member WHERE m.set_id = ? AND m.member > "
+               "?";
+    if (!uuid_is_zero(&plan->query->only))
+        return "object o WHERE o.id = ? AND o.id > ?";
+    return "object o WHERE o.id > ?";
+}
+
+static const char *order_of(const struct plan *plan)
+{
+    if (plan->by_value)
+        return " ORDER BY i.object_id LIMIT ? OFFSET ?";
+    return plan->by_wallet ? " ORDER BY m.member LIMIT ? OFFSET ?"
+                           : " ORDER BY o.id LIMIT ? OFFSET ?";
+}
+
 static enum err build(const struct plan *plan, bool count, struct buf *out)
 {
-    const struct store_query *q = plan->query;
     TRY(buf_put_str(out, count ? "SELECT count(*) FROM " : "SELECT " FIND_COLUMNS " FROM "));
-    if (plan->by_value) {
-        TRY(buf_put_str(out, "object_index i CROSS JOIN object o ON o.id = i.object_id WHERE "
-                             "i.kind = ? AND i.hash = ? AND i.object_id > ?"));
-        if (!q->any_owner)
-            TRY(buf_put_str(out, " AND i.owner = ?"));
-    } else {
-        TRY(buf_put_str(out, "object o WHERE o.id > ?"));
-        if (!q->any_owner)
-            TRY(buf_put_str(out, " AND o.owner = ?"));
-    }
+    TRY(buf_put_str(out, source_of(plan)));
+    if (!plan->query->any_owner)
+        TRY(buf_put_str(out, plan->by_value ? " AND i.owner = ?" : " AND o.owner = ?"));
     TRY(build_filters(plan, out));
     if (!count)
-        TRY(buf_put_str(out, plan->by_value ? " ORDER BY i.object_id LIMIT ? OFFSET ?"
-                                            : " ORDER BY o.id LIMIT ? OFFSET ?"));
+        TRY(buf_put_str(out, order_of(plan)));
     return buf_put_u8(out, 0);
 }
 
@@ -148,9 +173,15 @@ static void bind(const struct plan *plan, bool count, struct sq_call *call)
     const struct store_query *q = plan->query;
     if (plan->by_value)
         bind_value(call, &q->index[plan->driver]);
+    else if (plan->by_wallet)
+        sq_call_uuid(call, &q->wallet);
+    else if (!uuid_is_zero(&q->only))
+        sq_call_uuid(call, &q->only);
     sq_call_uuid(call, &q->after);
     if (!q->any_owner)
         sq_call_uuid(call, &q->owner);
+    if (!uuid_is_zero(&q->wallet) && !plan->by_wallet)
+        sq_call_uuid(call, &q->wallet);
     for (size_t i = 0; i < q->index_count; i++) {
         if (!plan->by_value || i != plan->driver)
             bind_value(call, &q->index[i]);

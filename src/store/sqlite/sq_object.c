@@ -272,3 +272,61 @@ enum err sq_object_get(struct sq_db *db, const struct uuid *id, struct arena *ar
     *ret = object;
     return ERR_OK;
 }
+
+// The owner's next object after `after`: its id, and what it is found by.
+static enum err next_owned(struct sq_db *db, const struct uuid *owner, const struct uuid *after,
+                           struct store_object *ret, struct buf *entries, bool *ret_found)
+{
+    const void *bytes = NULL;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_OBJECT_OWNED, &call));
+    sq_call_uuid(&call, owner);
+    sq_call_uuid(&call, after);
+    TRY(sq_call_step(&call, ret_found));
+    if (!*ret_found)
+        return ERR_OK;
+    TRY(sq_call_get_fixed(&call, ret->id.bytes, UUID_LEN));
+    bytes = sqlite3_column_blob(call.st, 1);
+    buf_clear(entries);
+    return buf_put(entries, span_of(bytes, (size_t)sqlite3_column_bytes(call.st, 1)));
+}
+
+static enum err give(struct sq_db *db, const struct uuid *from, const struct uuid *to,
+                     const struct uuid *id, struct span entries)
+{
+    static const struct span none = {NULL, 0};
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(drop_missing(db, from, id, entries, none));
+    TRY(put_missing(db, to, id, none, entries));
+    TRY(sq_call_start(db, SQ_OBJECT_GIVE, &call));
+    sq_call_uuid(&call, to);
+    sq_call_uuid(&call, id);
+    return sq_call_run(&call, NULL);
+}
+
+enum err sq_object_move(struct sq_db *db, const struct uuid *from, const struct uuid *to,
+                        uint64_t *ret_count)
+{
+    bool found = true;
+    uint64_t count = 0;
+    struct store_object object = {.owner = *to};
+    struct buf entries CLEANUP(buf_done);
+    buf_init(&entries, (size_t)STORE_INDEX_MAX * ENTRY_LEN, false);
+    if (memcmp(from, to, sizeof *from) == 0)
+        FAIL(ERR_INVALID, "the objects are the owner's already");
+    // All are looked at before the first is touched.
+    for (;;) {
+        TRY(next_owned(db, from, &object.id, &object, &entries, &found));
+        if (!found)
+            break;
+        TRY(check_unique(db, &object, span_buf(&entries)));
+    }
+    for (const struct uuid start = {{0}};; count++) {
+        TRY(next_owned(db, from, &start, &object, &entries, &found));
+        if (!found)
+            break;
+        TRY(give(db, from, to, &object.id, span_buf(&entries)));
+    }
+    *ret_count = count;
+    return ERR_OK;
+}

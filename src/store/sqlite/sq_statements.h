@@ -7,7 +7,11 @@
     " protect_stop_date, deactivation_date, destroy_date, compromise_date, compromise_occurrence_date," \
     " last_change_date, archive_date, attributes"
 #define ENDPOINT_COLUMNS \
-    "id, version, state, name_hash, fingerprint, token_hash, token_expires, created, enrolled, key_id, sealed"
+    "id, version, state, name_hash, fingerprint, previous, previous_until, token_hash, token_expires, created, enrolled," \
+    " default_wallet, key_id, sealed"
+#define NAMED_COLUMNS "id, version, kind, name_hash, created, key_id, sealed"
+// Somebody and the groups that he is in.
+#define WITH_GROUPS "(SELECT ?1 UNION ALL SELECT set_id FROM member WHERE member = ?1)"
 
 STATEMENT(SNAPSHOT, "SELECT version FROM schema_version")
 STATEMENT(DATA_VERSION, "PRAGMA data_version")
@@ -43,6 +47,8 @@ STATEMENT(OBJECT_UPDATE,
     " last_change_date = ?, archive_date = ?, attributes = ?, found_by = ?, material = ?"
     " WHERE id = ? AND version = ?")
 STATEMENT(OBJECT_GET, "SELECT " OBJECT_COLUMNS ", material FROM object WHERE id = ?")
+STATEMENT(OBJECT_OWNED, "SELECT id, found_by FROM object WHERE owner = ? AND id > ? ORDER BY id LIMIT 1")
+STATEMENT(OBJECT_GIVE, "UPDATE object SET owner = ? WHERE id = ?")
 STATEMENT(INDEX_PUT, "INSERT INTO object_index (kind, hash, owner, object_id, only_one) VALUES (?, ?, ?, ?, ?)")
 STATEMENT(INDEX_UNIQUE,
     "SELECT 1 FROM object_index WHERE kind = ? AND hash = ? AND owner = ? AND only_one = 1 AND object_id <> ?")
@@ -53,14 +59,53 @@ STATEMENT(INDEX_WEIGH_ANY,
     "SELECT count(*) FROM (SELECT 1 FROM object_index WHERE kind = ? AND hash = ? LIMIT ?)")
 
 STATEMENT(ENDPOINT_PUT,
-    "INSERT INTO endpoint (" ENDPOINT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    "INSERT INTO endpoint (" ENDPOINT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 STATEMENT(ENDPOINT_UPDATE,
-    "UPDATE endpoint SET version = version + 1, state = ?, name_hash = ?, fingerprint = ?, token_hash = ?,"
-    " token_expires = ?, created = ?, enrolled = ?, key_id = ?, sealed = ? WHERE id = ? AND version = ?")
+    "UPDATE endpoint SET version = version + 1, state = ?, name_hash = ?, fingerprint = ?, previous = ?,"
+    " previous_until = ?, token_hash = ?, token_expires = ?, created = ?, enrolled = ?, default_wallet = ?, key_id = ?,"
+    " sealed = ? WHERE id = ? AND version = ?")
+STATEMENT(ENDPOINT_REMOVE, "DELETE FROM endpoint WHERE id = ? AND version = ?")
+STATEMENT(ENDPOINT_NO_DEFAULT,
+    "UPDATE endpoint SET version = version + 1, default_wallet = zeroblob(16) WHERE default_wallet = ?")
 STATEMENT(ENDPOINT_GET, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE id = ?")
-STATEMENT(ENDPOINT_BY_FINGERPRINT, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE fingerprint = ?")
+STATEMENT(ENDPOINT_BY_FINGERPRINT, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE fingerprint = ?1 OR previous = ?1")
 STATEMENT(ENDPOINT_BY_NAME, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE name_hash = ?")
 STATEMENT(ENDPOINT_LIST, "SELECT " ENDPOINT_COLUMNS " FROM endpoint WHERE id > ? ORDER BY id LIMIT ?")
+
+STATEMENT(SEEN_PUT,
+    "INSERT INTO node_seen (endpoint, time) VALUES (?, ?) ON CONFLICT (endpoint) DO UPDATE SET time = excluded.time"
+    " WHERE excluded.time > time")
+STATEMENT(SEEN_GET, "SELECT time FROM node_seen WHERE endpoint = ?")
+STATEMENT(SEEN_REMOVE, "DELETE FROM node_seen WHERE endpoint = ?")
+
+STATEMENT(NAMED_PUT, "INSERT INTO named (" NAMED_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?)")
+STATEMENT(NAMED_UPDATE,
+    "UPDATE named SET version = version + 1, kind = ?, name_hash = ?, created = ?, key_id = ?, sealed = ?"
+    " WHERE id = ? AND version = ?")
+STATEMENT(NAMED_GET, "SELECT " NAMED_COLUMNS " FROM named WHERE id = ?")
+STATEMENT(NAMED_BY_NAME, "SELECT " NAMED_COLUMNS " FROM named WHERE kind = ? AND name_hash = ?")
+STATEMENT(NAMED_LIST, "SELECT " NAMED_COLUMNS " FROM named WHERE kind = ? AND id > ? ORDER BY id LIMIT ?")
+STATEMENT(NAMED_REMOVE, "DELETE FROM named WHERE id = ? AND version = ?")
+STATEMENT(MEMBER_PUT, "INSERT INTO member (set_id, member) VALUES (?, ?)")
+STATEMENT(MEMBER_REMOVE, "DELETE FROM member WHERE set_id = ? AND member = ?")
+STATEMENT(MEMBER_REMOVE_SET, "DELETE FROM member WHERE set_id = ?")
+STATEMENT(MEMBER_REMOVE_EVERYWHERE, "DELETE FROM member WHERE member = ?")
+STATEMENT(MEMBER_LIST, "SELECT member FROM member WHERE set_id = ? AND member > ? ORDER BY member LIMIT ?")
+STATEMENT(MEMBER_COUNT, "SELECT count(*) FROM member WHERE set_id = ?")
+STATEMENT(MEMBER_OF, "SELECT set_id FROM member WHERE member = ? AND set_id > ? ORDER BY set_id LIMIT ?")
+STATEMENT(GRANT_PUT,
+    "INSERT INTO wallet_grant (wallet, grantee, kind, access) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (grantee, wallet) DO UPDATE SET kind = excluded.kind, access = excluded.access")
+STATEMENT(GRANT_REMOVE, "DELETE FROM wallet_grant WHERE wallet = ? AND grantee = ?")
+STATEMENT(GRANT_REMOVE_WALLET, "DELETE FROM wallet_grant WHERE wallet = ?")
+STATEMENT(GRANT_REMOVE_GRANTEE, "DELETE FROM wallet_grant WHERE grantee = ?")
+STATEMENT(GRANT_LIST,
+    "SELECT wallet, grantee, kind, access FROM wallet_grant WHERE wallet = ? AND grantee > ? ORDER BY grantee LIMIT ?")
+STATEMENT(GRANT_REACH,
+    "SELECT wallet, grantee, kind, access FROM wallet_grant WHERE grantee IN " WITH_GROUPS " ORDER BY wallet, grantee")
+STATEMENT(ACCESS_GET,
+    "SELECT coalesce(max(g.access & 1) | max(g.access & 2) | max(g.access & 4), 0) FROM member m"
+    " CROSS JOIN wallet_grant g WHERE m.member = ?2 AND g.wallet = m.set_id AND g.grantee IN " WITH_GROUPS)
 
 STATEMENT(SETTING_PUT,
     "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
