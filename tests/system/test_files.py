@@ -37,6 +37,10 @@ def served(server):
         return False
 
 
+def await_served(server):
+    wait_for("the keys to be served", lambda: served(server))
+
+
 def no_circles(server):
     """The processes that live now still live in a moment: nothing starts, dies and starts again for ever."""
     def alive():
@@ -62,7 +66,7 @@ def refuses_to_serve(server, path, *words):
 def serves_again(server):
     server.keyward("stop", check=False)
     server.start()
-    wait_for("the keys to be served", lambda: served(server))
+    await_served(server)
 
 
 # -- modes --
@@ -136,7 +140,7 @@ def test_with_the_hsm_files_lost_the_recovery_passphrase_opens_the_store(kept, p
     refuses_to_serve(server, path)
     opened = server.keyward("hsm", "open-wallet", "--recovery-passphrase-file", server.secret_file("phrase", PASSPHRASE))
     assert opened.returncode == 0
-    wait_for("the keys to be served", lambda: served(server))
+    await_served(server)
 
 
 def test_a_missing_credential_is_set_anew(kept):
@@ -144,7 +148,7 @@ def test_a_missing_credential_is_set_anew(kept):
     (server.root / prepared.CREDENTIAL).unlink()
     refuses_to_serve(server, prepared.CREDENTIAL)
     server.keyward("hsm", "set-credential", "--credential-file", server.secret_file("pin", server.token.pin))
-    wait_for("the keys to be served", lambda: served(server))
+    await_served(server)
     serves_again(server)
 
 
@@ -219,7 +223,7 @@ def test_a_damaged_wallet_that_a_start_does_not_need_is_found_by_verify(kept, ki
     server = kept(kind)
     (server.root / path).write_bytes(b"damaged")
     server.start()
-    wait_for("the keys to be served", lambda: served(server))
+    await_served(server)
     done = server.keyward("hsm", "verify", check=False)
     assert done.returncode == 8 and path in done.stdout + done.stderr
 
@@ -241,7 +245,7 @@ def test_what_lies_around_in_staging_is_removed(kept):
     left.mkdir(parents=True, mode=0o700)
     (left / "ewallet.p12").write_bytes(b"x")
     server.start()
-    wait_for("the keys to be served", lambda: served(server))
+    await_served(server)
 
 
 # -- resources --
@@ -307,7 +311,7 @@ def test_a_full_disk_refuses_writes_serves_reads_and_harms_nothing(on_small_disk
     wait_for("writes to go on once there is space", written)
     assert served(server)
     server.restart()
-    assert served(server)
+    await_served(server)
 
 
 def test_an_initialize_on_a_full_disk_changes_nothing(on_small_disk):
@@ -321,7 +325,7 @@ def test_an_initialize_on_a_full_disk_changes_nothing(on_small_disk):
     assert root_of_trust(server) == before and served(server)
     server.free()
     server.restart()
-    assert served(server)
+    await_served(server)
     server.initialize(server.token)
     server.restart()
     assert served(server) and server.json("hsm", "status")["status"] == "up"
@@ -337,7 +341,7 @@ def test_a_port_in_use_is_named(kept):
         assert done.returncode != 0 and str(server.port) in done.stderr and "taken by another process" in done.stderr
         assert not (server.root / "run/keyward/api.sock").exists() or server.keyward("status", check=False).returncode != 0
     server.start()
-    assert served(server)
+    await_served(server)
 
 
 def test_a_second_server_on_one_root_is_refused(kept):
