@@ -50,6 +50,12 @@ static const struct row table[] = {
     {VERB_KEY_SHOW, BY_ADMIN},
     {VERB_AUDIT_VERIFY, BY_ADMIN},
     {VERB_AUDIT_LIST, BY_ADMIN},
+    {VERB_PASSPHRASE_CHANGE, BY_ADMIN},
+    {VERB_ROTATE_WALLET_PASSWORD, BY_ADMIN},
+    {VERB_ROTATE_MASTER_KEY, BY_ADMIN},
+    {VERB_ROTATE_DATA_KEYS, BY_ADMIN},
+    {VERB_ROTATION_SHOW, BY_ADMIN},
+    {VERB_ALERT_LIST, BY_ADMIN},
 };
 
 static unsigned allowed(enum verb verb)

@@ -398,6 +398,18 @@ static void watch(struct keeper *keeper)
         log_error("hsm_check_failed", err);
 }
 
+// What is due, the most wanted first. A commit whose outcome is unknown ends it.
+static void work(struct keeper *keeper)
+{
+    struct core *core = &keeper->core;
+    if (keeper->waiting.is && !keeper->stop)
+        run_waiting(keeper);
+    if (core_due_ms(core) == 0 && !keeper->stop)
+        core_try(core);
+    if (core_check_due_ms(core) == 0 && !keeper->stop && !core->must_stop)
+        watch(keeper);
+}
+
 enum err keeper_turn(struct keeper *keeper, int timeout_ms)
 {
     struct pollfd fds[CHANNELS_MAX + 1];
@@ -408,12 +420,7 @@ enum err keeper_turn(struct keeper *keeper, int timeout_ms)
     if (poll(fds, (nfds_t)count, wait) < 0 && errno != EINTR)
         FAIL(ERR_INTERNAL, "poll failed");
     keeper_serve(keeper);
-    if (keeper->waiting.is && !keeper->stop)
-        run_waiting(keeper);
-    if (core_due_ms(&keeper->core) == 0 && !keeper->stop)
-        core_try(&keeper->core);
-    if (core_check_due_ms(&keeper->core) == 0 && !keeper->stop && !keeper->core.must_stop)
-        watch(keeper);
+    work(keeper);
     if (keeper->core.must_stop)
         FAIL(ERR_IO, "a commit's outcome is unknown");
     if (keeper->orphaned)

@@ -66,7 +66,19 @@ enum verb {
     VERB_KEY_SHOW,
     VERB_AUDIT_VERIFY,
     VERB_AUDIT_LIST,
-    VERB_ADMIN_END
+    VERB_PASSPHRASE_CHANGE,
+    VERB_ROTATE_WALLET_PASSWORD,
+    VERB_ROTATE_MASTER_KEY,
+    VERB_ROTATE_DATA_KEYS,
+    VERB_ROTATION_SHOW,
+    VERB_ALERT_LIST,
+    VERB_ADMIN_END,
+    // What the server does by itself and records; nobody may ask for these.
+    VERB_EVENT_FIRST = 0x2000,
+    VERB_ALERT_RAISED = VERB_EVENT_FIRST,
+    VERB_ALERT_CLEARED,
+    VERB_DATA_KEYS_ROTATED,
+    VERB_EVENT_END
 };
 
 enum principal_kind {

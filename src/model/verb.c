@@ -46,6 +46,18 @@ static const struct verb_row admin_verbs[VERB_ADMIN_END - VERB_ADMIN_FIRST] = {
     [VERB_KEY_SHOW - VERB_ADMIN_FIRST] = {"key show", false},
     [VERB_AUDIT_VERIFY - VERB_ADMIN_FIRST] = {"audit verify", false},
     [VERB_AUDIT_LIST - VERB_ADMIN_FIRST] = {"audit list", false},
+    [VERB_PASSPHRASE_CHANGE - VERB_ADMIN_FIRST] = {"passphrase change", true},
+    [VERB_ROTATE_WALLET_PASSWORD - VERB_ADMIN_FIRST] = {"rotate wallet-password", true},
+    [VERB_ROTATE_MASTER_KEY - VERB_ADMIN_FIRST] = {"rotate master-key", true},
+    [VERB_ROTATE_DATA_KEYS - VERB_ADMIN_FIRST] = {"rotate data-keys", true},
+    [VERB_ROTATION_SHOW - VERB_ADMIN_FIRST] = {"rotate status", false},
+    [VERB_ALERT_LIST - VERB_ADMIN_FIRST] = {"alert list", false},
+};
+
+static const struct verb_row event_verbs[VERB_EVENT_END - VERB_EVENT_FIRST] = {
+    [VERB_ALERT_RAISED - VERB_EVENT_FIRST] = {"alert raised", false},
+    [VERB_ALERT_CLEARED - VERB_EVENT_FIRST] = {"alert cleared", false},
+    [VERB_DATA_KEYS_ROTATED - VERB_EVENT_FIRST] = {"data keys rotated", false},
 };
 
 static const struct verb_row no_verb = {"unknown", false};
@@ -58,6 +70,8 @@ static const struct verb_row *row_of(enum verb verb)
         row = &kmip_verbs[number];
     else if (number >= VERB_ADMIN_FIRST && number < VERB_ADMIN_END)
         row = &admin_verbs[number - VERB_ADMIN_FIRST];
+    else if (number >= VERB_EVENT_FIRST && number < VERB_EVENT_END)
+        row = &event_verbs[number - VERB_EVENT_FIRST];
     return row->name != NULL ? row : &no_verb;
 }
 

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "crypto/pki.h"
+#include "ops/keys.h"
 #include "ops/seal.h"
 
 static const struct seal_bound key_bound = {.part = "ca key"};
@@ -37,6 +38,24 @@ static enum err keep(struct op *op, const struct ca *ca)
     TRY(buf_put(&value, sealed));
     TRY(store_setting_put(store, false, "ca.key", span_buf(&value)));
     return store_setting_put(store, false, "ca.crt", ca->cert);
+}
+
+enum err ca_reseal(struct op *op, bool *ret_moved)
+{
+    struct ca ca;
+    struct span stored;
+    struct uuid newest;
+    enum err err = store_setting_get(op->ops->set.store, false, "ca.key", op->arena, &stored);
+    *ret_moved = false;
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(err);
+    bool known = keys_newest(op->ops, "objects", &newest).len > 0;
+    if (known && stored.len > UUID_LEN && memcmp(stored.data, newest.bytes, UUID_LEN) == 0)
+        return ERR_OK;
+    TRY(ca_get(op, &ca));
+    *ret_moved = true;
+    return keep(op, &ca);
 }
 
 enum err ca_make(struct op *op, struct ca *ret)

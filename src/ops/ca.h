@@ -17,6 +17,9 @@ struct ca {
 // ERR_NOT_FOUND before setup. ERR_LOCKED, ERR_DAMAGED.
 MUST_USE enum err ca_get(struct op *op, struct ca *ret);
 
+// Seals its key under the newest data key, within a write transaction. *ret_moved false: it was.
+MUST_USE enum err ca_reseal(struct op *op, bool *ret_moved);
+
 // Makes and stores one, within a write transaction.
 MUST_USE enum err ca_make(struct op *op, struct ca *ret);
 

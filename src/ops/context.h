@@ -9,7 +9,7 @@
 #include "base/secret.h"
 #include "ops/ops.h"
 
-enum { KEYS_MAX = 32, ENDPOINT_CACHE = 64, ENDPOINT_NAME_MAX = 64, LOCKED_REASON_MAX = 512 };
+enum { KEYS_MAX = 256, ENDPOINT_CACHE = 64, ENDPOINT_NAME_MAX = 64, LOCKED_REASON_MAX = 512 };
 
 // A data key in the clear, in locked memory.
 struct data_key {
@@ -44,6 +44,17 @@ struct ops {
     bool in_transaction;
     int64_t next_anchor; // monotonic ms, as the next
     int64_t next_maintain;
+    bool made_key;          // by the item that runs: it goes when the item is taken back
+    bool keys_stale;        // the store may have other data keys than this engine
+    int64_t next_refresh;   // monotonic ms: before that they are not compared
+    uint32_t wrapped_under; // master key that all data keys are known to be wrapped under
+    bool no_rotation;       // the writer knows that no data key is being rotated
+    int64_t next_reseal;    // monotonic ms, as the next
+    int64_t next_watch;
+    struct alert_seen {
+        bool known, raised;
+        char problem[32];
+    } alert;        // as the store has it
     bool unsettled; // something was committed since the store's log was emptied last
 };
 

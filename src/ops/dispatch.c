@@ -39,6 +39,12 @@ static const struct dispatch_row table[] = {
     {VERB_KEY_SHOW, key_show_run, true, false},
     {VERB_AUDIT_VERIFY, trail_verify_run, false, true},
     {VERB_AUDIT_LIST, trail_list_run, false, false},
+    {VERB_PASSPHRASE_CHANGE, hsm_run, false, true},
+    {VERB_ROTATE_WALLET_PASSWORD, hsm_run, false, true},
+    {VERB_ROTATE_MASTER_KEY, hsm_run, false, true},
+    {VERB_ROTATE_DATA_KEYS, rotation_start_run, true, false},
+    {VERB_ROTATION_SHOW, rotation_show_run, false, false},
+    {VERB_ALERT_LIST, alert_list_run, false, false},
 };
 
 const struct dispatch_row *dispatch_find(enum verb verb)

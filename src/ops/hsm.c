@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The HSM operations. What is attempted is recorded before, its outcome after; an operation that
-// rotated the master key is followed by wrapping the data keys under the new one. Should that fail,
-// the operation stands all the same: the wallet keeps the older master keys, and the data keys are
-// wrapped again by the next operation.
+// The operations on the root of trust. What is attempted is recorded before, its outcome after; an
+// operation that rotated the master key is followed by wrapping the data keys under the new one.
+// Should that fail, the operation stands all the same: the wallet keeps the older master keys, and
+// wrapping is tried again when the engine is idle.
 #include "base/log.h"
 #include "ops/doc.h"
 #include "ops/keys.h"
@@ -15,17 +15,21 @@ struct row {
     enum verb verb;
     enum keyring_operation operation;
     bool changes; // an attempt is recorded first
-    bool rotates;
+    bool rotates; // the TDE master key
+    bool token;   // takes vendor and token label
 };
 
 static const struct row table[] = {
-    {VERB_HSM_STATUS, KEYRING_HSM_STATUS, false, false},
-    {VERB_HSM_INITIALIZE, KEYRING_HSM_INITIALIZE, true, true},
-    {VERB_HSM_SET_CREDENTIAL, KEYRING_HSM_CREDENTIAL, true, false},
-    {VERB_HSM_REVERSE_MIGRATE, KEYRING_REVERSE_MIGRATE, true, true},
-    {VERB_HSM_VERIFY, KEYRING_HSM_VERIFY, false, false},
-    {VERB_HSM_OPEN_WALLET, KEYRING_OPEN_WALLET, true, false},
-    {VERB_HSM_PRE_RESTORE, KEYRING_PRE_RESTORE, true, false},
+    {VERB_HSM_STATUS, KEYRING_HSM_STATUS, false, false, false},
+    {VERB_HSM_INITIALIZE, KEYRING_HSM_INITIALIZE, true, true, true},
+    {VERB_HSM_SET_CREDENTIAL, KEYRING_HSM_CREDENTIAL, true, false, true},
+    {VERB_HSM_REVERSE_MIGRATE, KEYRING_REVERSE_MIGRATE, true, true, true},
+    {VERB_HSM_VERIFY, KEYRING_HSM_VERIFY, false, false, false},
+    {VERB_HSM_OPEN_WALLET, KEYRING_OPEN_WALLET, true, false, false},
+    {VERB_HSM_PRE_RESTORE, KEYRING_PRE_RESTORE, true, false, true},
+    {VERB_PASSPHRASE_CHANGE, KEYRING_CHANGE_PASSPHRASE, true, false, false},
+    {VERB_ROTATE_WALLET_PASSWORD, KEYRING_ROTATE_PASSWORD, true, false, false},
+    {VERB_ROTATE_MASTER_KEY, KEYRING_ROTATE_MASTER, true, true, false},
 };
 
 static const struct row *find(enum verb verb)
@@ -37,22 +41,11 @@ static const struct row *find(enum verb verb)
     return NULL;
 }
 
-static enum err rewrap(struct ops *ops)
-{
-    struct store *store = ops->set.store;
-    TRY(store_begin(store, STORE_WRITE));
-    enum err err = keys_rewrap(ops);
-    if (err != ERR_OK) {
-        store_rollback(store);
-        return err;
-    }
-    return store_commit(store);
-}
-
 enum err hsm_run(struct op *op)
 {
-    static const char *const fields[] = {"vendor", "token_label", "use_token_label", "dry_run",
+    static const char *const fields[] = {"dry_run", "vendor", "token_label", "use_token_label",
                                          NULL};
+    static const char *const few_fields[] = {"dry_run", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     bool dry_run = false;
     const struct row *row = find(op->request->verb);
@@ -60,14 +53,16 @@ enum err hsm_run(struct op *op)
         FAIL(ERR_OPERATION, "the operation is not supported");
     if (op->ops->in_transaction || op->ops->set.role != OPS_ADMIN)
         FAIL(ERR_INVALID, "this must be asked for alone, of the administration process");
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, row->token ? fields : few_fields, &doc));
     TRY(doc_dry_run(doc, &dry_run));
     if (row->changes && !dry_run)
         TRY(trail_attempt(op));
     struct span params = op->request->doc.len > 0 ? op->request->doc : span_str("{}");
     TRY(root_operate(op, row->operation, params));
     if (row->rotates && !dry_run) {
-        enum err err = rewrap(op->ops);
+        // Tried again by itself (ops_idle) until it works.
+        op->ops->wrapped_under = 0;
+        enum err err = keys_follow(op->ops);
         if (err != ERR_OK)
             log_error("rewrap_failed", err);
     }

@@ -9,7 +9,11 @@
 #include "base/clock.h"
 #include "keyring/keyring.h"
 
-enum { SLOW_RECHECK_MS = 5000 };
+enum {
+    SLOW_RECHECK_MS = 5000,
+    KEYS_ARENA = 1024 * 1024,
+    KEYS_SPARE = 16 // below KEYS_MAX no rotation begins
+};
 
 static const char *const purposes[] = {"objects", "index", "audit"};
 
@@ -63,10 +67,23 @@ static bool has_purpose(const struct ops *ops, const char *purpose)
     return keys_newest(ops, purpose, &id).len > 0;
 }
 
+// The newest key has the greatest id, whatever the clock says.
+static struct uuid next_id(const struct ops *ops, const char *purpose)
+{
+    struct uuid newest;
+    uint64_t ms = 0;
+    int64_t now = clock_wall_ms();
+    if (keys_newest(ops, purpose, &newest).len == 0)
+        return uuid_ordered(now);
+    for (int i = 0; i < 6; i++)
+        ms = ms << 8 | newest.bytes[i];
+    return uuid_ordered(now > (int64_t)ms ? now : (int64_t)ms + 1);
+}
+
 static enum err make(struct ops *ops, const char *purpose)
 {
     uint8_t context[UUID_LEN + 16];
-    struct store_data_key row = {.id = uuid_ordered(clock_wall_ms()), .version = 1};
+    struct store_data_key row = {.id = next_id(ops, purpose), .version = 1};
     struct secret *secret = NULL;
     struct buf wrapped CLEANUP(buf_done);
     buf_init(&wrapped, KEYRING_WRAPPED_MAX, false);
@@ -82,11 +99,32 @@ static enum err make(struct ops *ops, const char *purpose)
     return remember(ops, &row.id, purpose, secret);
 }
 
+static bool is_listed(const struct store_data_key *rows, size_t count, const struct uuid *id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(&rows[i].id, id, sizeof *id) == 0)
+            return true;
+    }
+    return false;
+}
+
+// What this snapshot of the store lacks seals nothing in it, nor in a later one.
+static void prune(struct ops *ops, const struct store_data_key *rows, size_t count)
+{
+    for (size_t i = ops->key_count; i-- > 0;) {
+        if (is_listed(rows, count, &ops->keys[i].id))
+            continue;
+        secret_freep(&ops->keys[i].secret);
+        ops->keys[i] = ops->keys[--ops->key_count];
+    }
+}
+
 static enum err unwrap_all(struct ops *ops, struct arena *arena)
 {
     struct store_data_key *rows = NULL;
     size_t count = 0;
     TRY(store_data_key_list(ops->set.store, arena, &rows, &count));
+    prune(ops, rows, count);
     for (size_t i = 0; i < count; i++) {
         uint8_t context[UUID_LEN + 16];
         struct secret *secret = NULL;
@@ -124,7 +162,8 @@ enum err keys_load(struct ops *ops)
 {
     CLEANUP(arena_freep) struct arena *arena = NULL;
     TRY(ask_keeper(ops));
-    TRY(arena_new(1024 * 1024, &arena));
+    TRY(arena_new(KEYS_ARENA, &arena));
+    ops->next_refresh = clock_mono_ms() + KEYS_REFRESH_MS;
     enum err err = unwrap_all(ops, arena);
     if (err != ERR_OK)
         return locked(ops, err_message(err));
@@ -138,6 +177,59 @@ enum err keys_load(struct ops *ops)
     ops->open = true;
     ops->locked[0] = '\0';
     return ERR_OK;
+}
+
+enum err keys_refresh(struct ops *ops)
+{
+    CLEANUP(arena_freep) struct arena *arena = NULL;
+    ops->next_refresh = clock_mono_ms() + KEYS_REFRESH_MS;
+    if (!ops->open || ops->keeper == NULL)
+        return ERR_OK;
+    TRY(arena_new(KEYS_ARENA, &arena));
+    return unwrap_all(ops, arena);
+}
+
+enum err keys_rotate(struct ops *ops, const char *purpose)
+{
+    if (ops->key_count + KEYS_SPARE > KEYS_MAX)
+        FAIL(ERR_CONFLICT,
+             "there are %zu data keys, which is as many as there may be: those of the audit trail "
+             "are kept as long as its records",
+             ops->key_count);
+    if (ops->keeper == NULL)
+        FAIL(ERR_UNAVAILABLE, "the key process is not running; try again in a moment");
+    ops->made_key = true;
+    return make(ops, purpose);
+}
+
+enum err keys_retire(struct ops *ops, const char *purpose)
+{
+    struct uuid newest;
+    if (keys_newest(ops, purpose, &newest).len == 0)
+        FAIL(ERR_INTERNAL, "there is no data key for \"%s\"", purpose);
+    for (size_t i = ops->key_count; i-- > 0;) {
+        struct data_key *key = &ops->keys[i];
+        if (strcmp(key->purpose, purpose) != 0 || memcmp(&key->id, &newest, sizeof newest) == 0)
+            continue;
+        TRY(store_data_key_delete(ops->set.store, &key->id));
+        secret_freep(&key->secret);
+        *key = ops->keys[--ops->key_count];
+    }
+    return ERR_OK;
+}
+
+struct span keys_nth(const struct ops *ops, const char *purpose, size_t nth)
+{
+    for (size_t i = 0; i < ops->key_count; i++) {
+        const struct data_key *key = &ops->keys[i];
+        size_t newer = 0;
+        for (size_t j = 0; j < ops->key_count; j++)
+            newer += strcmp(ops->keys[j].purpose, purpose) == 0 &&
+                     memcmp(&ops->keys[j].id, &key->id, sizeof key->id) > 0;
+        if (strcmp(key->purpose, purpose) == 0 && newer == nth)
+            return secret_span(key->secret);
+    }
+    return (struct span){NULL, 0};
 }
 
 struct span keys_newest(const struct ops *ops, const char *purpose, struct uuid *ret_id)
@@ -192,15 +284,35 @@ static enum err rewrap_one(struct ops *ops, struct store_data_key *row)
     return store_data_key_update(ops->set.store, row);
 }
 
-enum err keys_rewrap(struct ops *ops)
+static enum err rewrap_all(struct ops *ops)
 {
     CLEANUP(arena_freep) struct arena *arena = NULL;
     struct store_data_key *rows = NULL;
     size_t count = 0;
-    TRY(arena_new(1024 * 1024, &arena));
+    TRY(arena_new(KEYS_ARENA, &arena));
     TRY(store_data_key_list(ops->set.store, arena, &rows, &count));
     for (size_t i = 0; i < count; i++)
         TRY(rewrap_one(ops, &rows[i]));
+    return ERR_OK;
+}
+
+enum err keys_follow(struct ops *ops)
+{
+    struct keyring_status status = {0};
+    struct store *store = ops->set.store;
+    if (ops->keeper == NULL)
+        return ERR_OK;
+    TRY(keyring_status(ops->keeper, &status));
+    if (status.state != KEYRING_OPEN || status.master == ops->wrapped_under)
+        return ERR_OK;
+    TRY(store_begin(store, STORE_WRITE));
+    enum err err = rewrap_all(ops);
+    if (err != ERR_OK) {
+        store_rollback(store);
+        return err;
+    }
+    TRY(store_commit(store));
+    ops->wrapped_under = status.master;
     return ERR_OK;
 }
 

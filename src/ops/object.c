@@ -180,12 +180,10 @@ static enum err follow_material(struct op *op, struct object *object)
     return seal_material(op, object);
 }
 
-enum err object_update(struct op *op, struct object *object)
+static enum err put_back(struct op *op, struct object *object)
 {
     struct store_index *index = NULL;
     size_t count = 0;
-    object->row.dates.last_change = op->now;
-    object->row.state = lifecycle_state_at(&object->row.dates, op->now);
     // The attributes are bound to the version that the row will have.
     object->row.version++;
     enum err err = seal_attrs(op, object, &object->row.key_id);
@@ -195,6 +193,20 @@ enum err object_update(struct op *op, struct object *object)
     TRY(index_build(op, object, &index, &count));
     err = store_object_update(op->ops->set.store, &object->row, index, count);
     return err == ERR_CONFLICT ? name_taken(object) : err;
+}
+
+enum err object_update(struct op *op, struct object *object)
+{
+    object->row.dates.last_change = op->now;
+    object->row.state = lifecycle_state_at(&object->row.dates, op->now);
+    return put_back(op, object);
+}
+
+enum err object_reseal(struct op *op, const struct store_object *row)
+{
+    struct object object = {.row = *row, .sealed_flags = row->flags, .sealed_key = row->key_id};
+    TRY(object_open_attrs(op->ops, op->arena, &object));
+    return put_back(op, &object);
 }
 
 enum err object_release(struct op *op, const struct object *object, struct object_data *ret)

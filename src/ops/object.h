@@ -43,6 +43,10 @@ MUST_USE enum err object_put(struct op *op, struct object *object);
 // were changed, the material is sealed again.
 MUST_USE enum err object_update(struct op *op, struct object *object);
 
+// Seals a row of store_object_get under the newest data key, whoever owns it; nothing else about it
+// changes. ERR_DAMAGED when it cannot be opened; then nothing was written.
+MUST_USE enum err object_reseal(struct op *op, const struct store_object *row);
+
 // Opens attributes of a row that came from store_object_find.
 MUST_USE enum err object_open_attrs(struct ops *ops, struct arena *arena, struct object *object);
 

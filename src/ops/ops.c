@@ -11,9 +11,11 @@
 #include "authz/authz.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ops/alert.h"
 #include "ops/dispatch.h"
 #include "ops/keys.h"
 #include "ops/peer.h"
+#include "ops/reseal.h"
 #include "ops/trail.h"
 
 enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000, MAINTAIN_MS = 5000, OUTCOME_S = 24 * 3600 };
@@ -64,6 +66,18 @@ static void roll_back(struct ops *ops)
     ops->in_transaction = false;
 }
 
+// When something was committed, what was removed from the store is forgotten here, too, at most once
+// a second. Whatever goes wrong is met again by whoever needs a key.
+static void refresh(struct ops *ops)
+{
+    if (!ops->open || !ops->keys_stale || clock_mono_ms() < ops->next_refresh)
+        return;
+    ops->keys_stale = false;
+    enum err err = keys_refresh(ops);
+    if (err != ERR_OK)
+        log_error("data_keys_not_refreshed", err);
+}
+
 static enum err begin_transaction(struct ops *ops)
 {
     bool changed = true;
@@ -76,6 +90,8 @@ static enum err begin_transaction(struct ops *ops)
     }
     if (changed || ops->set.role != OPS_READER)
         ops->turn++;
+    ops->keys_stale = ops->keys_stale || changed;
+    refresh(ops);
     if (ops->open || clock_mono_ms() < ops->next_try)
         return ERR_OK;
     // Locked is no error of the turn: each request is told.
@@ -171,6 +187,7 @@ static enum err run_item(struct op *op, enum err peer_error)
     op->object = (struct uuid){{0}};
     op->object_type = 0;
     op->detail = (struct span){NULL, 0};
+    op->ops->made_key = false;
     if (writes)
         TRY(store_save(op->ops->set.store));
     enum err code = run_admitted(op, row, peer_error);
@@ -181,6 +198,8 @@ static enum err run_item(struct op *op, enum err peer_error)
     }
     if (writes)
         store_undo(op->ops->set.store);
+    if (op->ops->made_key) // gone with the item; the next turn reads the others again
+        keys_forget(op->ops);
     // A failed operation on the root of trust tells its steps all the same.
     struct span doc = op->reply->doc;
     clear_reply(op);
@@ -259,6 +278,9 @@ static enum err run_in_transaction(struct op *op, struct replies *replies)
 static enum err run_admin(struct op *op, struct replies *replies)
 {
     const struct dispatch_row *row = dispatch_find(op->batch->items[0].verb);
+    op->ops->keys_stale = true;
+    op->ops->next_refresh = 0;
+    refresh(op->ops);
     if (row != NULL && row->own_transaction && replies->count == 1)
         return run_items(op, replies, false);
     TRY(begin_transaction(op->ops));
@@ -330,8 +352,12 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
     TRY(load_when_idle(ops, &wait_ms));
     if (ops->journal != NULL)
         TRY(audit_journal_sync(ops->journal, &sync_ms));
-    if (ops->set.role == OPS_WRITER)
+    if (ops->set.role == OPS_WRITER) {
         TRY(write_when_idle(ops, &sync_ms));
+        TRY(reseal_idle(ops, &sync_ms));
+    }
+    if (ops->set.role == OPS_ADMIN)
+        TRY(alert_idle(ops, &sync_ms));
     *ret_wait_ms = sooner(wait_ms, sync_ms);
     return ERR_OK;
 }

@@ -33,5 +33,8 @@ op_function key_create_run;
 op_function key_show_run;
 op_function trail_verify_run;
 op_function trail_list_run;
+op_function rotation_start_run;
+op_function rotation_show_run;
+op_function alert_list_run;
 
 #endif

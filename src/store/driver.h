@@ -27,6 +27,7 @@ struct store_driver {
 
     enum err (*data_key_put)(void *self, const struct store_data_key *key);
     enum err (*data_key_update)(void *self, const struct store_data_key *key);
+    enum err (*data_key_delete)(void *self, const struct uuid *id);
     enum err (*data_key_list)(void *self, struct arena *arena, struct store_data_key **ret,
                               size_t *ret_count);
 

@@ -205,6 +205,12 @@ enum err store_data_key_update(struct store *store, const struct store_data_key 
     return wrote(store, store->driver->data_key_update(store->self, key));
 }
 
+enum err store_data_key_delete(struct store *store, const struct uuid *id)
+{
+    TRY(writable(store));
+    return wrote(store, store->driver->data_key_delete(store->self, id));
+}
+
 enum err store_data_key_list(struct store *store, struct arena *arena, struct store_data_key **ret,
                              size_t *ret_count)
 {

@@ -83,6 +83,8 @@ struct store_data_key {
 };
 MUST_USE enum err store_data_key_put(struct store *store, const struct store_data_key *key);
 MUST_USE enum err store_data_key_update(struct store *store, const struct store_data_key *key);
+// Removes one that nothing is sealed under any more; what it sealed would be lost. ERR_NOT_FOUND.
+MUST_USE enum err store_data_key_delete(struct store *store, const struct uuid *id);
 MUST_USE enum err store_data_key_list(struct store *store, struct arena *arena,
                                       struct store_data_key **ret, size_t *ret_count);
 

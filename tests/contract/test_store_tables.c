@@ -59,6 +59,17 @@ static void data_keys_are_listed_and_rewrapped_by_version(void **state)
     assert_int_equal(list[0].version, 2);
     assert_true(span_eq_str(list[0].wrapped, "wrapped anew"));
     assert_string_equal(list[1].purpose, "audit");
+    struct uuid gone = numbered(1);
+    FAILS(ERR_INTERNAL, store_data_key_delete(f->writer, &gone)); // no transaction
+    begin(f);
+    OK(store_data_key_delete(f->writer, &gone));
+    FAILS(ERR_NOT_FOUND, store_data_key_delete(f->writer, &gone));
+    OK(store_data_key_list(f->reader, f->arena, &list, &count));
+    assert_int_equal(count, 2);
+    commit(f);
+    OK(store_data_key_list(f->reader, f->arena, &list, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0].purpose, "audit");
 }
 
 static void settings_of_node_and_group_stand_apart(void **state)

@@ -29,6 +29,8 @@ enum { FAKE_WRAPPED = 68 };
 
 static struct {
     struct keyring_status status;
+    struct keyring_health health;
+    enum err health_fails;
     enum err fails; // what the next operation ends with
     enum err status_fails;
     unsigned calls; // of keyring_status
@@ -42,6 +44,16 @@ enum err keyring_status(struct ipc *keeper, struct keyring_status *ret)
     if (fake_keeper.status_fails != ERR_OK)
         FAIL(fake_keeper.status_fails, "the fake keeper was told to fail");
     *ret = fake_keeper.status;
+    return ERR_OK;
+}
+
+enum err keyring_health(struct ipc *keeper, struct keyring_health *ret)
+{
+    (void)keeper;
+    if (fake_keeper.health_fails != ERR_OK)
+        FAIL(fake_keeper.health_fails, "the fake keeper was told to fail");
+    *ret = fake_keeper.health;
+    ret->master = fake_keeper.status.master;
     return ERR_OK;
 }
 
@@ -151,6 +163,7 @@ RIG enum err run_as(struct principal who, struct request *request)
         request->maximum_items = -1;
     enum ops_role role = verb_writes(request->verb) ? OPS_WRITER : OPS_READER;
     if (request->verb == VERB_SETUP ||
+        (request->verb >= VERB_PASSPHRASE_CHANGE && request->verb <= VERB_ROTATE_MASTER_KEY) ||
         (request->verb >= VERB_HSM_STATUS && request->verb <= VERB_HSM_PRE_RESTORE))
         role = OPS_ADMIN;
     rig.reply = run_batch(role, &batch).items[0];

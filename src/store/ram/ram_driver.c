@@ -215,6 +215,11 @@ static enum err do_data_key_update(void *self, const struct store_data_key *key)
     return ram_rows_key_put(view(self), key, true);
 }
 
+static enum err do_data_key_delete(void *self, const struct uuid *id)
+{
+    return ram_rows_key_delete(view(self), id);
+}
+
 static enum err do_data_key_list(void *self, struct arena *arena, struct store_data_key **ret,
                                  size_t *ret_count)
 {
@@ -427,6 +432,7 @@ const struct store_driver ram_driver = {
     .outcome_find = do_outcome_find,
     .data_key_put = do_data_key_put,
     .data_key_update = do_data_key_update,
+    .data_key_delete = do_data_key_delete,
     .data_key_list = do_data_key_list,
     .object_put = do_object_put,
     .object_update = do_object_update,

@@ -70,6 +70,14 @@ enum err ram_rows_key_put(struct ram_db *db, const struct store_data_key *key, b
                       key->wrapped);
 }
 
+enum err ram_rows_key_delete(struct ram_db *db, const struct uuid *id)
+{
+    if (ram_db_find(db, RAM_DATA_KEY, key_of(id)) == NULL)
+        FAIL(ERR_NOT_FOUND, "there is no such data key");
+    ram_db_remove(db, RAM_DATA_KEY, ram_db_place(db, RAM_DATA_KEY, key_of(id)));
+    return ERR_OK;
+}
+
 enum err ram_rows_key_list(const struct ram_db *db, struct arena *arena,
                            struct store_data_key **ret, size_t *ret_count)
 {

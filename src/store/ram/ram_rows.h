@@ -16,6 +16,7 @@ void ram_rows_outcome_forget(struct ram_db *db, int64_t before_s);
 // `update` false: there must be none with this id; true: one with this version.
 MUST_USE enum err ram_rows_key_put(struct ram_db *db, const struct store_data_key *key,
                                    bool update);
+MUST_USE enum err ram_rows_key_delete(struct ram_db *db, const struct uuid *id);
 MUST_USE enum err ram_rows_key_list(const struct ram_db *db, struct arena *arena,
                                     struct store_data_key **ret, size_t *ret_count);
 

@@ -68,6 +68,19 @@ enum err sq_node_key_update(struct sq_db *db, const struct store_data_key *key)
     FAIL(ERR_CONFLICT, "the data key was changed meanwhile");
 }
 
+enum err sq_node_key_delete(struct sq_db *db, const struct uuid *id)
+{
+    int changes = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_DATA_KEY_DELETE, &call));
+    sq_call_uuid(&call, id);
+    TRY(sq_call_run(&call, &changes));
+    db->replaced = true;
+    if (changes != 1)
+        FAIL(ERR_NOT_FOUND, "there is no such data key");
+    return ERR_OK;
+}
+
 static enum err take_key(struct sq_call *call, struct arena *arena, struct store_data_key *ret)
 {
     struct span purpose;

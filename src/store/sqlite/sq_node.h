@@ -12,6 +12,7 @@ MUST_USE enum err sq_node_outcome_find(struct sq_db *db, const struct uuid *id, 
                                        bool *ret_found, struct span *ret_answer);
 MUST_USE enum err sq_node_key_put(struct sq_db *db, const struct store_data_key *key);
 MUST_USE enum err sq_node_key_update(struct sq_db *db, const struct store_data_key *key);
+MUST_USE enum err sq_node_key_delete(struct sq_db *db, const struct uuid *id);
 MUST_USE enum err sq_node_key_list(struct sq_db *db, struct arena *arena,
                                    struct store_data_key **ret, size_t *ret_count);
 MUST_USE enum err sq_node_setting_put(struct sq_db *db, bool node, const char *name,

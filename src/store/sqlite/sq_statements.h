@@ -32,6 +32,7 @@ STATEMENT(OUTCOME_FORGET, "DELETE FROM outcome WHERE time < ?")
 STATEMENT(DATA_KEY_PUT, "INSERT INTO data_key (id, version, purpose, wrapped) VALUES (?, ?, ?, ?)")
 STATEMENT(DATA_KEY_UPDATE,
     "UPDATE data_key SET version = version + 1, purpose = ?, wrapped = ? WHERE id = ? AND version = ?")
+STATEMENT(DATA_KEY_DELETE, "DELETE FROM data_key WHERE id = ?")
 STATEMENT(DATA_KEY_HAS, "SELECT 1 FROM data_key WHERE id = ?")
 STATEMENT(DATA_KEY_COUNT, "SELECT count(*) FROM data_key")
 STATEMENT(DATA_KEY_LIST, "SELECT id, version, purpose, wrapped FROM data_key ORDER BY id")
