@@ -113,6 +113,7 @@ static const struct command rows[] = {
      .options = HSM_TOKEN | CREDENTIAL | RECOVERY | DRY_RUN,
      .asks = CREDENTIAL | RECOVERY,
      .twice = CREDENTIAL,
+     .run = hsm_initialize,
      .summary = "make a root of trust key on the HSM and root the wallet in it",
      .examples = "keyward hsm initialize --vendor Thales --token-label TPA01\n"
                  "keyward hsm initialize --vendor Thales --credential-file pin "

@@ -2,11 +2,13 @@
 //
 // hsmclient (contract B8): the guides' three commands, each a call of the same routes that
 // `keyward hsm` uses. A list of checks with what to do, exit status 0 or not.
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "base/paths.h"
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/output.h"
@@ -46,6 +48,28 @@ static char *verb_of(const char *word)
     return NULL;
 }
 
+// The guides run this program by its documented path, without options: the root prefix is what
+// stands before that path.
+static void take_own_root(const char *program, struct cli *cli)
+{
+    char directory[PATH_MAX];
+    char real[PATH_MAX];
+    const char *slash = strrchr(program, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - program);
+    if (len == 0 || len >= sizeof directory)
+        return;
+    memcpy(directory, program, len);
+    directory[len] = '\0';
+    if (realpath(directory, real) == NULL)
+        return;
+    static const char end[] = "/" PATH_HSM_BIN_DIR;
+    size_t end_len = sizeof end - 1;
+    len = strlen(real);
+    if (len <= end_len || strcmp(real + len - end_len, end) != 0)
+        return;
+    (void)snprintf(cli->root, sizeof cli->root, "%.*s", (int)(len - end_len), real);
+}
+
 // Runs `keyward hsm VERB` with the options as they were given.
 static enum err run_verb(struct cli *cli, int argc, char **argv, char *verb)
 {
@@ -59,6 +83,8 @@ static enum err run_verb(struct cli *cli, int argc, char **argv, char *verb)
     for (int i = 2; i < argc; i++)
         full[count++] = argv[i];
     enum err err = args_parse(count, full, cli);
+    if (err == ERR_OK && !cli_has(cli, OPT_ROOT) && getenv("KEYWARD_ROOT") == NULL)
+        take_own_root(argv[0], cli);
     if (err == ERR_OK && !cli_has(cli, OPT_OUTPUT))
         cli->output = OUTPUT_TABLE;
     if (err == ERR_OK)

@@ -16,6 +16,7 @@
 #include "base/kv.h"
 #include "base/paths.h"
 #include "cli/client.h"
+#include "cli/generic.h"
 #include "cli/handlers.h"
 #include "cli/output.h"
 #include "cli/passphrase.h"
@@ -318,6 +319,7 @@ static enum err prepare(struct setup *self)
     self->running = service_is_running(self->cli->root_fd, &pid);
     TRY(write_conf(self));
     TRY(link_hsmclient(self));
+    TRY(generic_make(self->cli->root_fd));
     TRY(start_server(self));
     return look(self);
 }

@@ -184,7 +184,7 @@ static enum err check_settings(int root_fd)
     CLEANUP(kv_freep) struct kv *kv = NULL;
     TRY(kv_load(root_fd, PATH_HSM_CONF, &kv));
     const char *vendor = kv_get(kv, "VENDOR_NAME", SOFTHSM_VENDOR);
-    if (strcmp(vendor, SOFTHSM_VENDOR) != 0)
+    if (vendor[0] != '\0' && strcmp(vendor, SOFTHSM_VENDOR) != 0)
         FAIL(ERR_WRONG_STATE, "\"%s\" names the vendor \"%.64s\": a try-out token would replace it",
              PATH_HSM_CONF, vendor);
     return ERR_OK;

@@ -12,10 +12,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -41,6 +43,19 @@ CK_RV p11_call_end(struct p11 *p11, const char *function, CK_RV rv)
     return rv;
 }
 
+// A link below the root prefix that was made as on a machine's own root ("/opt/…") means a file
+// below the prefix.
+static bool follow_in_root(int root, const char *path, char out[P11_PATH_MAX])
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+    CLEANUP(file_closep) int fd = (int)syscall(SYS_openat2, root, path + 1, &how, sizeof how);
+    char link[32];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = fd < 0 ? -1 : readlink(link, out, P11_PATH_MAX - 1);
+    out[len < 0 ? 0 : len] = '\0';
+    return len > 0;
+}
+
 // The path below the root prefix when the library lies there, else as it is.
 static enum err resolve(int root, const char *path, char out[P11_PATH_MAX])
 {
@@ -61,6 +76,9 @@ static enum err resolve(int root, const char *path, char out[P11_PATH_MAX])
         put = snprintf(out, P11_PATH_MAX, "%s", path);
     if (put < 0 || put >= P11_PATH_MAX)
         FAIL(ERR_HSM_LIBRARY, NAMED " \"%.200s\": the path is too long", path);
+    char inside[P11_PATH_MAX];
+    if (len > 1 && access(out, F_OK) != 0 && follow_in_root(root, path, inside))
+        memcpy(out, inside, sizeof inside);
     return ERR_OK;
 }
 
