@@ -113,12 +113,13 @@ static enum err step_load(struct probe *probe, struct buf *saw)
 {
     struct p11 *p11 = &probe->p11;
     enum err err = p11_module_load(p11, probe->root, &probe->settings);
+    if (p11->functions == NULL)
+        return err;
     struct buf missing CLEANUP(buf_done);
     struct buf without CLEANUP(buf_done);
     buf_init(&missing, SAW_MAX, false);
     buf_init(&without, SAW_MAX, false);
-    if (p11->functions != NULL)
-        look_at_functions(p11->functions, &missing, &without);
+    look_at_functions(p11->functions, &missing, &without);
     if (missing.len == 0)
         TRY(err);
     return buf_printf(saw, "\"%s\", PKCS#11 %u.%u", probe->settings.library,

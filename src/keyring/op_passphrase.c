@@ -31,8 +31,8 @@ static enum err change_over(struct operation *op, struct operate_change *change,
 enum err op_passphrase_run(struct operation *op)
 {
     const struct opener o = {op->core->root, -1};
-    struct span old;
-    struct span new;
+    struct span old = {0};
+    struct span new = {0};
     struct operate_change change = {0};
     CLEANUP(wallet_freep) struct wallet *wallet = NULL;
     TRY(operate_step(op, "check the request", check(op, &old, &new)));
