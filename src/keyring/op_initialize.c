@@ -6,7 +6,12 @@
 // Order: the passphrase is verified before the HSM hears anything. A root key's number goes into
 // the journal before and right after the key is made, so that a key left by a failure is known. The
 // key is counted and its decryption tried in a second fresh process; where two servers took one
-// number at once the count is not 1, and the next number is taken.
+// number at once the count is not 1, the key stays behind as an orphan, and the next number is
+// taken. A key that the HSM's administrator made (HSM_ADOPT_KEY_LABEL) is found instead of made: it
+// is never noted as ours, never removed, and proved by the same two round trips.
+#include <stdio.h>
+
+#include "base/log.h"
 #include "crypto/crypto.h"
 #include "keyring/autologin.h"
 #include "keyring/latch.h"
@@ -31,6 +36,8 @@ static void made_done(struct made *made)
 // What of the new key the journal knows is what `verify` will list when all this fails.
 static enum err note_key(struct operation *op, struct journal *journal, uint32_t number)
 {
+    if (number == 0) // adopted
+        return ERR_OK;
     if (journal->key_count == JOURNAL_KEYS_MAX)
         FAIL(ERR_HSM_FAILED, "too many root keys were made in one operation");
     journal->keys[journal->key_count++] = number;
@@ -43,13 +50,14 @@ static enum err make_key(struct operation *op, struct journal *journal, struct h
                          const struct hsm_settings *settings, struct made *made)
 {
     struct password_header *header = &made->header;
-    journal->key_pending = true;
+    bool adopt = settings->adopt_label[0] != '\0';
+    journal->key_pending = !adopt;
     TRY(journal_update(op->core->root, journal));
     enum err err = hsm_key_create(hsm, KEYWARD_VERSION, &header->key);
     // An answer says that there is no key; a timeout or a crash says nothing, so it stays pending.
     if (err != ERR_OK && err != ERR_HSM_TIMEOUT && err != ERR_HSM_CRASHED)
         journal->key_pending = false;
-    TRY(operate_step(op, "make the root key", err));
+    TRY(operate_step(op, adopt ? "find the root key to adopt" : "make the root key", err));
     TRY(note_key(op, journal, header->key.number));
     memcpy(header->mechanism, settings->mechanism, sizeof header->mechanism);
     secret_freep(&made->dek);
@@ -117,6 +125,24 @@ static enum err recheck(struct operation *op, const struct hsm_settings *setting
     return decrypt_again(hsm, made);
 }
 
+// Another server made a key of the same number at the same time. This one stays on the HSM, since
+// nobody can say which of the two is whose by looking at them.
+static enum err tell_clash(struct operation *op, uint32_t number, uint32_t count)
+{
+    char text[160];
+    (void)snprintf(text, sizeof text,
+                   "root key %u is not alone on the HSM (%u answer): another server took the same "
+                   "number; the next one is taken",
+                   number, count);
+    json_t *entry =
+        json_pack("{s:s, s:b, s:s}", "step", "take a key number", "ok", true, "detail", text);
+    (void)json_array_append_new(json_object_get(op->result, "steps"), entry);
+    log_event(LOG_LEVEL_WARN, "root_key_not_alone number=%u count=%u", number, count);
+    if (number == 0)
+        FAIL(ERR_HSM_KEY, "%u keys on the HSM answer to the adopted key's label", count);
+    return ERR_OK;
+}
+
 static enum err make_root_key(struct operation *op, struct journal *journal,
                               const struct hsm_settings *settings, struct span credential,
                               struct made *made)
@@ -128,6 +154,8 @@ static enum err make_root_key(struct operation *op, struct journal *journal,
                          recheck(op, settings, credential, made, &count)));
         if (count == 1)
             return ERR_OK;
+        TRY(tell_clash(op, made->header.key.number, count));
+        hsm_back_off();
     }
     FAIL(ERR_HSM_KEY,
          "other servers took the same key number %d times: initialize again when "

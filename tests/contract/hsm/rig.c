@@ -92,8 +92,7 @@ void rig_tool(struct rig *rig, const char *const *options)
     rig_run(words);
 }
 
-// For the library in this process, and for hsmd.
-static void export(struct rig *rig, const char *name, const char *value)
+void rig_export(struct rig *rig, const char *name, const char *value)
 {
     assert_int_equal(setenv(name, value, 1), 0);
     struct buf text CLEANUP(buf_done);
@@ -137,7 +136,7 @@ static void make_token_dir(struct rig *rig)
                          rig->dir) > 0);
     rig_file(rig, "softhsm2.conf", text, 0600);
     rig_path(rig, "softhsm2.conf", path);
-    export(rig, "SOFTHSM2_CONF", path);
+    rig_export(rig, "SOFTHSM2_CONF", path);
 }
 
 int rig_up(void **state)
@@ -150,11 +149,11 @@ int rig_up(void **state)
     make_token_dir(rig);
     rig_token(rig, RIG_LABEL);
     char path[RIG_PATH_MAX];
-    export(rig, "KWSHIM_MODULE", RIG_SOFTHSM);
+    rig_export(rig, "KWSHIM_MODULE", RIG_SOFTHSM);
     rig_path(rig, "control", path);
-    export(rig, "KWSHIM_CONTROL", path);
+    rig_export(rig, "KWSHIM_CONTROL", path);
     rig_path(rig, "trace", path);
-    export(rig, "KWSHIM_TRACE", path);
+    rig_export(rig, "KWSHIM_TRACE", path);
     rig_shim(rig, "");
     rig_driver_root(rig->dir);
     OK(hsm_settings_load(rig->root, &rig->settings));

@@ -44,6 +44,9 @@ void rig_path(const struct rig *rig, const char *path, char out[RIG_PATH_MAX]);
 void rig_built(const char *name, char out[RIG_PATH_MAX]); // what meson built
 void rig_run(const char *const *words);
 
+// Sets a variable for the library in this process, and for hsmd's in okv_hsm_env.
+void rig_export(struct rig *rig, const char *name, const char *value);
+
 enum err rig_open(struct rig *rig, struct hsm **ret); // with RIG_PIN
 
 // Whether err_detail() holds `text`; prints the detail when it does not.
