@@ -66,8 +66,8 @@ static void roll_back(struct ops *ops)
     ops->in_transaction = false;
 }
 
-// When something was committed, what was removed from the store is forgotten here, too, at most once
-// a second. Whatever goes wrong is met again by whoever needs a key.
+// When something was committed, what was removed from the store is forgotten here, too, at most
+// once a second. Whatever goes wrong is met again by whoever needs a key.
 static void refresh(struct ops *ops)
 {
     if (!ops->open || !ops->keys_stale || clock_mono_ms() < ops->next_refresh)

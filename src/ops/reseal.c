@@ -15,13 +15,14 @@
 #include "ops/keys.h"
 #include "ops/object.h"
 #include "ops/peer.h"
+#include "ops/seal.h"
 
 #define SETTING "rotation"
 
 enum { RESEAL_ARENA = 64 * 1024 * 1024, PAUSE_MIN_MS = 2 };
 
 static const char *const states[] = {"never", "running", "done", "incomplete"};
-static const char *const phases[] = {"settings", "endpoints", "objects"};
+static const char *const phases[] = {"settings", "endpoints", "named", "objects"};
 
 static int index_of(const json_t *doc, const char *name, const char *const *words, int count)
 {
@@ -42,7 +43,7 @@ static enum err parse(const json_t *doc, struct reseal *ret)
 {
     const char *cursor = json_string_value(json_object_get(doc, "cursor"));
     int state = index_of(doc, "state", states, 4);
-    int phase = index_of(doc, "phase", phases, 3);
+    int phase = index_of(doc, "phase", phases, 4);
     if (state < 0 || phase < 0 || cursor == NULL ||
         uuid_parse(span_str(cursor), &ret->cursor) != ERR_OK)
         FAIL(ERR_DAMAGED, "the setting \"" SETTING "\" of the store is damaged");
@@ -195,7 +196,37 @@ static enum err do_endpoints(struct batch_of *b)
         b->r->cursor = rows[i].id;
     }
     if (found < RESEAL_ROWS)
-        next_phase(b, RESEAL_OBJECTS);
+        next_phase(b, RESEAL_NAMED);
+    return ERR_OK;
+}
+
+static enum err reseal_named(struct batch_of *b, struct store_named *row)
+{
+    struct span plain;
+    const struct seal_bound bound = {.part = SEAL_NAMED, .id = row->id, .type = row->kind};
+    TRY(seal_open(b->op.ops, b->op.arena, &bound, &row->key_id, row->sealed, &plain));
+    TRY(seal_close(b->op.ops, b->op.arena, &bound, plain, &row->sealed, &row->key_id));
+    return store_named_update(b->op.ops->set.store, row);
+}
+
+// All in one batch: there are few, and each is small.
+static enum err do_named(struct batch_of *b)
+{
+    struct store *store = b->op.ops->set.store;
+    for (uint32_t kind = NAMED_WALLET; kind <= NAMED_USER_GROUP; kind++) {
+        struct uuid after = {{0}};
+        size_t found = RESEAL_ROWS;
+        while (found == RESEAL_ROWS) {
+            struct store_named *rows = NULL;
+            TRY(store_named_list(store, kind, &after, RESEAL_ROWS, b->op.arena, &rows, &found));
+            for (size_t i = 0; i < found; i++) {
+                if (!is_newest(b, &rows[i].key_id))
+                    TRY(count(b, reseal_named(b, &rows[i]), "named", &rows[i].id));
+                after = rows[i].id;
+            }
+        }
+    }
+    next_phase(b, RESEAL_OBJECTS);
     return ERR_OK;
 }
 
@@ -269,6 +300,8 @@ static enum err run_batch(struct ops *ops, struct arena *arena, bool *ret_runnin
         TRY(do_settings(&b));
     else if (r.phase == RESEAL_ENDPOINTS)
         TRY(do_endpoints(&b));
+    else if (r.phase == RESEAL_NAMED)
+        TRY(do_named(&b));
     else
         TRY(do_objects(&b));
     return save(ops, &r);

@@ -8,6 +8,12 @@
 
 #include "ops/context.h"
 
+// Whatever is sealed here must be known to ops/reseal.c, which seals it again when the data keys
+// are rotated: settings and endpoints by their own code, objects, and of named sets (wallets,
+// groups)
+// {.part = SEAL_NAMED, .id, .type = kind}.
+#define SEAL_NAMED "named"
+
 struct seal_bound {
     const char *part; // "attributes", "material", "endpoint", "setting", at most 15 bytes
     struct uuid id;

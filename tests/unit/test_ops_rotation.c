@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "ops/keys.h"
+#include "ops/seal.h"
 #include "tests/unit/ops_rig.h"
 
 enum { OBJECTS = 200, TURNS_MAX = 20000 };
@@ -187,6 +188,35 @@ static void a_rotation_that_is_stopped_anywhere_goes_on(void **state)
     assert_true(span_eq(get_key(uids[OBJECTS - 1]), before));
 }
 
+// A wallet as the store keeps one, sealed by this engine.
+static struct store_named make_wallet(struct ops *ops, uint8_t number)
+{
+    struct store_named row = {.version = 1, .kind = NAMED_WALLET, .created = 1};
+    row.id.bytes[15] = row.name_hash[0] = number;
+    const struct seal_bound bound = {.part = SEAL_NAMED, .id = row.id, .type = row.kind};
+    struct span plain = span_str("name of the wallet");
+    OK(ops_begin(ops));
+    OK(seal_close(ops, rig.arena, &bound, plain, &row.sealed, &row.key_id));
+    OK(store_named_put(rig.stores[OPS_WRITER], &row));
+    OK(ops_end(ops));
+    return row;
+}
+
+static void named_sets_move_too(void **state)
+{
+    (void)state;
+    struct store_named row = make_wallet(writer(), 1);
+    struct uuid old = row.key_id;
+    struct span plain;
+    OK(rotate());
+    finish("done");
+    OK(store_named_get(rig.stores[OPS_WRITER], &row.id, rig.arena, &row));
+    assert_memory_not_equal(&row.key_id, &old, sizeof old);
+    const struct seal_bound bound = {.part = SEAL_NAMED, .id = row.id, .type = row.kind};
+    OK(seal_open(writer(), rig.arena, &bound, &row.key_id, row.sealed, &plain));
+    assert_true(span_eq_str(plain, "name of the wallet"));
+}
+
 static void what_cannot_be_opened_keeps_its_key(void **state)
 {
     (void)state;
@@ -330,6 +360,7 @@ int main(void)
         CASE(everything_moves_under_the_new_key_and_the_old_one_goes),
         CASE(every_engine_forgets_the_removed_key),
         CASE(a_rotation_that_is_stopped_anywhere_goes_on),
+        CASE(named_sets_move_too),
         CASE(what_cannot_be_opened_keeps_its_key),
         CASE(a_rotation_begins_with_the_store_alone),
         CASE(the_data_keys_follow_the_master_key),
