@@ -69,10 +69,10 @@ class _Held:
         atexit.unregister(self.stop)
 
 
-# $1 is the token's directory, $2 its label. The overlay's upper layer wants a file system that is
+# $1 is the token's directory, $2 what NSS is to be initialized with. The overlay's upper layer wants a file system that is
 # none itself, hence the tmpfs.
 NSS = r"""
-D=$1 LABEL=$2
+D=$1 PARAMETERS=$2
 mkdir -p "$D/layers" "$D/none"
 mount -t tmpfs none "$D/layers"
 mkdir "$D/layers/upper" "$D/layers/work"
@@ -81,8 +81,8 @@ mount --bind "$D/none" /usr/share/p11-kit/modules
 rm -rf /etc/pkcs11
 mkdir -p /etc/pkcs11/modules
 echo 'user-config: none' >/etc/pkcs11/pkcs11.conf
-printf "module: %s\nx-init-reserved: configdir='sql:%s' dbTokenDescription='%s'\n" \
-    /usr/lib/x86_64-linux-gnu/libsoftokn3.so "$D/db" "$LABEL" >/etc/pkcs11/modules/nss.module
+printf 'module: %s\nx-init-reserved: %s\n' /usr/lib/x86_64-linux-gnu/libsoftokn3.so "$PARAMETERS" \
+    >/etc/pkcs11/modules/nss.module
 echo ready
 exec sleep infinity
 """
@@ -99,7 +99,8 @@ class NssToken(tokens.Token):
         self.database = self.directory / "db"
         self.database.mkdir(mode=0o700)
         self._certutil("-N", new=self.pin)
-        self.held = _Held(NSS, [self.directory, self.label], self.directory / "setup.log",
+        self.parameters = f"configdir='sql:{self.database}' dbTokenDescription='{self.label}'"
+        self.held = _Held(NSS, [self.directory, self.parameters], self.directory / "setup.log",
                           ["--mount", "--propagation", "private"])
         self.save()
 
@@ -345,6 +346,14 @@ class CamlCrush(_BeforeSoftHsm):
 
     def thaw(self):
         self.held.signal(signal.SIGCONT)
+
+    def unplug(self):
+        """The cable is cut where this end does not see it: what is sent is lost."""
+        self._ip("link", "set", self.far, "down", inside=True)
+
+    def plug(self):
+        self._ip("link", "set", self.far, "up", inside=True)
+        _await(self.answers, "the mending of the cable")
 
 
 ALL = (tokens.SoftHsm, tokens.OpenCryptoki, NssToken, P11KitServer, CamlCrush)

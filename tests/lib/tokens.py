@@ -384,6 +384,21 @@ class OpenCryptoki(Token):
         self.hidden = False
         self.save()
 
+    def freeze(self):
+        """The daemon keeps its socket and answers no more."""
+        os.kill(self.daemon_pid(), signal.SIGSTOP)
+
+    def replace(self):
+        """Ends a frozen daemon and starts another, as a service manager would. To let it go on is
+        no use: a pkcsslotd whose waiting client has been killed meanwhile ends by itself."""
+        pid = self.daemon_pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            _await(lambda: self.daemon_pid() is None, "the end of pkcsslotd")
+        for name in ("pkcsslotd.pid", "pkcsslotd.socket"):
+            (self.directory / "run" / name).unlink(missing_ok=True)
+        self.show()
+
     def _holder_lives(self):
         try:
             words = pathlib.Path(f"/proc/{self.holder}/cmdline").read_bytes().split(b"\0")
