@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole life of a server on every PKCS#11 library at hand (contract B2, B5, B6, B8, B9, B12), and what docs/HSM.md says of each."""
 import concurrent.futures
+import os
 import pathlib
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -323,7 +325,9 @@ token = more_tokens.{kind.__name__}({str(tmp_path / "token")!r})
 print(getattr(token, "near", None) or "", flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    died = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    with tempfile.TemporaryDirectory() as short:
+        died = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "TMPDIR": short})
     assert died.returncode == -signal.SIGKILL, died
 
     def gone():
