@@ -105,6 +105,11 @@ enum err store_commit(struct store *store)
         return ERR_OK;
     }
     enum err err = store->driver->commit(store->self);
+    if (err == ERR_NO_SPACE) {
+        // Nothing was made durable, so nothing is in doubt: the transaction ends as if rolled back.
+        store_rollback(store);
+        FAIL(ERR_NO_SPACE, "could not commit: no space left on the disk");
+    }
     if (err != ERR_OK) {
         store->failed = true;
         return err;

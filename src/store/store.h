@@ -40,8 +40,9 @@ void store_closep(struct store **store);
 
 // One transaction at a time. A read transaction sees one snapshot; it ends by commit or rollback.
 // One process writes at a time: store_begin waits up to 5 seconds for the other (then ERR_BUSY).
-// store_commit returns after fsync; when it fails the store refuses everything until it is opened
-// again (a failed fsync is never retried).
+// store_commit returns after fsync. ERR_NO_SPACE: the log had no room, the transaction is rolled
+// back and the store goes on. After any other failure of a commit the store refuses everything
+// until it is opened again (a failed fsync is never retried).
 //
 // Verbs that change something want a write transaction (ERR_INTERNAL), the others may stand alone.
 // One that fails with ERR_CONFLICT, ERR_NOT_FOUND or ERR_INVALID has changed nothing and the
