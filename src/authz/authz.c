@@ -112,3 +112,24 @@ struct authz_decision authz_decide(const struct principal *who, enum verb verb,
         return decide_local(by, relation, who->uid, service_uid);
     return deny("the client is not known");
 }
+
+static bool fits(enum authz_channel channel, enum verb verb)
+{
+    bool administers = verb >= VERB_ADMIN_FIRST;
+    return verb == VERB_NONE || administers == (channel == AUTHZ_FROM_WEB);
+}
+
+struct authz_decision authz_may_carry(enum authz_channel channel, bool writes,
+                                      const struct batch *batch)
+{
+    enum principal_kind kind = channel == AUTHZ_FROM_FRONT ? PRINCIPAL_ENDPOINT : PRINCIPAL_LOCAL;
+    if (batch->who.kind != kind)
+        return deny("the process that sent this does not speak for such a client");
+    for (size_t i = 0; i < batch->count; i++) {
+        if (!fits(channel, batch->items[i].verb))
+            return deny("the process that sent this may not ask for such an operation");
+        if (!writes && verb_writes(batch->items[i].verb))
+            return deny("this process changes nothing");
+    }
+    return permit("the channel may carry this");
+}

@@ -21,4 +21,13 @@ struct authz_decision {
 struct authz_decision authz_decide(const struct principal *who, enum verb verb,
                                    enum authz_relation relation, uint32_t service_uid);
 
+// Which kind of process a batch came from, as the engine knows it from the supervisor.
+enum authz_channel { AUTHZ_FROM_FRONT, AUTHZ_FROM_WEB };
+
+// Whether a batch may have come over such a channel, whatever it says of itself: a front speaks for
+// endpoints and never administers, web for local users and never uses keys. `writes` tells whether
+// the engine may change the store. Which endpoint or which user it is, the engine has to believe.
+struct authz_decision authz_may_carry(enum authz_channel channel, bool writes,
+                                      const struct batch *batch);
+
 #endif

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "authz/authz.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/kv.h"
@@ -84,6 +85,11 @@ static enum err attach(struct engine *engine, const struct proc_message *message
             ops_set_keeper(engine->ops, ipc);
         return ERR_OK;
     }
+    if (message->role != ROLE_FRONT && message->role != ROLE_WEB) {
+        ipc_free(ipc);
+        FAIL(ERR_INTERNAL, "an engine has no use for a channel to \"%s\"",
+             proc_role_name((enum proc_role)message->role));
+    }
     for (size_t i = 0; i < engine->peer_count; i++) {
         struct peer *peer = &engine->peers[i];
         if (peer->role == message->role && peer->index == message->index) {
@@ -148,6 +154,20 @@ static void send_answers(struct engine *engine, enum err turn)
     engine->answer_count = 0;
 }
 
+// What a process at the other end may say is decided by what the supervisor says it is, not by what
+// it says of itself: a front that was broken into must not administer.
+static enum err check_carrier(const struct engine *engine, const struct peer *peer,
+                              const struct batch *batch)
+{
+    enum authz_channel channel = peer->role == ROLE_WEB ? AUTHZ_FROM_WEB : AUTHZ_FROM_FRONT;
+    struct authz_decision decision = authz_may_carry(channel, engine->role != ROLE_READER, batch);
+    if (decision.permit)
+        return ERR_OK;
+    log_event(LOG_LEVEL_ERROR, "batch_refused from=%s index=%u reason=\"%s\"",
+              proc_role_name(peer->role), peer->index, decision.why);
+    FAIL(ERR_NOT_PERMITTED, "%s", decision.why);
+}
+
 // An error ends the turn: what it has done is taken back.
 static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_frame *frame)
 {
@@ -158,6 +178,8 @@ static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_f
         answer->status = ERR_OPERATION;
     else
         answer->status = model_get_batch(frame->body, engine->arena, &batch);
+    if (answer->status == ERR_OK)
+        answer->status = check_carrier(engine, &engine->peers[peer], &batch);
     if (answer->status != ERR_OK)
         return ERR_OK;
     enum err err = ops_run_batch(engine->ops, &batch, engine->arena, &answer->replies);

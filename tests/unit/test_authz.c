@@ -110,6 +110,40 @@ static void another_local_user_sees_the_status_and_enrolls(void **state)
     each_verb_and_relation(check_stranger);
 }
 
+static bool may_carry(enum authz_channel channel, bool writes, enum principal_kind kind,
+                      enum verb verb)
+{
+    struct request items[2] = {{.verb = VERB_NONE}, {.verb = verb}};
+    struct batch batch = {.who = {.kind = kind}, .items = items, .count = 2};
+    struct authz_decision decision = authz_may_carry(channel, writes, &batch);
+    assert_non_null(decision.why);
+    return decision.permit;
+}
+
+static void a_front_speaks_for_endpoints_and_web_for_local_users(void **state)
+{
+    (void)state;
+    for (int number = 0; number < VERB_ADMIN_END + 16; number++) {
+        enum verb verb = (enum verb)number;
+        bool kmip = number < VERB_ADMIN_FIRST;
+        bool none = verb == VERB_NONE;
+        assert_int_equal(may_carry(AUTHZ_FROM_FRONT, true, PRINCIPAL_ENDPOINT, verb), kmip);
+        assert_int_equal(may_carry(AUTHZ_FROM_WEB, true, PRINCIPAL_LOCAL, verb), !kmip || none);
+        assert_false(may_carry(AUTHZ_FROM_FRONT, true, PRINCIPAL_LOCAL, verb));
+        assert_false(may_carry(AUTHZ_FROM_FRONT, true, PRINCIPAL_NOBODY, verb));
+        assert_false(may_carry(AUTHZ_FROM_WEB, true, PRINCIPAL_ENDPOINT, verb));
+    }
+}
+
+static void a_reader_is_asked_for_no_change(void **state)
+{
+    (void)state;
+    assert_true(may_carry(AUTHZ_FROM_FRONT, false, PRINCIPAL_ENDPOINT, VERB_GET));
+    assert_false(may_carry(AUTHZ_FROM_FRONT, false, PRINCIPAL_ENDPOINT, VERB_DESTROY));
+    assert_true(may_carry(AUTHZ_FROM_WEB, false, PRINCIPAL_LOCAL, VERB_KEY_LIST));
+    assert_false(may_carry(AUTHZ_FROM_WEB, false, PRINCIPAL_LOCAL, VERB_ENDPOINT_ADD));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +151,8 @@ int main(void)
         cmocka_unit_test(an_endpoint_uses_kmip_on_its_own_objects_alone),
         cmocka_unit_test(root_and_the_service_administer_and_use_no_keys),
         cmocka_unit_test(another_local_user_sees_the_status_and_enrolls),
+        cmocka_unit_test(a_front_speaks_for_endpoints_and_web_for_local_users),
+        cmocka_unit_test(a_reader_is_asked_for_no_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
