@@ -57,6 +57,8 @@ enum err control_send(int control, const struct proc_message *message, int fd)
     do
         put = sendmsg(control, &msg, MSG_NOSIGNAL);
     while (put < 0 && errno == EINTR);
+    if (put < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        FAIL(ERR_BUSY, "the process at the other end does not read its control channel");
     if (put != (ssize_t)sizeof *message)
         FAIL(ERR_UNAVAILABLE, "the control channel is closed");
     return ERR_OK;
@@ -86,13 +88,18 @@ enum err control_receive(int control, int timeout_ms, struct proc_message *ret, 
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = ancillary.bytes,
-                         .msg_controllen = sizeof ancillary.bytes};
+                         // Room for one descriptor: CMSG_SPACE would let a second one in, unseen.
+                         .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t got = recvmsg(control, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         FAIL(ERR_TIMEOUT, "no message from the supervisor");
-    if (got != (ssize_t)sizeof *ret)
-        FAIL(ERR_UNAVAILABLE, "the supervisor is gone");
-    *ret_fd = taken_fd(&msg);
+    int fd = got < 0 ? -1 : taken_fd(&msg);
+    if (got != (ssize_t)sizeof *ret || (msg.msg_flags & MSG_TRUNC) != 0) {
+        if (fd >= 0)
+            (void)close(fd);
+        FAIL(ERR_UNAVAILABLE, "the control channel is closed, or what came over it is no message");
+    }
+    *ret_fd = fd;
     return ERR_OK;
 }
 

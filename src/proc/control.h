@@ -11,7 +11,7 @@
 #include "proc/proc.h"
 
 // Sends one message, with a descriptor unless fd is negative (the caller keeps it).
-// ERR_UNAVAILABLE.
+// ERR_UNAVAILABLE; ERR_BUSY where `control` does not block and the other end has long not read.
 MUST_USE enum err control_send(int control, const struct proc_message *message, int fd);
 
 // Waits at most timeout_ms for one. *ret_fd is -1 or a descriptor that the caller owns.

@@ -5,8 +5,11 @@
 // files, since libc tries to open time zones and locales. hsmd runs vendor code of any kind, so its
 // list is turned round: everything but what would let it out of its process.
 #include <errno.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "proc/proc.h"
@@ -27,10 +30,8 @@ static const int common_calls[] = {
     CALL(sendto),
     CALL(sendmsg),
     CALL(shutdown),
-    CALL(mmap),
     CALL(munmap),
     CALL(mremap),
-    CALL(mprotect),
     CALL(madvise),
     CALL(brk),
     CALL(mlock),
@@ -50,7 +51,6 @@ static const int common_calls[] = {
     CALL(exit_group),
     CALL(getpid),
     CALL(gettid),
-    CALL(tgkill),
     CALL(getuid),
     CALL(geteuid),
     CALL(getgid),
@@ -67,7 +67,6 @@ static const int common_calls[] = {
     CALL(sched_yield),
     CALL(sysinfo),
     CALL(getrlimit),
-    CALL(prlimit64),
     CALL(membarrier),
     CALL(dup),
     CALL(dup2),
@@ -126,7 +125,8 @@ static const int file_calls[] = {
     CALL(copy_file_range),
 };
 
-// What no vendor library needs and every attacker wants.
+// What no vendor library needs and every attacker wants. Signals to others, limits of others and
+// new namespaces are refused by argument: refuse_by_argument().
 static const int refused_to_hsmd[] = {
     CALL(ptrace),
     CALL(process_vm_readv),
@@ -165,6 +165,38 @@ static const int refused_to_hsmd[] = {
     CALL(sethostname),
     CALL(execve),
     CALL(execveat),
+    CALL(tkill),
+    CALL(pidfd_open),
+    CALL(pidfd_send_signal),
+    CALL(process_madvise),
+    CALL(process_mrelease),
+    CALL(kcmp),
+    CALL(migrate_pages),
+    CALL(move_pages),
+    CALL(io_uring_setup),
+    CALL(io_uring_enter),
+    CALL(io_uring_register),
+    CALL(open_tree),
+    CALL(move_mount),
+    CALL(mount_setattr),
+    CALL(fsopen),
+    CALL(fsmount),
+    CALL(fspick),
+    CALL(fanotify_init),
+    CALL(name_to_handle_at),
+    CALL(kexec_file_load),
+    CALL(capset),
+    CALL(setgroups),
+    CALL(setfsuid),
+    CALL(setfsgid),
+    CALL(setdomainname),
+    CALL(adjtimex),
+    CALL(clock_adjtime),
+    CALL(syslog),
+    CALL(mknod),
+    CALL(mknodat),
+    CALL(iopl),
+    CALL(ioperm),
 };
 
 struct call_list {
@@ -195,10 +227,54 @@ static enum err add_rules(scmp_filter_ctx filter, uint32_t action, struct call_l
     return ERR_OK;
 }
 
+static enum err add_rule(scmp_filter_ctx filter, uint32_t action, int call,
+                         struct scmp_arg_cmp argument)
+{
+    int failed = seccomp_rule_add_array(filter, action, call, 1, &argument);
+    if (failed != 0)
+        FAIL(ERR_INTERNAL, "the system call filter could not be made (%d)", failed);
+    return ERR_OK;
+}
+
+// Memory that is never code; signals to this process alone (abort), its own limits alone.
+static enum err allow_by_argument(scmp_filter_ctx filter)
+{
+    const struct scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+    const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+    const struct scmp_arg_cmp none = SCMP_A0(SCMP_CMP_EQ, 0);
+    TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(mmap), no_code));
+    TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(mprotect), no_code));
+    TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(tgkill), self));
+    return add_rule(filter, SCMP_ACT_ALLOW, CALL(prlimit64), none);
+}
+
+// hsmd runs as the same user as its siblings: without this it could end or starve them.
+static enum err refuse_by_argument(scmp_filter_ctx filter)
+{
+    static const int signals[] = {CALL(kill), CALL(tgkill), CALL(rt_sigqueueinfo),
+                                  CALL(rt_tgsigqueueinfo)};
+    static const uint64_t namespaces[] = {CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS,
+                                          CLONE_NEWIPC, CLONE_NEWUSER,   CLONE_NEWPID,
+                                          CLONE_NEWNET};
+    const struct scmp_arg_cmp others = SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid());
+    const struct scmp_arg_cmp another = SCMP_A0(SCMP_CMP_NE, 0);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), signals[i], others));
+    TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), CALL(prlimit64), another));
+    for (size_t i = 0; i < sizeof namespaces / sizeof *namespaces; i++) {
+        const struct scmp_arg_cmp flag = SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]);
+        TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), CALL(clone), flag));
+    }
+    // Its flags lie in memory, where no filter sees them; libc takes clone instead.
+    static const int clone3[] = {CALL(clone3)};
+    return add_rules(filter, SCMP_ACT_ERRNO(ENOSYS), (struct call_list)LIST(clone3));
+}
+
 static enum err allow_list(scmp_filter_ctx filter, enum proc_role role)
 {
     bool event_loop = role == ROLE_FRONT || role == ROLE_WEB;
     TRY(add_rules(filter, SCMP_ACT_ALLOW, common));
+    TRY(allow_by_argument(filter));
     if (!event_loop)
         return add_rules(filter, SCMP_ACT_ALLOW, files);
     TRY(add_rules(filter, SCMP_ACT_ALLOW, sockets));
@@ -219,10 +295,12 @@ enum err proc_confine(enum proc_role role)
     scmp_filter_ctx filter = seccomp_init(loose ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS);
     if (filter == NULL)
         FAIL(ERR_INTERNAL, "the system call filter could not be made");
-    if (loose)
+    if (loose) {
         TRY(add_rules(filter, SCMP_ACT_ERRNO(EPERM), refused));
-    else
+        TRY(refuse_by_argument(filter));
+    } else {
         TRY(allow_list(filter, role));
+    }
     int failed = seccomp_load(filter);
     if (failed != 0)
         FAIL(ERR_INTERNAL, "the system call filter could not be loaded (%d)", failed);

@@ -84,7 +84,9 @@ int main(int argc, char **argv)
     struct rlimit none = {0, 0};
     if (options.ready_fd >= 0)
         (void)fcntl(options.ready_fd, F_SETFD, FD_CLOEXEC);
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    // Not dumpable: else a child of the same user could write into this process (/proc/PID/mem).
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return 1;
     enum err err = supervisor_run(&options);
     if (err == ERR_OK)

@@ -51,11 +51,29 @@ static enum err channel_pair(int pair[2])
     return ERR_OK;
 }
 
+// A child that breaks the rules of its control channel, or does not read it: it is ended, and
+// started again like any other that died. The supervisor never waits for one.
+static void end_rogue(const struct child *child, const char *why)
+{
+    log_event(LOG_LEVEL_ERROR, "process_rogue role=%s index=%u pid=%d reason=\"%s\"",
+              proc_role_name(child->role), child->index, (int)child->pid, why);
+    if (child->pid > 0)
+        (void)kill(child->pid, SIGKILL);
+}
+
+static enum err tell(const struct child *to, const struct proc_message *message, int fd)
+{
+    enum err err = control_send(to->control, message, fd);
+    if (err == ERR_BUSY)
+        end_rogue(to, "it does not read its control channel");
+    return err;
+}
+
 static enum err attach(const struct child *to, const struct child *peer, int fd)
 {
     struct proc_message message = {
         .kind = PROC_ATTACH, .role = (uint32_t)peer->role, .index = peer->index};
-    return control_send(to->control, &message, fd);
+    return tell(to, &message, fd);
 }
 
 static void wire(const struct child *a, const struct child *b)
@@ -88,15 +106,14 @@ static void give_listener(const struct children *all, const struct child *child)
     int fd = child->role == ROLE_FRONT ? all->kmip_listener : all->web_listener;
     struct proc_message message = {.kind = PROC_ATTACH, .role = ROLE_LISTENER};
     if (fd >= 0 && (child->role == ROLE_FRONT || child->role == ROLE_WEB) &&
-        control_send(child->control, &message, fd) != ERR_OK)
+        tell(child, &message, fd) != ERR_OK)
         log_error("listener_not_given", ERR_UNAVAILABLE);
 }
 
 static void give_tickets(const struct children *all, const struct child *child)
 {
     struct proc_message message = {.kind = PROC_ATTACH, .role = ROLE_TICKETS};
-    if (child->role == ROLE_FRONT &&
-        control_send(child->control, &message, all->ticket_keys) != ERR_OK)
+    if (child->role == ROLE_FRONT && tell(child, &message, all->ticket_keys) != ERR_OK)
         log_error("tickets_not_given", ERR_UNAVAILABLE);
 }
 
@@ -267,20 +284,16 @@ static enum err start_one_shot(struct children *all, int asker, struct child *ch
 
 static void spawn_for(struct children *all, int asker, enum proc_role role)
 {
-    enum err err = ERR_NOT_PERMITTED;
-    struct child *child = NULL;
-    if (wiring_may_spawn(all->items[asker].role, role)) {
-        end_owned(all, asker, role);
-        child = one_shot_row(all, asker, role);
-        err = child == NULL ? ERR_UNAVAILABLE : start_one_shot(all, asker, child);
-    }
+    end_owned(all, asker, role);
+    struct child *child = one_shot_row(all, asker, role);
+    enum err err = child == NULL ? ERR_UNAVAILABLE : start_one_shot(all, asker, child);
     if (err == ERR_OK)
         return;
     log_error("spawn_failed", err);
     if (child != NULL)
         end_one_shot(all, (int)(child - all->items));
     struct proc_message answer = {.kind = PROC_SPAWN, .role = (uint32_t)role, .failed = 1};
-    if (control_send(all->items[asker].control, &answer, -1) != ERR_OK)
+    if (tell(&all->items[asker], &answer, -1) != ERR_OK)
         log_error("spawn_answer_failed", ERR_UNAVAILABLE);
 }
 
@@ -294,21 +307,26 @@ void children_hear(struct children *all, int number)
     if (err == ERR_TIMEOUT)
         return;
     if (err != ERR_OK) {
-        // The death itself is reaped; until then the channel must not wake us again.
+        // The death itself is reaped; until then the channel must not wake us again. A child
+        // without a channel would never be wired again: should it live on, it ends here.
         close_fd(child->control);
         child->control = -1;
+        if (child->pid > 0)
+            (void)kill(child->pid, SIGKILL);
         return;
     }
-    if (message.kind == PROC_READY)
+    enum proc_role role = message.role < ROLE_COUNT ? (enum proc_role)message.role : ROLE_NONE;
+    if (message.kind == PROC_READY && !child->ready)
         child->ready = true;
     else if (message.kind == PROC_FAILED)
         (void)snprintf(child->why, sizeof child->why, "%.*s", (int)sizeof message.detail - 1,
                        message.detail);
-    else if (message.kind == PROC_SPAWN && message.role < ROLE_COUNT)
-        spawn_for(all, number, (enum proc_role)message.role);
-    else if (message.kind == PROC_KILL && message.role < ROLE_COUNT &&
-             wiring_may_spawn(child->role, (enum proc_role)message.role))
-        end_owned(all, number, (enum proc_role)message.role);
+    else if (message.kind == PROC_SPAWN && wiring_may_spawn(child->role, role))
+        spawn_for(all, number, role);
+    else if (message.kind == PROC_KILL && wiring_may_spawn(child->role, role))
+        end_owned(all, number, role);
+    else
+        end_rogue(child, "it asked for what it may not");
 }
 
 bool children_all_ready(const struct children *all)

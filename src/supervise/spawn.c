@@ -94,6 +94,9 @@ enum err spawn_child(const struct children *all, const struct child *child, pid_
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         FAIL(ERR_UNAVAILABLE, "a control channel could not be made: %s", strerror(errno));
     plan.control = pair[1];
+    // Our end never blocks: a child that does not read must not hold up the others.
+    int flags = fcntl(pair[0], F_GETFL);
+    (void)fcntl(pair[0], F_SETFL, flags | O_NONBLOCK);
     enum err err = fork_child(&plan, ret_pid);
     (void)close(pair[1]);
     if (err != ERR_OK) {

@@ -24,6 +24,7 @@ import built  # noqa: E402
 import client as kmip  # noqa: E402
 
 ATTACH, STOP, READY = 1, 2, 3
+MESSAGE = "IIII400s"  # struct proc_message
 READER, WRITER, LISTENER, TICKETS = 4, 5, 10, 11
 
 
@@ -85,7 +86,7 @@ class Front:
                 preexec_fn=lambda: os.dup2(theirs.fileno(), 3), pass_fds=(3,))
         theirs.close()
         ours.settimeout(20)
-        assert struct.unpack("IIII", ours.recv(64))[0] == READY, self.log()
+        assert struct.unpack(MESSAGE, ours.recv(1024))[0] == READY, self.log()
         self.attach(LISTENER, 0, self.listener.fileno())
 
     def log(self):
@@ -93,7 +94,7 @@ class Front:
 
     def attach(self, role, index, fd):
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
-        self.control.sendmsg([struct.pack("IIII", ATTACH, role, index, 0)], [rights])
+        self.control.sendmsg([struct.pack(MESSAGE, ATTACH, role, index, 0, b"")], [rights])
 
     def engine(self, role, index=0, mode="answer"):
         ours, theirs = socket.socketpair()
@@ -109,7 +110,7 @@ class Front:
                              self.certs / f"{name}.key")
 
     def stop(self):
-        self.control.send(struct.pack("IIII", STOP, 0, 0, 0))
+        self.control.send(struct.pack(MESSAGE, STOP, 0, 0, 0, b""))
         return self.process.wait(20)
 
     def remove(self):
@@ -420,7 +421,7 @@ def test_a_stop_waits_for_the_request_in_hand(front):
     with front.endpoint().connect() as client:
         client.send(kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field("u")))))
         other = front.endpoint().connect()
-        front.control.send(struct.pack("IIII", STOP, 0, 0, 0))
+        front.control.send(struct.pack(MESSAGE, STOP, 0, 0, 0, b""))
         with pytest.raises(kmip.Closed):
             other.read(1)  # idle: closed at once
         front.engines[0].kill()

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// proc/control.h and proc/proc.h: what comes over a control channel that it should not, and what a
+// confined process cannot do to others.
+#include "proc/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/check.h"
+
+static void make_pair(int pair[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+}
+
+static void close_pair(const int pair[2])
+{
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
+// The lowest free descriptor: rises with each one that leaks.
+static int next_descriptor(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    return fd;
+}
+
+static void send_descriptors(int control, size_t len, int count)
+{
+    struct proc_message message[2] = {{.kind = PROC_READY}};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(4 * sizeof(int))];
+    } ancillary = {.bytes = {0}};
+    struct iovec iov = {.iov_base = message, .iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = ancillary.bytes,
+                         .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int))};
+    ancillary.header.cmsg_level = SOL_SOCKET;
+    ancillary.header.cmsg_type = SCM_RIGHTS;
+    ancillary.header.cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+    int fds[4] = {STDIN_FILENO, STDIN_FILENO, STDIN_FILENO, STDIN_FILENO};
+    memcpy(CMSG_DATA(&ancillary.header), fds, (size_t)count * sizeof(int));
+    assert_int_equal(sendmsg(control, &msg, MSG_NOSIGNAL), len);
+}
+
+static void no_more_than_one_descriptor_comes_with_a_message(void **state)
+{
+    int pair[2];
+    (void)state;
+    make_pair(pair);
+    int before = next_descriptor();
+    for (int count = 1; count <= 4; count++) {
+        struct proc_message message;
+        int fd = -1;
+        send_descriptors(pair[0], sizeof message, count);
+        OK(control_receive(pair[1], 1000, &message, &fd));
+        assert_true(fd >= 0);
+        (void)close(fd);
+        assert_int_equal(next_descriptor(), before);
+    }
+    close_pair(pair);
+}
+
+static void what_is_no_message_leaves_no_descriptor(void **state)
+{
+    static const size_t lengths[] = {1, sizeof(struct proc_message) - 1,
+                                     sizeof(struct proc_message) + 1};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        struct proc_message message;
+        int pair[2];
+        int fd = -1;
+        make_pair(pair);
+        int before = next_descriptor();
+        send_descriptors(pair[0], lengths[i], 2);
+        FAILS(ERR_UNAVAILABLE, control_receive(pair[1], 1000, &message, &fd));
+        assert_int_equal(fd, -1);
+        assert_int_equal(next_descriptor(), before);
+        close_pair(pair);
+    }
+}
+
+static void a_full_channel_does_not_block_who_must_not_wait(void **state)
+{
+    struct proc_message message = {.kind = PROC_STOP};
+    enum err err = ERR_OK;
+    int pair[2];
+    (void)state;
+    make_pair(pair);
+    assert_int_equal(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
+    for (int i = 0; i < 100000 && err == ERR_OK; i++)
+        err = control_send(pair[0], &message, -1);
+    assert_int_equal(err, ERR_BUSY);
+    close_pair(pair);
+}
+
+// Runs `act` in a confined child; gives its wait status.
+static int confined(enum proc_role role, int (*act)(void))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct rlimit none = {0, 0};
+        (void)setrlimit(RLIMIT_CORE, &none);
+        if (proc_confine(role) != ERR_OK)
+            _exit(99);
+        _exit(act());
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static int act_on_parent(void)
+{
+    struct rlimit limit = {0, 0};
+    if (kill(getppid(), 0) == 0 || errno != EPERM)
+        return 1;
+    if (prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit) == 0 || errno != EPERM)
+        return 2;
+    return prlimit(0, RLIMIT_NOFILE, NULL, &limit) == 0 && kill(getpid(), 0) == 0 ? 0 : 3;
+}
+
+static int start_program(void)
+{
+    char *const none[] = {NULL};
+    (void)execve("/bin/true", none, none);
+    return errno == EPERM ? 0 : 1;
+}
+
+static void hsmd_reaches_none_of_its_siblings(void **state)
+{
+    (void)state;
+    assert_int_equal(confined(ROLE_HSMD, act_on_parent), 0);
+    assert_int_equal(confined(ROLE_HSMD, start_program), 0);
+}
+
+static int map_code(void)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+           MAP_FAILED;
+}
+
+static int map_data(void)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+           MAP_FAILED;
+}
+
+static int open_socket(void)
+{
+    return socket(AF_INET, SOCK_STREAM, 0) < 0;
+}
+
+static int limit_parent(void)
+{
+    struct rlimit limit = {0, 0};
+    return prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit);
+}
+
+static bool is_ended(int status)
+{
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+}
+
+static void the_others_make_no_code_no_socket_and_reach_nobody(void **state)
+{
+    static const enum proc_role roles[] = {ROLE_FRONT, ROLE_WEB,    ROLE_READER, ROLE_WRITER,
+                                           ROLE_ADMIN, ROLE_KEEPER, ROLE_PROVER};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(roles); i++) {
+        assert_int_equal(confined(roles[i], map_data), 0);
+        assert_true(is_ended(confined(roles[i], map_code)));
+        assert_true(is_ended(confined(roles[i], open_socket)));
+        assert_true(is_ended(confined(roles[i], limit_parent)));
+        assert_true(is_ended(confined(roles[i], start_program)));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_more_than_one_descriptor_comes_with_a_message),
+        cmocka_unit_test(what_is_no_message_leaves_no_descriptor),
+        cmocka_unit_test(a_full_channel_does_not_block_who_must_not_wait),
+        cmocka_unit_test(hsmd_reaches_none_of_its_siblings),
+        cmocka_unit_test(the_others_make_no_code_no_socket_and_reach_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// supervise/children.h: a child that was broken into, and says on its control channel what it
+// should not.
+#include "supervise/children.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "proc/control.h"
+#include "tests/unit/check.h"
+
+// A supervisor's table with one child that does nothing; `theirs` is its end of the channel.
+struct rig {
+    struct children all;
+    int theirs;
+};
+
+static void begin(struct rig *rig, enum proc_role role)
+{
+    int pair[2];
+    *rig = (struct rig){.all = {.root = "/nowhere", .programs = "/nowhere", .root_fd = -1}};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
+    OK(children_add(&rig->all, role, 0));
+    rig->all.items[0].control = pair[0];
+    rig->theirs = pair[1];
+    rig->all.items[0].pid = fork();
+    assert_true(rig->all.items[0].pid >= 0);
+    if (rig->all.items[0].pid == 0)
+        for (;;)
+            (void)pause();
+}
+
+static void say(struct rig *rig, uint32_t kind, uint32_t role)
+{
+    struct proc_message message = {.kind = kind, .role = role};
+    OK(control_send(rig->theirs, &message, -1));
+    children_hear(&rig->all, 0);
+}
+
+// True when the child was killed.
+static bool is_killed(struct rig *rig, int options)
+{
+    int status = 0;
+    pid_t pid = waitpid(rig->all.items[0].pid, &status, options);
+    if (pid != rig->all.items[0].pid)
+        return false;
+    rig->all.items[0].pid = 0;
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static void end(struct rig *rig)
+{
+    (void)close(rig->theirs);
+    if (rig->all.items[0].pid > 0) {
+        (void)kill(rig->all.items[0].pid, SIGKILL);
+        (void)waitpid(rig->all.items[0].pid, NULL, 0);
+    }
+    if (rig->all.items[0].control >= 0)
+        (void)close(rig->all.items[0].control);
+}
+
+static void a_child_that_asks_for_what_it_may_not_is_ended(void **state)
+{
+    static const struct {
+        enum proc_role from;
+        uint32_t kind;
+        uint32_t role;
+    } cases[] = {
+        {ROLE_FRONT, PROC_SPAWN, ROLE_HSMD},    {ROLE_FRONT, PROC_KILL, ROLE_KEEPER},
+        {ROLE_READER, PROC_SPAWN, ROLE_KEEPER}, {ROLE_KEEPER, PROC_SPAWN, ROLE_ADMIN},
+        {ROLE_KEEPER, PROC_KILL, ROLE_FRONT},   {ROLE_WEB, PROC_SPAWN, 4000000000U},
+        {ROLE_ADMIN, PROC_ATTACH, ROLE_KEEPER}, {ROLE_WRITER, 99, ROLE_NONE},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct rig rig;
+        begin(&rig, cases[i].from);
+        say(&rig, cases[i].kind, cases[i].role);
+        assert_true(is_killed(&rig, 0));
+        end(&rig);
+    }
+}
+
+static void a_child_is_ready_once(void **state)
+{
+    struct rig rig;
+    (void)state;
+    begin(&rig, ROLE_FRONT);
+    say(&rig, PROC_READY, ROLE_NONE);
+    assert_true(rig.all.items[0].ready);
+    assert_false(is_killed(&rig, WNOHANG));
+    say(&rig, PROC_READY, ROLE_NONE);
+    assert_true(is_killed(&rig, 0));
+    end(&rig);
+}
+
+static void a_child_that_closes_its_channel_and_lives_on_is_ended(void **state)
+{
+    struct rig rig;
+    (void)state;
+    begin(&rig, ROLE_FRONT);
+    (void)shutdown(rig.theirs, SHUT_RDWR);
+    children_hear(&rig.all, 0);
+    assert_int_equal(rig.all.items[0].control, -1);
+    assert_true(is_killed(&rig, 0));
+    end(&rig);
+}
+
+// Each request is answered by a channel; nobody reads the answers, and the supervisor does not
+// wait.
+static void a_keeper_that_floods_is_ended_and_the_supervisor_goes_on(void **state)
+{
+    struct rig rig;
+    bool killed = false;
+    (void)state;
+    begin(&rig, ROLE_KEEPER);
+    for (int i = 0; i < 2000 && !killed; i++) {
+        say(&rig, PROC_SPAWN, ROLE_PROVER);
+        killed = is_killed(&rig, WNOHANG);
+    }
+    if (!killed)
+        killed = is_killed(&rig, 0);
+    assert_true(killed);
+    rig.all.items[0].pid = 0;
+    children_stop(&rig.all, 1000);
+    end(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_child_that_asks_for_what_it_may_not_is_ended),
+        cmocka_unit_test(a_child_is_ready_once),
+        cmocka_unit_test(a_child_that_closes_its_channel_and_lives_on_is_ended),
+        cmocka_unit_test(a_keeper_that_floods_is_ended_and_the_supervisor_goes_on),
+    };
+    log_setup("test", LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
