@@ -23,7 +23,7 @@
 #include "cli/run.h"
 #include "cli/term.h"
 
-enum { TEXT_MAX = 1200, NAME_MAX_BYTES = 4096, LOG_TAIL = 16384 };
+enum { TEXT_MAX = 1200, NAME_MAX_BYTES = 4096, LOG_TAIL = 16384, STATE_MAX = 32, ASK_EACH_MS = 10 };
 
 bool service_is_running(int root_fd, pid_t *ret_pid)
 {
@@ -141,6 +141,38 @@ static enum err wait_ready(int root_fd, int fd)
     FAIL(ERR_WRONG_STATE, "the server ended while it started: see \"%s\" below its root", PATH_LOG);
 }
 
+// How the server says it is: "starting" until it has tried to open its keys, or while it does not
+// say.
+static bool ask_state(struct cli *cli, char state[STATE_MAX], char reason[TEXT_MAX])
+{
+    CLEANUP(json_freep) json_t *status = NULL;
+    (void)snprintf(state, STATE_MAX, "starting");
+    if (client_call(cli, "GET", "/status", NULL, NULL, &status) != ERR_OK) {
+        json_freep(&cli->problem);
+        return false;
+    }
+    const char *said = json_string_value(json_object_get(status, "state"));
+    const char *why = json_string_value(json_object_get(status, "reason"));
+    (void)snprintf(state, STATE_MAX, "%s", said == NULL ? "" : said);
+    (void)snprintf(reason, TEXT_MAX, "%s", why == NULL ? "" : why);
+    return strcmp(state, "starting") != 0;
+}
+
+// All processes serve; the keys are there a moment later, or with the HSM away much later. Waits
+// for the first try, so that whoever goes on at once finds what it says.
+static void await_keys(struct cli *cli)
+{
+    char state[STATE_MAX];
+    char reason[TEXT_MAX] = "the HSM has not answered yet";
+    int64_t deadline = clock_mono_ms() + SERVICE_KEYS_MS;
+    while (!ask_state(cli, state, reason) && clock_mono_ms() < deadline)
+        (void)poll(NULL, 0, ASK_EACH_MS);
+    if (strcmp(state, "starting") == 0 || strcmp(state, "locked") == 0)
+        term_say("the server runs, but serves no keys yet: %s\n"
+                 "It goes on trying by itself; keyward hsm verify says what is wrong.",
+                 reason);
+}
+
 enum err service_launch(struct cli *cli)
 {
     char program[NAME_MAX_BYTES];
@@ -158,7 +190,9 @@ enum err service_launch(struct cli *cli)
     if (pid == 0)
         exec_keywardd(program, cli->root, say_fd);
     file_closep(&say_fd);
-    return wait_ready(cli->root_fd, hear_fd);
+    TRY(wait_ready(cli->root_fd, hear_fd));
+    await_keys(cli);
+    return ERR_OK;
 }
 
 enum err service_start(struct cli *cli)

@@ -18,7 +18,7 @@ void core_init(struct core *core, int root)
 {
     *core = (struct core){.root = root, .retry_ms = CORE_RETRY_FIRST_MS};
     monitor_init(&core->monitor);
-    (void)snprintf(core->reason, sizeof core->reason, "the server is starting");
+    (void)snprintf(core->reason, sizeof core->reason, KEYRING_STARTING);
 }
 
 void core_done(struct core *core)

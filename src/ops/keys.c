@@ -321,6 +321,6 @@ void keys_forget(struct ops *ops)
     for (size_t i = 0; i < ops->key_count; i++)
         secret_freep(&ops->keys[i].secret);
     ops->key_count = 0;
-    (void)snprintf(ops->locked, sizeof ops->locked, "the server is starting");
+    (void)snprintf(ops->locked, sizeof ops->locked, KEYRING_STARTING);
     ops->open = false;
 }

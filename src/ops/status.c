@@ -5,9 +5,11 @@
 #include "ops/doc.h"
 #include "ops/verbs.h"
 
-static const char *state_name(enum keyring_state state)
+static const char *state_name(const struct keyring_status *status)
 {
-    switch (state) {
+    if (status->state == KEYRING_LOCKED && strcmp(status->reason, KEYRING_STARTING) == 0)
+        return "starting";
+    switch (status->state) {
     case KEYRING_EMPTY:
         return "empty";
     case KEYRING_OPEN:
@@ -30,20 +32,19 @@ static enum err count_objects(struct op *op, uint64_t *ret)
 
 enum err status_run(struct op *op)
 {
-    struct keyring_status status = {.state = KEYRING_LOCKED};
+    struct keyring_status status = {.state = KEYRING_LOCKED, .reason = KEYRING_STARTING};
     uint64_t objects = 0;
     const char *reason;
     CLEANUP(doc_freep) json_t *doc = NULL;
     TRY(doc_params(op, NULL, &doc));
     if (op->ops->keeper == NULL || keyring_status(op->ops->keeper, &status) != ERR_OK)
-        reason = "the key process is not running or does not answer";
+        reason = "the key process is not running or does not answer; it is being started";
     else
         reason = status.reason;
     TRY(count_objects(op, &objects));
-    return doc_answer(op,
-                      json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "version",
-                                KEYWARD_VERSION, "state", state_name(status.state), "reason",
-                                reason, "serving", op->ops->open, "hsm_enabled", status.hsm_enabled,
-                                "generation", (json_int_t)status.generation, "master_key",
-                                (json_int_t)status.master, "objects", (json_int_t)objects));
+    return doc_answer(op, json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "version",
+                                    KEYWARD_VERSION, "state", state_name(&status), "reason", reason,
+                                    "serving", op->ops->open, "hsm_enabled", status.hsm_enabled,
+                                    "generation", (json_int_t)status.generation, "master_key",
+                                    (json_int_t)status.master, "objects", (json_int_t)objects));
 }

@@ -89,3 +89,21 @@ def forget_ram(server):
     ram = server.root / "mnt/okvram"
     for path in sorted(ram.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
+
+
+def test_whoever_goes_on_after_a_start_finds_the_keys_open(kept):
+    server = kept("hsm")
+    for _ in range(3):
+        server.start()
+        assert server.json("status")["state"] == "open"
+        assert {uid: server.fetch(uid) for uid in server.keys} == server.keys
+        server.stop()
+        forget_ram(server)
+
+
+def test_a_start_with_the_hsm_away_says_that_no_keys_are_served(kept):
+    server = kept("hsm")
+    server.token.hide()
+    started = server.start()
+    assert "serves no keys yet" in started.stderr and "hsm verify" in started.stderr
+    assert server.json("status")["state"] == "locked"
