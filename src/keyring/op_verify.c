@@ -12,7 +12,7 @@
 #include "keyring/operate.h"
 #include "keyring/orphan.h"
 
-enum { LIST_MAX = 1 << 20 };
+enum { LIST_MAX = 1 << 20, TEXT_MAX = 512 };
 
 static void note(struct operation *op, const char *check, bool ok, const char *detail,
                  const char *fix)
@@ -63,6 +63,28 @@ static void check_settings(struct operation *op)
                                   : "set HSM_ENABLED=\"0\", or initialize the HSM");
 }
 
+// Every object of ours, for a person: `"OKV 1.0 HSM Root Key" 00000001, …`.
+static void tell_objects(struct operation *op, const json_t *objects)
+{
+    char text[TEXT_MAX] = "";
+    size_t len = 0;
+    size_t index;
+    const json_t *object;
+    json_array_foreach(objects, index, object)
+    {
+        const char *label = json_string_value(json_object_get(object, "label"));
+        const char *id = json_string_value(json_object_get(object, "id"));
+        const char *value = json_string_value(json_object_get(object, "value"));
+        id = id == NULL ? value : id;
+        int put = snprintf(text + len, sizeof text - len, "%s\"%s\" %s", index > 0 ? ", " : "",
+                           label == NULL ? "" : label, id == NULL ? "" : id);
+        len += put < 0 ? 0 : (size_t)put;
+        if (len >= sizeof text) // the JSON document has them all
+            break;
+    }
+    note(op, "objects on the token", true, text, "");
+}
+
 static enum err list_keys(struct operation *op)
 {
     const struct opener o = {op->core->root, -1};
@@ -79,7 +101,25 @@ static enum err list_keys(struct operation *op)
     if (objects == NULL)
         FAIL(ERR_HSM_FAILED, "the list of objects on the token is not valid");
     (void)json_object_set_new(op->result, "objects", objects);
+    tell_objects(op, objects);
     return ERR_OK;
+}
+
+// Several keys that answer are no danger, since the seal of enctdepwd says which is right, but
+// nobody can tell by looking at them whose they are.
+static void check_unique(struct operation *op)
+{
+    const struct core *core = op->core;
+    const struct hsm_key *key = &core->record.key;
+    char text[TEXT_MAX];
+    (void)snprintf(text, sizeof text, "%u %s to \"%s\" number %u", core->proven_key_count,
+                   core->proven_key_count == 1 ? "key answers" : "keys answer", key->label,
+                   key->number);
+    bool one = core->proven_key_count == 1;
+    note(op, "exactly one root key has the number in use", one, text,
+         one ? ""
+             : "the wallet opens all the same; remove none of them: reverse migrate and initialize "
+               "again, which takes a number of its own");
 }
 
 static void check_hsm(struct operation *op)
@@ -92,16 +132,28 @@ static void check_hsm(struct operation *op)
     if (err != ERR_OK)
         return;
     const struct core *core = op->core;
-    char text[160];
-    (void)snprintf(text, sizeof text, "%u keys answer to number %u", core->proven_key_count,
-                   core->record.key.number);
-    note(op, "exactly one root key has the number in use", core->proven_key_count == 1, text,
-         core->proven_key_count == 1 ? "" : "remove the keys that are not in use from the token");
+    check_unique(op);
     bool same = strcmp(core->token.serial, core->record.token_serial) == 0;
     note(op, "the token is the one that was initialized", same,
          same ? "" : "its serial number differs", same ? "" : "check which token the label names");
     operate_tell_token(op, &core->token);
     note_err(op, "list the objects on the token", list_keys(op), "see the trace file");
+}
+
+static void tell_orphan(struct operation *op, uint32_t number, const char *operation)
+{
+    char what[64];
+    char text[TEXT_MAX];
+    (void)snprintf(what, sizeof what, "root key %u left behind", number);
+    (void)snprintf(text, sizeof text,
+                   "made by operation %s and not used by this server; where another server has the "
+                   "same number, leave it there",
+                   operation);
+    if (number == 0)
+        (void)snprintf(text, sizeof text,
+                       "operation %s was stopped while it made one, which may or may not exist",
+                       operation);
+    note(op, number == 0 ? "a root key may have been left behind" : what, true, text, "");
 }
 
 // Orphans are told, not counted as ill health: they endanger nothing.
@@ -121,6 +173,7 @@ static void tell_orphans(struct operation *op)
                                   list[i].number == 0 ? json_null()
                                                       : json_integer((json_int_t)list[i].number));
         (void)json_array_append_new(orphans, entry);
+        tell_orphan(op, list[i].number, id);
     }
     (void)json_object_set_new(op->result, "orphans", orphans);
 }
