@@ -13,6 +13,7 @@ import pytest
 
 from server import PROGRAMS
 
+MESSAGE = "=IIII400s"  # struct proc_message
 ATTACH, STOP, READY = 1, 2, 3
 LISTENER = 10
 
@@ -29,10 +30,10 @@ class Web:
         self.process = subprocess.Popen([str(PROGRAMS / "keyward-web")], stderr=self.log, pass_fds=[3],
                                         preexec_fn=lambda: os.dup2(theirs.fileno(), 3, inheritable=True))
         theirs.close()
-        self.control.sendmsg([struct.pack("=IIII", ATTACH, LISTENER, 0, 0)],
+        self.control.sendmsg([struct.pack(MESSAGE, ATTACH, LISTENER, 0, 0, b"")],
                              [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener.fileno()]))])
         listener.close()
-        assert struct.unpack("=IIII", self.control.recv(16))[0] == READY
+        assert struct.unpack(MESSAGE, self.control.recv(1024))[0] == READY
 
     def connect(self):
         client = socket.socket(socket.AF_UNIX)
@@ -56,7 +57,7 @@ class Web:
             return int(head.split()[1]), head.decode(), body
 
     def stop(self):
-        self.control.send(struct.pack("=IIII", STOP, 0, 0, 0))
+        self.control.send(struct.pack(MESSAGE, STOP, 0, 0, 0, b""))
         return self.process.wait(10)
 
 
