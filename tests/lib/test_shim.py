@@ -237,6 +237,53 @@ def test_gcm_of_cloudhsm(shim):
     assert said(client(shim, body)) == ["True", "True", "0x71"]
 
 
+def test_a_lost_device_is_lost_to_one_process(shim):
+    shim.set("lost=C_FindObjectsInit:2-")
+    body = """
+    print(hex(m.raw("C_FindObjectsInit", s, None, 0)), hex(m.raw("C_GenerateRandom", s, bytes(4), 4)),
+          hex(m.raw("C_GetSessionInfo", s, bytes(64))))
+    """
+    assert said(client(shim, body)) == ["0x30", "0x30", "0x0"]
+    assert said(client(shim, body))[0] == "0x0"
+
+
+def test_an_old_view_ends_with_the_process(shim, token):
+    shim.set("stale")
+    body = """
+    import subprocess, os, sys
+    before = len(m.find(s, [(p11.CKA_CLASS, 4)]))
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import p11; m = p11.Module({m_path!r}); " \
+           f"s = m.open({label!r}, {pin!r}); m.generate(s, b'late', b'\\x09')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    print(before == len(m.find(s, [(p11.CKA_CLASS, 4)])))
+    m.generate(s, b"own", b"\\x0a")
+    print(len(m.find(s, [(p11.CKA_CLASS, 4)])) - before)
+    """
+    known = f"m_path, label, pin = {str(shim.library)!r}, {shim.label!r}, {shim.pin!r}\n"
+    assert said(client(shim, known + textwrap.dedent(body))) == ["True", "1"]
+    assert said(client(shim, "print(len(m.find(s, [(p11.CKA_ID, b'\\x09')])))")) == ["1"]
+    for label, number in (("late", "09"), ("own", "0a")):
+        token.delete(label, number)
+
+
+def test_slots_have_other_numbers_in_each_process(shim):
+    shim.set("renumber", "accelerator")
+    body = """
+    n = p11.c_ulong(8)
+    slots = (p11.c_ulong * 8)()
+    m.call("C_GetSlotList", 1, slots, p11.byref(n))
+    print(*slots[:n.value])
+    """
+    first, second = said(client(shim, body)), said(client(shim, body))
+    assert first[0] == second[0] and not set(first[1:]) & set(second[1:])
+
+
+def test_functions_can_be_missing_one_by_one(shim):
+    shim.set("null=C_GenerateKey", "null=C_CopyObject")
+    assert said(client(shim, "print(m.has('C_GenerateKey'), m.has('C_CopyObject'), m.has('C_Login'))")) == [
+        "False", "False", "True"]
+
+
 def test_a_hostile_library_tells_what_it_reached(shim, tmp_path):
     (tmp_path / "secret").write_text("s")
     shim.env["KWSHIM_SECRET"] = str(tmp_path / "secret")

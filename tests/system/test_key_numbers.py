@@ -64,8 +64,8 @@ def root_keys(token):
 
 
 def all_live(made, token, numbers, twins=False):
-    """Every server opens its wallet with nobody at hand, and no two have one key. twins: a server whose view was old, or that cannot destroy, may have
-    left a second key of another's number; then that one's status says so, and it serves all the same."""
+    """Every server opens its wallet with nobody at hand, and no two have one key. twins: a server whose view was old, or that
+    cannot destroy, may have left a second key of another's number; then that one's status says so, and it serves all the same."""
     for server in made:
         reboot(server)
         assert status(server)["status"] == "up" or (twins and set(failed(verify(server))) == {UNIQUE})
