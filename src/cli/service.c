@@ -163,12 +163,26 @@ static bool ask_state(struct cli *cli, char state[STATE_MAX], char reason[TEXT_M
 static void await_keys(struct cli *cli)
 {
     char state[STATE_MAX];
-    char reason[TEXT_MAX] = "the HSM has not answered yet";
+    char reason[TEXT_MAX];
     int64_t deadline = clock_mono_ms() + SERVICE_KEYS_MS;
     while (!ask_state(cli, state, reason) && clock_mono_ms() < deadline)
         (void)poll(NULL, 0, ASK_EACH_MS);
-    if (strcmp(state, "starting") == 0 || strcmp(state, "locked") == 0)
-        term_say("the server runs, but serves no keys yet: %s\n"
+}
+
+static void say_started(struct cli *cli, int64_t started_ms)
+{
+    char state[STATE_MAX];
+    char reason[TEXT_MAX] = "the HSM has not answered yet";
+    (void)ask_state(cli, state, reason);
+    if (strcmp(state, "open") == 0) {
+        term_step(true, started_ms, "the server serves");
+        return;
+    }
+    term_step(true, started_ms, "the server runs");
+    if (strcmp(state, "empty") == 0)
+        term_say("it is not set up yet: run keyward setup --root %s", cli->root);
+    else
+        term_say("it serves no keys yet: %s\n"
                  "It goes on trying by itself; keyward hsm verify says what is wrong.",
                  reason);
 }
@@ -205,7 +219,7 @@ enum err service_start(struct cli *cli)
     }
     int64_t started = clock_mono_ms();
     TRY(service_launch(cli));
-    term_step(true, started, "the server serves");
+    say_started(cli, started);
     return ERR_OK;
 }
 

@@ -107,3 +107,8 @@ def test_a_start_with_the_hsm_away_says_that_no_keys_are_served(kept):
     started = server.start()
     assert "serves no keys yet" in started.stderr and "hsm verify" in started.stderr
     assert server.json("status")["state"] == "locked"
+
+
+def test_a_start_before_setup_says_that_setup_is_next(make_server):
+    server = make_server()
+    assert "keyward setup --root" in server.start().stderr
