@@ -145,6 +145,113 @@ class SetCredential(Operation):
         return new
 
 
+class Rotation(Operation):
+    """One that replaces files of the root of trust and leaves the mode as it is; is_new goes by the file that must differ."""
+    file = None
+
+    def before(self, server):
+        server.old_file = root_of_trust(server)[self.file]
+
+    def command(self, server):
+        raise NotImplementedError
+
+    def act(self, server):
+        return self.command(server).returncode == 0
+
+    def is_new(self, server, acknowledged):
+        hsm = self.kind == "hsm"
+        need(documented(server) == (prepared.WITH_HSM if hsm else prepared.WITHOUT_HSM),
+             f"the files are {sorted(documented(server))}")
+        status = server.json("hsm", "status", check=False)
+        need((status.get("status") == "up") == hsm, f"the status is {status}")
+        return root_of_trust(server)[self.file] != server.old_file
+
+    def again(self, server, new):
+        if not new:
+            done = self.command(server)
+            need(done.returncode == 0, f"a second run fails: {said(done)}")
+
+
+class ChangePassphrase(Rotation):
+    name, kind, hsm_points, file = "change-passphrase", "plain", False, prepared.TDE
+
+    def command(self, server):
+        return server.keyward("passphrase", "change", "--recovery-passphrase-file", server.secret_file("old", PASSPHRASE),
+                              "--new-recovery-passphrase-file", server.secret_file("new", NEW_PASSPHRASE), check=False)
+
+    def is_new(self, server, acknowledged):
+        new = super().is_new(server, acknowledged)
+        for phrase, wanted in ((PASSPHRASE, not new), (NEW_PASSPHRASE, new)):
+            opened = subprocess.run(["openssl", "pkcs12", "-in", server.root / self.file, "-nokeys", "-passin", "stdin"],
+                                    input=phrase + "\n", capture_output=True, text=True)
+            need((opened.returncode == 0) == wanted, f"of the passphrases {'the old' if wanted else 'the new'} one opens {self.file}")
+        return new
+
+
+class RotateWalletPassword(Rotation):
+    name, file = "rotate-wallet-password", prepared.PASSWORD
+
+    def command(self, server):
+        return server.keyward("rotate", "wallet-password", check=False)
+
+
+class RotateMasterKey(Rotation):
+    name, file = "rotate-master-key", prepared.RESTORE
+
+    def command(self, server):
+        return server.keyward("rotate", "master-key", "--recovery-passphrase-file", server.secret_file("phrase", PASSPHRASE),
+                              check=False)
+
+    def is_new(self, server, acknowledged):
+        new = super().is_new(server, acknowledged)
+        deadline = time.monotonic() + 20
+        while True:  # what was not wrapped again before the end is wrapped after the start
+            status = server.json("rotate", "status")
+            if {key["master_key"] for key in status["data_keys"]} == {status["master_key"]}:
+                return new
+            need(time.monotonic() < deadline, f"data keys stay under an older master key: {status}")
+            time.sleep(0.05)
+
+
+class RotateDataKeys(Operation):
+    name, kind, hsm_points = "rotate-data-keys", "plain", False
+
+    def state(self, server):
+        status = server.json("rotate", "status")
+        keys = [key["id"] for key in status["data_keys"] if key["purpose"] == "objects"]
+        return status["data_key_rotation"]["state"], keys
+
+    def ended(self, server):
+        deadline = time.monotonic() + 20
+        while self.state(server)[0] == "running":
+            need(time.monotonic() < deadline, "the rotation does not end")
+            time.sleep(0.02)
+        return self.state(server)
+
+    def before(self, server):
+        server.old_keys = self.state(server)[1]
+
+    def act(self, server):
+        if server.keyward("rotate", "data-keys", check=False).returncode != 0:
+            return False
+        try:
+            self.ended(server)
+        except Exception:  # killed on the way; it was begun all the same
+            pass
+        return True
+
+    def is_new(self, server, acknowledged):
+        state, keys = self.ended(server)
+        need(state in ("never", "done") and len(keys) == 1, f"the rotation is {state} with {len(keys)} data keys")
+        need((keys != server.old_keys) == (state == "done"), f"the rotation is {state}, the data key is {keys}")
+        return state == "done"
+
+    def again(self, server, new):
+        if not new:
+            server.keyward("rotate", "data-keys")
+            self.ended(server)
+
+
 class Create(Operation):
     name, kind, hsm_points = "create", "plain", False
     key_name = "made-in-the-span"
@@ -214,7 +321,8 @@ def _name(text):
     return Name.create(text, enums.NameType.UNINTERPRETED_TEXT_STRING)
 
 
-OPERATIONS = {o.name: o for o in (Initialize(), SetCredential(), ReverseMigrate(), Create(), Destroy())}
+OPERATIONS = {o.name: o for o in (Initialize(), SetCredential(), ReverseMigrate(), ChangePassphrase(), RotateWalletPassword(),
+                                  RotateMasterKey(), RotateDataKeys(), Create(), Destroy())}
 
 
 class Bench:

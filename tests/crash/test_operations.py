@@ -11,7 +11,9 @@ from operations import OPERATIONS, Bench, spread  # noqa: E402
 # operation: {mode: points}
 SAMPLE = {"initialize": {"kill": 12, "EIO": 4, "from ENOSPC": 3}, "set-credential": {"kill": 6, "EIO": 3, "ENOSPC": 2},
           "reverse-migrate": {"kill": 8, "EIO": 3, "from ENOSPC": 3}, "create": {"kill": 6, "EIO": 4, "from EIO": 3},
-          "destroy": {"kill": 6, "EIO": 3, "from ENOSPC": 3}}
+          "destroy": {"kill": 6, "EIO": 3, "from ENOSPC": 3}, "change-passphrase": {"kill": 5, "EIO": 2, "from ENOSPC": 2},
+          "rotate-wallet-password": {"kill": 5, "EIO": 2, "ENOSPC": 2}, "rotate-master-key": {"kill": 6, "EIO": 2, "ENOSPC": 2},
+          "rotate-data-keys": {"kill": 8, "EIO": 3, "ENOSPC": 2}}
 
 
 @pytest.fixture(scope="module")
