@@ -286,7 +286,7 @@ static void short_reason(char out[160])
     const char *colon = strchr(detail, ':');
     const char *from = colon == NULL ? detail : strchr(colon + 1, ':');
     from = from == NULL ? detail : from + 1 + strspn(from + 1, " ");
-    (void)snprintf(out, 160, "%.*s", (int)strcspn(from, ";"), from);
+    (void)snprintf(out, 160, "%.*s", (int)strcspn(from, ",;"), from);
 }
 
 static enum err step_mechanisms(struct probe *probe, struct buf *saw)
