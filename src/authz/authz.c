@@ -8,7 +8,9 @@
 enum {
     BY_ENDPOINT = 1, // an enrolled endpoint, on nothing or on what it owns
     BY_ANYONE = 2,   // whoever reaches the local socket
-    BY_ADMIN = 4     // the service's user and root, over the local socket, on any object
+    BY_ADMIN = 4,    // the service's user and root, over the local socket, on any object
+    BY_READER = 8,   // an endpoint, on what it may read by a wallet
+    BY_MODIFIER = 16 // an endpoint, on what it may read and modify by a wallet
 };
 
 struct row {
@@ -21,15 +23,15 @@ static const struct row table[] = {
     {VERB_CREATE_KEY_PAIR, BY_ENDPOINT},
     {VERB_REGISTER, BY_ENDPOINT},
     {VERB_LOCATE, BY_ENDPOINT},
-    {VERB_GET, BY_ENDPOINT},
-    {VERB_GET_ATTRIBUTES, BY_ENDPOINT},
-    {VERB_GET_ATTRIBUTE_LIST, BY_ENDPOINT},
-    {VERB_ADD_ATTRIBUTE, BY_ENDPOINT},
-    {VERB_MODIFY_ATTRIBUTE, BY_ENDPOINT},
-    {VERB_DELETE_ATTRIBUTE, BY_ENDPOINT},
-    {VERB_ACTIVATE, BY_ENDPOINT},
-    {VERB_REVOKE, BY_ENDPOINT},
-    {VERB_DESTROY, BY_ENDPOINT},
+    {VERB_GET, BY_ENDPOINT | BY_READER | BY_MODIFIER},
+    {VERB_GET_ATTRIBUTES, BY_ENDPOINT | BY_READER | BY_MODIFIER},
+    {VERB_GET_ATTRIBUTE_LIST, BY_ENDPOINT | BY_READER | BY_MODIFIER},
+    {VERB_ADD_ATTRIBUTE, BY_ENDPOINT | BY_MODIFIER},
+    {VERB_MODIFY_ATTRIBUTE, BY_ENDPOINT | BY_MODIFIER},
+    {VERB_DELETE_ATTRIBUTE, BY_ENDPOINT | BY_MODIFIER},
+    {VERB_ACTIVATE, BY_ENDPOINT | BY_MODIFIER},
+    {VERB_REVOKE, BY_ENDPOINT | BY_MODIFIER},
+    {VERB_DESTROY, BY_ENDPOINT | BY_MODIFIER},
     {VERB_QUERY, BY_ENDPOINT},
     {VERB_DISCOVER_VERSIONS, BY_ENDPOINT},
     {VERB_STATUS, BY_ANYONE | BY_ADMIN},
@@ -48,6 +50,32 @@ static const struct row table[] = {
     {VERB_KEY_LIST, BY_ADMIN},
     {VERB_KEY_CREATE, BY_ADMIN},
     {VERB_KEY_SHOW, BY_ADMIN},
+    {VERB_ENDPOINT_SUSPEND, BY_ADMIN},
+    {VERB_ENDPOINT_RESUME, BY_ADMIN},
+    {VERB_ENDPOINT_REENROLL, BY_ADMIN},
+    {VERB_ENDPOINT_ROTATE, BY_ADMIN},
+    {VERB_ENDPOINT_UPDATE, BY_ADMIN},
+    {VERB_ENDPOINT_DELETE, BY_ADMIN},
+    {VERB_ENDPOINT_ACCESS, BY_ADMIN},
+    {VERB_ENDPOINT_OBJECTS, BY_ADMIN},
+    {VERB_KEY_ACCESS, BY_ADMIN},
+    {VERB_WALLET_LIST, BY_ADMIN},
+    {VERB_WALLET_CREATE, BY_ADMIN},
+    {VERB_WALLET_SHOW, BY_ADMIN},
+    {VERB_WALLET_UPDATE, BY_ADMIN},
+    {VERB_WALLET_DELETE, BY_ADMIN},
+    {VERB_WALLET_OBJECTS, BY_ADMIN},
+    {VERB_WALLET_ADD, BY_ADMIN},
+    {VERB_WALLET_REMOVE, BY_ADMIN},
+    {VERB_WALLET_GRANT, BY_ADMIN},
+    {VERB_WALLET_REVOKE, BY_ADMIN},
+    {VERB_GROUP_LIST, BY_ADMIN},
+    {VERB_GROUP_CREATE, BY_ADMIN},
+    {VERB_GROUP_SHOW, BY_ADMIN},
+    {VERB_GROUP_UPDATE, BY_ADMIN},
+    {VERB_GROUP_DELETE, BY_ADMIN},
+    {VERB_GROUP_ADD, BY_ADMIN},
+    {VERB_GROUP_REMOVE, BY_ADMIN},
     {VERB_AUDIT_VERIFY, BY_ADMIN},
     {VERB_AUDIT_LIST, BY_ADMIN},
     {VERB_PASSPHRASE_CHANGE, BY_ADMIN},
@@ -81,10 +109,21 @@ static struct authz_decision decide_endpoint(unsigned by, enum authz_relation re
 {
     if ((by & BY_ENDPOINT) == 0)
         return deny("an endpoint does not administer the server");
-    if (relation == AUTHZ_OTHER)
+    switch (relation) {
+    case AUTHZ_NO_OBJECT:
+        return permit("an endpoint may ask for this");
+    case AUTHZ_OWN:
+        return permit("the endpoint owns the object");
+    case AUTHZ_WALLET_READ:
+        return (by & BY_READER) != 0 ? permit("a wallet lets the endpoint read the object")
+                                     : deny("the wallet lets the endpoint only read the object");
+    case AUTHZ_WALLET_MODIFY:
+        return (by & BY_MODIFIER) != 0 ? permit("a wallet lets the endpoint modify the object")
+                                       : deny("no wallet gives access to this operation");
+    case AUTHZ_OTHER:
+    default:
         return deny("the object belongs to another owner");
-    return permit(relation == AUTHZ_OWN ? "the endpoint owns the object"
-                                        : "an endpoint may ask for this");
+    }
 }
 
 static struct authz_decision decide_local(unsigned by, enum authz_relation relation, uint32_t uid,

@@ -7,9 +7,16 @@
 
 #include "model/model.h"
 
-// What is asked about an object: nothing yet (may this principal use this verb at all?), its own,
-// another's.
-enum authz_relation { AUTHZ_NO_OBJECT, AUTHZ_OWN, AUTHZ_OTHER };
+// How the one who asks stands to the object: nothing is known of one yet (may this principal use
+// this verb at all?), it is its own, a wallet lets it read the object, or read and modify it, or it
+// is another's. (That a grant lets somebody manage a wallet says nothing about its objects.)
+enum authz_relation {
+    AUTHZ_NO_OBJECT,
+    AUTHZ_OWN,
+    AUTHZ_WALLET_READ,
+    AUTHZ_WALLET_MODIFY,
+    AUTHZ_OTHER
+};
 
 struct authz_decision {
     bool permit;

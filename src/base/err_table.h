@@ -31,6 +31,7 @@ ERR(NO_ATTRIBUTE,          1,  404,  5, true,  "the object has no such attribute
 ERR(CRYPTOGRAPHIC,        10,  500,  1, false, "a cryptographic operation failed")
 ERR(LOCKED,              256,  503,  8, true,  "the key store is locked until its root of trust answers")
 ERR(BUSY,                256,  409,  6, true,  "another operation is under way")
+ERR(TOO_MANY,            256,  429,  6, true,  "there were too many wrong attempts, wait before the next")
 ERR(UNAVAILABLE,         256,  503,  7, true,  "a part of the service is not available, try again")
 ERR(TIMEOUT,             256,  504,  9, true,  "the operation did not end in time")
 ERR(CANCELED,              9,  499,  1, true,  "the operation was cancelled")

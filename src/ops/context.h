@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "ops/ops.h"
 
+enum { TRIES_MAX = 64 };
 enum { KEYS_MAX = 256, ENDPOINT_CACHE = 64, ENDPOINT_NAME_MAX = 64, LOCKED_REASON_MAX = 512 };
 
 // A data key in the clear, in locked memory.
@@ -25,8 +26,17 @@ struct known_endpoint {
     uint32_t state;
     struct uuid id;
     uint64_t version;
+    int64_t until; // seconds: the certificate counts so long; 0: as long as it is valid
+    struct uuid default_wallet;
     size_t name_len;
     uint8_t name[ENDPOINT_NAME_MAX];
+};
+
+// Wrong tokens that came for one name since the first of them.
+struct token_tries {
+    uint8_t name_hash[STORE_HASH_LEN];
+    int64_t since_ms; // monotonic
+    unsigned wrong;
 };
 
 struct ops {
@@ -55,6 +65,8 @@ struct ops {
         bool known, raised;
         char problem[32];
     } alert;        // as the store has it
+    struct seen *seen;                   // readers and the writer
+    struct token_tries tries[TRIES_MAX]; // the writer
     bool unsettled; // something was committed since the store's log was emptied last
 };
 
@@ -66,7 +78,8 @@ struct op {
     struct principal who;
     const struct request *request;
     struct reply *reply;
-    bool has_placeholder; // the ID Placeholder of the batch
+    struct uuid default_wallet; // of `who`: where new objects go
+    bool has_placeholder;       // the ID Placeholder of the batch
     struct uuid placeholder;
     int64_t now; // seconds since 1970
     // What the audit trail is to tell:

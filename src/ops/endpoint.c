@@ -2,19 +2,21 @@
 //
 // Endpoints: registered with a one-time token, enrolled once with it and a certificate request made
 // at the client. The token is shown once and kept as a hash; a wrong, used or expired one and an
-// endpoint that does not exist are the same answer.
+// endpoint that does not exist are the same answer, and five of them within a minute close the door
+// for the rest of it. What happens to an endpoint later is in endpoint_life.c.
+#include "ops/endpoint.h"
+
 #include "base/clock.h"
 #include "base/secret.h"
 #include "crypto/crypto.h"
 #include "ops/ca.h"
-#include "ops/doc.h"
 #include "ops/index.h"
-#include "ops/peer.h"
+#include "ops/named.h"
 #include "ops/verbs.h"
 
-enum { TOKEN_BYTES = 32, TEXT_FIELD_MAX = 256, CSR_MAX = 32 * 1024, PAGE_DEFAULT = 100 };
+enum { PAGE_DEFAULT = 100, TRIES_ALLOWED = 5, TRIES_MS = 60000 };
 
-static const char *state_name(uint32_t state)
+const char *endpoint_state_name(uint32_t state)
 {
     switch (state) {
     case ENDPOINT_REGISTERED:
@@ -26,25 +28,7 @@ static const char *state_name(uint32_t state)
     }
 }
 
-// Letters of any script, digits, and what does not need quoting; no leading or trailing blank.
-static enum err check_name(struct span name)
-{
-    if (name.data[0] == ' ' || name.data[name.len - 1] == ' ')
-        FAIL(ERR_INVALID, "\"name\" begins or ends with a blank");
-    for (size_t i = 0; i < name.len; i++) {
-        if (strchr("/\\\"'<>&", name.data[i]) != NULL)
-            FAIL(ERR_INVALID, "\"name\" holds the character '%c'", name.data[i]);
-    }
-    return ERR_OK;
-}
-
-static enum err take_name(const json_t *doc, struct span *ret)
-{
-    TRY(doc_text(doc, "name", ENDPOINT_NAME_MAX, true, ret));
-    return check_name(*ret);
-}
-
-static enum err find(struct op *op, struct span name, struct store_endpoint *ret)
+enum err endpoint_find(struct op *op, struct span name, struct store_endpoint *ret)
 {
     uint8_t hash[STORE_HASH_LEN];
     TRY(index_endpoint(op->ops, name, hash));
@@ -55,26 +39,25 @@ static enum err find(struct op *op, struct span name, struct store_endpoint *ret
     return err;
 }
 
-static enum err make_token(struct store_endpoint *row, char text[2 * TOKEN_BYTES + 1], int64_t now)
+void endpoint_make_token(struct store_endpoint *row, int64_t now, char text[ENDPOINT_TOKEN_LEN + 1])
 {
-    uint8_t token[TOKEN_BYTES];
+    uint8_t token[ENDPOINT_TOKEN_LEN / 2];
     rand_bytes(token, sizeof token);
     doc_hex(span_of(token, sizeof token), text);
     explicit_bzero(token, sizeof token);
     crypto_sha256(span_str(text), row->token_hash);
     row->token_expires = now + OPS_TOKEN_S;
-    return ERR_OK;
 }
 
 static enum err register_endpoint(struct op *op, const struct peer_record *record, bool dry_run)
 {
-    char token[2 * TOKEN_BYTES + 1];
+    char token[ENDPOINT_TOKEN_LEN + 1];
     struct store_endpoint row = {.id = uuid_ordered(clock_wall_ms()),
                                  .version = 1,
                                  .state = ENDPOINT_REGISTERED,
                                  .created = op->now};
     TRY(index_endpoint(op->ops, record->name, row.name_hash));
-    TRY(make_token(&row, token, op->now));
+    endpoint_make_token(&row, op->now, token);
     TRY(peer_seal(op->ops, op->arena, record, &row));
     if (dry_run)
         return doc_answer(op,
@@ -85,9 +68,10 @@ static enum err register_endpoint(struct op *op, const struct peer_record *recor
              (const char *)record->name.data);
     TRY(err);
     op->object = row.id;
-    err = doc_answer(op, json_pack("{s:o, s:o, s:s, s:s, s:o}", "id", doc_uuid(&row.id), "name",
-                                   doc_string(record->name), "state", state_name(row.state),
-                                   "token", token, "token_expires", doc_time(row.token_expires)));
+    err =
+        doc_answer(op, json_pack("{s:o, s:o, s:s, s:s, s:o}", "id", doc_uuid(&row.id), "name",
+                                 doc_string(record->name), "state", endpoint_state_name(row.state),
+                                 "token", token, "token_expires", doc_time(row.token_expires)));
     explicit_bzero(token, sizeof token);
     return err;
 }
@@ -102,11 +86,11 @@ enum err endpoint_add_run(struct op *op)
     bool dry_run = false;
     TRY(doc_params(op, fields, &doc));
     TRY(doc_dry_run(doc, &dry_run));
-    TRY(take_name(doc, &record.name));
-    TRY(doc_text(doc, "type", TEXT_FIELD_MAX, false, &record.type));
-    TRY(doc_text(doc, "description", TEXT_FIELD_MAX, false, &record.description));
+    TRY(named_take_name(doc, "name", &record.name));
+    TRY(doc_text(doc, "type", NAMED_TEXT_MAX, false, &record.type));
+    TRY(doc_text(doc, "description", NAMED_TEXT_MAX, false, &record.description));
     TRY(arena_copy(op->arena, record.name, &op->detail));
-    if (find(op, record.name, &existing) == ERR_OK)
+    if (endpoint_find(op, record.name, &existing) == ERR_OK)
         FAIL(ERR_CONFLICT, "endpoint \"%.*s\" exists already", (int)record.name.len,
              (const char *)record.name.data);
     return register_endpoint(op, &record, dry_run);
@@ -123,20 +107,63 @@ static struct span token_of(const struct op *op, const json_t *doc)
                                  : span_of(NULL, 0);
 }
 
-static enum err check_token(struct op *op, const struct store_endpoint *row, struct span token)
+// Where wrong tokens for a name are counted: its own place, or the oldest.
+static struct token_tries *tries_of(struct ops *ops, const uint8_t hash[STORE_HASH_LEN])
+{
+    struct token_tries *oldest = &ops->tries[0];
+    for (size_t i = 0; i < TRIES_MAX; i++) {
+        struct token_tries *tries = &ops->tries[i];
+        if (tries->wrong > 0 && memcmp(tries->name_hash, hash, STORE_HASH_LEN) == 0)
+            return tries;
+        if (tries->wrong == 0 || (oldest->wrong > 0 && tries->since_ms < oldest->since_ms))
+            oldest = tries;
+    }
+    *oldest = (struct token_tries){0};
+    memcpy(oldest->name_hash, hash, STORE_HASH_LEN);
+    return oldest;
+}
+
+static bool token_fits(const struct op *op, const struct store_endpoint *row, struct span token)
 {
     static const uint8_t used[32];
     uint8_t hash[32];
     crypto_sha256(token, hash);
     bool same = secret_equal(span_of(hash, sizeof hash), span_of(row->token_hash, sizeof hash));
     bool open = memcmp(row->token_hash, used, sizeof used) != 0 && row->token_expires > op->now;
-    if (!same || !open || row->state == ENDPOINT_SUSPENDED)
-        FAIL(ERR_AUTHENTICATION,
-             "the endpoint does not exist, or the token is wrong, used or expired");
+    return same && open && row->state != ENDPOINT_SUSPENDED;
+}
+
+static enum err check_token(struct op *op, struct span name, const struct store_endpoint *row,
+                            struct span token)
+{
+    uint8_t hash[STORE_HASH_LEN];
+    int64_t now = clock_mono_ms();
+    TRY(index_endpoint(op->ops, name, hash));
+    struct token_tries *tries = tries_of(op->ops, hash);
+    if (tries->wrong > 0 && now - tries->since_ms >= TRIES_MS)
+        tries->wrong = 0;
+    if (tries->wrong >= TRIES_ALLOWED)
+        FAIL(ERR_TOO_MANY, "too many wrong tokens came for this endpoint: wait %lld seconds",
+             (long long)(tries->since_ms + TRIES_MS - now + 999) / 1000);
+    if (token_fits(op, row, token)) {
+        tries->wrong = 0;
+        return ERR_OK;
+    }
+    if (tries->wrong++ == 0)
+        tries->since_ms = now;
+    FAIL(ERR_AUTHENTICATION, "the endpoint does not exist, or the token is wrong, used or expired");
+}
+
+enum err endpoint_csr(const json_t *doc, struct span *ret)
+{
+    const json_t *csr = json_object_get(doc, "csr");
+    if (!json_is_string(csr) || json_string_length(csr) > ENDPOINT_CSR_MAX)
+        FAIL(ERR_INVALID, "\"csr\" must be a certificate request in PEM");
+    *ret = span_of(json_string_value(csr), json_string_length(csr));
     return ERR_OK;
 }
 
-static enum err enroll(struct op *op, struct store_endpoint *row, struct span csr)
+enum err endpoint_certify(struct op *op, struct store_endpoint *row, struct span csr, json_t **ret)
 {
     char name[ENDPOINT_NAME_MAX + 1];
     struct peer_record record;
@@ -145,15 +172,27 @@ static enum err enroll(struct op *op, struct store_endpoint *row, struct span cs
     memcpy(name, record.name.data, record.name.len);
     name[record.name.len] = '\0';
     TRY(ca_sign_client(op, csr, name, &record.certificate, &ca, row->fingerprint));
-    memset(row->token_hash, 0, sizeof row->token_hash);
-    row->token_expires = 0;
-    row->state = ENDPOINT_ENROLLED;
     row->enrolled = op->now;
     TRY(peer_seal(op->ops, op->arena, &record, row));
     TRY(store_endpoint_update(op->ops->set.store, row));
-    return doc_answer(op, json_pack("{s:o, s:s, s:o, s:o}", "id", doc_uuid(&row->id), "name", name,
-                                    "certificate", doc_string(record.certificate), "ca",
-                                    doc_string(ca)));
+    *ret = json_pack("{s:o, s:s, s:o, s:o}", "id", doc_uuid(&row->id), "name", name, "certificate",
+                     doc_string(record.certificate), "ca", doc_string(ca));
+    if (*ret == NULL)
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    return ERR_OK;
+}
+
+// Whatever certificates there were before count no more.
+static enum err enroll(struct op *op, struct store_endpoint *row, struct span csr)
+{
+    json_t *answer = NULL;
+    memset(row->token_hash, 0, sizeof row->token_hash);
+    memset(row->previous, 0, sizeof row->previous);
+    row->token_expires = 0;
+    row->previous_until = 0;
+    row->state = ENDPOINT_ENROLLED;
+    TRY(endpoint_certify(op, row, csr, &answer));
+    return doc_answer(op, answer);
 }
 
 // {"name", "csr"} and the secret "token" → client certificate and CA certificate
@@ -163,35 +202,61 @@ enum err endpoint_enroll_run(struct op *op)
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row = {0};
     struct span name;
+    struct span csr;
     TRY(doc_params(op, fields, &doc));
-    TRY(take_name(doc, &name));
+    TRY(named_take_name(doc, "name", &name));
     TRY(arena_copy(op->arena, name, &op->detail));
-    const json_t *csr = json_object_get(doc, "csr");
-    if (!json_is_string(csr) || json_string_length(csr) > CSR_MAX)
-        FAIL(ERR_INVALID, "\"csr\" must be a certificate request in PEM");
-    enum err err = find(op, name, &row);
+    TRY(endpoint_csr(doc, &csr));
+    enum err err = endpoint_find(op, name, &row);
     if (err != ERR_OK && err != ERR_NOT_FOUND)
         return err;
-    TRY(check_token(op, &row, token_of(op, doc)));
+    TRY(check_token(op, name, &row, token_of(op, doc)));
     op->object = row.id;
-    return enroll(op, &row, span_of(json_string_value(csr), json_string_length(csr)));
+    return enroll(op, &row, csr);
 }
 
-static enum err describe(struct op *op, const struct store_endpoint *row, json_t **ret)
+json_t *endpoint_name(struct op *op, const struct uuid *id)
+{
+    struct store_endpoint row;
+    struct peer_record record;
+    if (uuid_is_zero(id))
+        return json_null();
+    if (store_endpoint_get(op->ops->set.store, id, op->arena, &row) != ERR_OK ||
+        peer_open(op->ops, op->arena, &row, &record) != ERR_OK)
+        return doc_uuid(id);
+    return doc_string(record.name);
+}
+
+// What only some endpoints have.
+static enum err describe_more(struct op *op, const struct store_endpoint *row, json_t *item)
+{
+    char fingerprint[2 * sizeof row->fingerprint + 1];
+    static const uint8_t none[32];
+    if (memcmp(row->token_hash, none, sizeof none) != 0)
+        TRY(doc_set(item, "token_expires", doc_time(row->token_expires)));
+    if (row->previous_until > op->now)
+        TRY(doc_set(item, "old_certificate_until", doc_time(row->previous_until)));
+    if (memcmp(row->fingerprint, none, sizeof none) == 0)
+        return ERR_OK;
+    doc_hex(span_of(row->fingerprint, sizeof row->fingerprint), fingerprint);
+    return doc_set(item, "fingerprint", json_string(fingerprint));
+}
+
+enum err endpoint_describe(struct op *op, const struct store_endpoint *row, json_t **ret)
 {
     struct peer_record record;
-    char fingerprint[2 * sizeof row->fingerprint + 1];
+    int64_t seen = 0;
     TRY(peer_open(op->ops, op->arena, row, &record));
-    doc_hex(span_of(row->fingerprint, sizeof row->fingerprint), fingerprint);
-    *ret = json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "id", doc_uuid(&row->id), "name",
-                     doc_string(record.name), "type", doc_string(record.type), "description",
-                     doc_string(record.description), "state", state_name(row->state), "created",
-                     doc_time(row->created), "enrolled", doc_time(row->enrolled));
+    TRY(store_seen_get(op->ops->set.store, &row->id, &seen));
+    *ret = json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", doc_uuid(&row->id),
+                     "name", doc_string(record.name), "type", doc_string(record.type),
+                     "description", doc_string(record.description), "state",
+                     endpoint_state_name(row->state), "created", doc_time(row->created), "enrolled",
+                     doc_time(row->enrolled), "last_seen", doc_time(seen), "default_wallet",
+                     named_name(op, &row->default_wallet));
     if (*ret == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
-    if (row->state == ENDPOINT_REGISTERED)
-        return doc_set(*ret, "token_expires", doc_time(row->token_expires));
-    return doc_set(*ret, "fingerprint", json_string(fingerprint));
+    return describe_more(op, row, *ret);
 }
 
 // {"cursor", "limit"} → {"endpoints": […], "next_cursor": text or null}
@@ -212,7 +277,7 @@ enum err endpoint_list_run(struct op *op)
     TRY(doc_set(answer, "endpoints", list));
     for (size_t i = 0; i < count; i++) {
         json_t *item = NULL;
-        TRY(describe(op, &rows[i], &item));
+        TRY(endpoint_describe(op, &rows[i], &item));
         if (json_array_append_new(list, item) != 0)
             FAIL(ERR_MEMORY, "no memory for an answer");
     }
@@ -230,9 +295,9 @@ enum err endpoint_show_run(struct op *op)
     struct span name;
     json_t *answer = NULL;
     TRY(doc_params(op, fields, &doc));
-    TRY(take_name(doc, &name));
-    TRY(find(op, name, &row));
+    TRY(named_take_name(doc, "name", &name));
+    TRY(endpoint_find(op, name, &row));
     op->object = row.id;
-    TRY(describe(op, &row, &answer));
+    TRY(endpoint_describe(op, &row, &answer));
     return doc_answer(op, answer);
 }

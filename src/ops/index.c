@@ -8,7 +8,7 @@
 #include "crypto/crypto.h"
 #include "ops/keys.h"
 
-enum { KIND_ENDPOINT = 1 };
+enum { KIND_ENDPOINT = 1, KIND_NAMED = 0x100 };
 
 bool index_has(const struct attr *attr)
 {
@@ -59,16 +59,27 @@ enum err index_of(struct ops *ops, const struct attr *attr, struct store_index *
     return err;
 }
 
-enum err index_endpoint(struct ops *ops, struct span name, uint8_t ret[STORE_HASH_LEN])
+static enum err hash_name(struct ops *ops, uint32_t kind, struct span name,
+                          uint8_t ret[STORE_HASH_LEN])
 {
     buf_clear(&ops->scratch);
-    enum err err = buf_put_u32(&ops->scratch, KIND_ENDPOINT);
+    enum err err = buf_put_u32(&ops->scratch, kind);
     if (err == ERR_OK)
         err = buf_put(&ops->scratch, name);
     if (err == ERR_OK)
         err = hash(ops, span_buf(&ops->scratch), ret);
     buf_clear(&ops->scratch);
     return err;
+}
+
+enum err index_endpoint(struct ops *ops, struct span name, uint8_t ret[STORE_HASH_LEN])
+{
+    return hash_name(ops, KIND_ENDPOINT, name, ret);
+}
+
+enum err index_named(struct ops *ops, uint32_t kind, struct span name, uint8_t ret[STORE_HASH_LEN])
+{
+    return hash_name(ops, KIND_NAMED + kind, name, ret);
 }
 
 static bool stands_already(const struct store_index *index, size_t count,

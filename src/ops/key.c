@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Keys as an administrator sees them: list, create, show. Attributes, never material.
+#include "ops/key.h"
 #include "ops/attributes.h"
-#include "ops/doc.h"
-#include "ops/index.h"
+#include "ops/endpoint.h"
 #include "ops/make.h"
-#include "ops/peer.h"
 #include "ops/render.h"
 #include "ops/verbs.h"
 #include "wire/ttlv.h"
 
 enum { PAGE_DEFAULT = 100, NAME_BYTES_MAX = 1024, ALGORITHM_MAX = 64 };
 
-// The owner's name; its identifier when there is no such endpoint any more.
-static json_t *owner_name(struct op *op, const struct uuid *owner)
-{
-    struct store_endpoint row;
-    struct peer_record record;
-    if (uuid_is_zero(owner))
-        return json_null();
-    if (store_endpoint_get(op->ops->set.store, owner, op->arena, &row) != ERR_OK ||
-        peer_open(op->ops, op->arena, &row, &record) != ERR_OK)
-        return doc_uuid(owner);
-    return doc_string(record.name);
-}
-
-static enum err summary(struct op *op, struct object *object, json_t **ret)
+enum err key_summary(struct op *op, struct object *object, json_t **ret)
 {
     char uid[UUID_TEXT_LEN + 1];
     const struct store_object *row = &object->row;
@@ -41,7 +27,7 @@ static enum err summary(struct op *op, struct object *object, json_t **ret)
         algorithm != 0 ? render_enum(KMIP_ENUM_CRYPTOGRAPHIC_ALGORITHM, algorithm) : json_null(),
         "length", (json_int_t)attributes_number(&object->attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 0),
         "state", lifecycle_name(lifecycle_state_at(&row->dates, op->now)), "owner",
-        owner_name(op, &row->owner), "created", doc_time(row->dates.initial));
+        endpoint_name(op, &row->owner), "created", doc_time(row->dates.initial));
     if (*ret == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return ERR_OK;
@@ -67,26 +53,13 @@ enum err key_list_run(struct op *op)
     for (size_t i = 0; i < count; i++) {
         struct object object = {.row = rows[i]};
         json_t *item = NULL;
-        TRY(summary(op, &object, &item));
+        TRY(key_summary(op, &object, &item));
         if (json_array_append_new(list, item) != 0)
             FAIL(ERR_MEMORY, "no memory for an answer");
     }
     bool more = count == (size_t)limit;
     TRY(doc_set(answer, "next_cursor", more ? doc_uuid(&rows[count - 1].id) : json_null()));
     return doc_answer(op, json_incref(answer));
-}
-
-static enum err find_owner(struct op *op, struct span name, struct uuid *ret)
-{
-    struct store_endpoint row;
-    uint8_t hash[STORE_HASH_LEN];
-    TRY(index_endpoint(op->ops, name, hash));
-    enum err err = store_endpoint_by_name(op->ops->set.store, hash, op->arena, &row);
-    if (err == ERR_NOT_FOUND)
-        FAIL(ERR_NOT_FOUND, "there is no endpoint \"%.*s\"", (int)name.len,
-             (const char *)name.data);
-    *ret = row.id;
-    return err;
 }
 
 static enum err add_name(struct op *op, struct attrs *attrs, struct span name)
@@ -135,18 +108,21 @@ enum err key_create_run(struct op *op)
     static const char *const fields[] = {"algorithm", "length", "name", "owner", "dry_run", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct wanted wanted = {0};
+    struct store_endpoint owner;
     struct object object;
     json_t *answer = NULL;
     TRY(doc_params(op, fields, &doc));
     TRY(take_wanted(op, doc, &wanted));
     TRY(arena_copy(op->arena, wanted.name, &op->detail));
     TRY(make_symmetric(op, &wanted.attrs, &object));
-    if (wanted.owner.len > 0)
-        TRY(find_owner(op, wanted.owner, &object.row.owner));
+    if (wanted.owner.len > 0) {
+        TRY(endpoint_find(op, wanted.owner, &owner));
+        object.row.owner = owner.id;
+    }
     if (wanted.dry_run)
         return doc_answer(op, json_pack("{s:b}", "dry_run", 1));
     TRY(object_put(op, &object));
-    TRY(summary(op, &object, &answer));
+    TRY(key_summary(op, &object, &answer));
     return doc_answer(op, answer);
 }
 
@@ -169,7 +145,7 @@ enum err key_show_run(struct op *op)
     op->object_type = inner.object_type;
     op->detail = inner.detail;
     TRY(err);
-    TRY(summary(op, &object, &answer));
+    TRY(key_summary(op, &object, &answer));
     TRY(attributes_all(op, &object, &all));
     TRY(render_attrs(&all, &list));
     TRY(doc_set(answer, "attributes", list));

@@ -3,10 +3,11 @@
 // Locate (KMIP 1.4 section 4.9): every filter must match, and a filter that is not understood
 // matches nothing, never everything. What the store can tell (index values, dates, type) it
 // filters; what it cannot (state that dates have moved on, masks, attributes without an index) is
-// compared here, object by object. Order is that of creation.
-#include "authz/authz.h"
+// compared here, object by object. Found is what the endpoint owns and what wallets let it read;
+// order is that of creation.
 #include "ops/attributes.h"
 #include "ops/index.h"
+#include "ops/reach.h"
 #include "ops/rules.h"
 #include "ops/verbs.h"
 
@@ -226,30 +227,27 @@ static bool is_full(const struct op *op, const struct window *window)
     return !window->count_all && op->reply->uid_count >= window->limit;
 }
 
-// Walks all candidates, page by page, comparing each.
-static enum err walk(struct op *op, struct plan *plan, struct window *window)
+// Walks all that can be reached, comparing each.
+static enum err walk(struct op *op, struct reach *reach, const struct plan *plan,
+                     struct window *window)
 {
-    size_t count = PAGE;
+    struct op inner = *op;
     CLEANUP(arena_freep) struct arena *page = NULL;
     TRY(arena_new(64 * 1024 * 1024, &page));
-    plan->query.limit = PAGE;
-    while (count == PAGE && !is_full(op, window)) {
-        struct store_object *rows = NULL;
-        struct op inner = *op;
+    inner.arena = page;
+    while (!is_full(op, window)) {
+        const struct store_object *row = NULL;
+        bool matches = false;
         arena_reset(page);
-        TRY(store_object_find(op->ops->set.store, &plan->query, page, &rows, &count));
-        for (size_t i = 0; i < count && !is_full(op, window); i++) {
-            inner.arena = page;
-            bool matches = false;
-            TRY(compare(&inner, plan, &rows[i], &matches));
-            if (!matches)
-                continue;
-            window->matched++;
-            if (window->matched > window->skip && op->reply->uid_count < window->limit)
-                TRY(add_uid(op, &rows[i].id));
-        }
-        if (count > 0)
-            plan->query.after = rows[count - 1].id;
+        TRY(reach_next(reach, &row));
+        if (row == NULL)
+            return ERR_OK;
+        TRY(compare(&inner, plan, row, &matches));
+        if (!matches)
+            continue;
+        window->matched++;
+        if (window->matched > window->skip && op->reply->uid_count < window->limit)
+            TRY(add_uid(op, &row->id));
     }
     return ERR_OK;
 }
@@ -282,35 +280,37 @@ static enum err fetch(struct op *op, struct plan *plan, struct window *window)
     return store_object_count(op->ops->set.store, &plan->query, &window->matched);
 }
 
-// A filter by identifier: the object itself, if it is one's own, put to all other filters.
+// A filter by identifier: the object itself, if it can be reached, put to all other filters.
 static enum err fetch_one(struct op *op, struct plan *plan, struct window *window)
 {
     struct store_object row;
     struct store_object *rows = NULL;
+    enum authz_relation relation;
     size_t count = 0;
     enum err err = store_object_get(op->ops->set.store, &plan->one, op->arena, &row);
     if (err == ERR_NOT_FOUND)
         return ERR_OK;
     TRY(err);
-    // The query from just before this identifier finds it first, if all that is indexed matches.
-    plan->query.after = plan->one;
-    for (int i = UUID_LEN - 1; i >= 0 && plan->query.after.bytes[i]-- == 0; i--)
-        ;
+    TRY(object_relate(op, &row, &relation));
+    if (relation == AUTHZ_OTHER)
+        return ERR_OK;
+    plan->query.any_owner = true;
+    plan->query.only = plan->one;
     plan->query.limit = 1;
     TRY(store_object_find(op->ops->set.store, &plan->query, op->arena, &rows, &count));
-    if (count == 0 || memcmp(&rows[0].id, &plan->one, sizeof plan->one) != 0)
-        return ERR_OK;
-    return take_row(op, plan, &rows[0], window);
+    return count == 0 ? ERR_OK : take_row(op, plan, &rows[0], window);
 }
 
 static enum err search(struct op *op, struct plan *plan, struct window *window)
 {
+    CLEANUP(reach_freep) struct reach *reach = NULL;
     if (plan->impossible)
         return ERR_OK;
     if (plan->has_one)
         return fetch_one(op, plan, window);
-    if (plan->state != NO_STATE || plan->compare_count > 0)
-        return walk(op, plan, window);
+    TRY(reach_new(op, &op->who.id, &plan->query, &reach));
+    if (plan->state != NO_STATE || plan->compare_count > 0 || reach_has_wallets(reach))
+        return walk(op, reach, plan, window);
     return fetch(op, plan, window);
 }
 

@@ -43,8 +43,29 @@ static enum err wanted_id(struct op *op, struct uuid *ret)
     return ERR_OK;
 }
 
+// How the one who asks stands to an object. Only for a stranger's does this cost a look into the
+// store.
+enum err object_relate(struct op *op, const struct store_object *row, enum authz_relation *ret)
+{
+    uint32_t access = 0;
+    bool known = op->who.kind == PRINCIPAL_ENDPOINT && !uuid_is_zero(&op->who.id);
+    if (known && memcmp(&row->owner, &op->who.id, sizeof row->owner) == 0) {
+        *ret = AUTHZ_OWN;
+        return ERR_OK;
+    }
+    if (known)
+        TRY(store_access_get(op->ops->set.store, &op->who.id, &row->id, &access));
+    *ret = AUTHZ_OTHER;
+    if ((access & GRANT_MODIFY) != 0)
+        *ret = AUTHZ_WALLET_MODIFY;
+    else if ((access & GRANT_READ) != 0)
+        *ret = AUTHZ_WALLET_READ;
+    return ERR_OK;
+}
+
 enum err object_get(struct op *op, struct object *ret)
 {
+    enum authz_relation relation;
     struct uuid id;
     memset(ret, 0, sizeof *ret);
     TRY(wanted_id(op, &id));
@@ -55,9 +76,9 @@ enum err object_get(struct op *op, struct object *ret)
     ret->sealed_flags = ret->row.flags;
     ret->sealed_key = ret->row.key_id;
     object_note(op, ret);
-    bool own = memcmp(&ret->row.owner, &op->who.id, sizeof id) == 0 && !uuid_is_zero(&op->who.id);
-    struct authz_decision decision = authz_decide(
-        &op->who, op->request->verb, own ? AUTHZ_OWN : AUTHZ_OTHER, op->ops->set.service_uid);
+    TRY(object_relate(op, &ret->row, &relation));
+    struct authz_decision decision =
+        authz_decide(&op->who, op->request->verb, relation, op->ops->set.service_uid);
     if (!decision.permit)
         return not_found(op, decision.why);
     return text_of(op, &id, &ret->uid);
@@ -153,6 +174,8 @@ enum err object_put(struct op *op, struct object *object)
     if (err == ERR_CONFLICT)
         return name_taken(object);
     TRY(err);
+    if (!uuid_is_zero(&op->default_wallet))
+        TRY(store_member_put(op->ops->set.store, &op->default_wallet, &object->row.id));
     object_note(op, object);
     return ERR_OK;
 }

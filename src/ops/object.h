@@ -6,6 +6,7 @@
 #ifndef KW_OPS_OBJECT_H
 #define KW_OPS_OBJECT_H
 
+#include "authz/authz.h"
 #include "ops/context.h"
 #include "ops/lifecycle.h"
 
@@ -30,13 +31,18 @@ struct object {
 // verb on it. Attributes stay sealed. ERR_NOT_FOUND for every reason why not.
 MUST_USE enum err object_get(struct op *op, struct object *ret);
 
+// How the one who asks stands to an object.
+MUST_USE enum err object_relate(struct op *op, const struct store_object *row,
+                                enum authz_relation *ret);
+
 // The same with the attributes opened.
 MUST_USE enum err object_get_attrs(struct op *op, struct object *ret);
 
 // A new object of `type`, owned by whoever asks: identifier, dates, default flags.
 MUST_USE enum err object_init(struct op *op, uint32_t type, struct object *ret);
 
-// Seals `data` and `attrs` and stores the new object. ERR_CONFLICT when its name is taken.
+// Seals `data` and `attrs` and stores the new object, in its endpoint's default wallet, too.
+// ERR_CONFLICT when its name is taken.
 MUST_USE enum err object_put(struct op *op, struct object *object);
 
 // Stores what was changed: last change date, state, sealed attributes, index values; when flags

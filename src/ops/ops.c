@@ -16,6 +16,7 @@
 #include "ops/keys.h"
 #include "ops/peer.h"
 #include "ops/reseal.h"
+#include "ops/seen.h"
 #include "ops/trail.h"
 
 enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000, MAINTAIN_MS = 5000, OUTCOME_S = 24 * 3600 };
@@ -31,6 +32,8 @@ enum err ops_new(const struct ops_settings *settings, struct ops **ret)
     if (settings->role == OPS_READER)
         TRY(audit_journal_open(settings->root, settings->index, settings->audit_strict,
                                &ops->journal));
+    if (settings->role != OPS_ADMIN)
+        TRY(seen_open(settings, &ops->seen));
     *ret = ops;
     ops = NULL;
     return ERR_OK;
@@ -42,6 +45,7 @@ void ops_free(struct ops *ops)
         return;
     keys_forget(ops);
     audit_journal_free(ops->journal);
+    seen_free(ops->seen);
     buf_done(&ops->scratch);
     free(ops);
 }
@@ -328,6 +332,7 @@ static enum err write_when_idle(struct ops *ops, int *wait_ms)
     if (now >= ops->next_anchor) {
         ops->next_anchor = now + ANCHOR_MS;
         TRY(audit_anchor(ops->set.root, ops->set.store));
+        TRY(seen_collect(ops->seen));
     }
     if (ops->unsettled && now >= ops->next_maintain) {
         ops->next_maintain = now + MAINTAIN_MS;
@@ -358,6 +363,8 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
     }
     if (ops->set.role == OPS_ADMIN)
         TRY(alert_idle(ops, &sync_ms));
+    if (ops->set.role == OPS_READER)
+        wait_ms = sooner(wait_ms, seen_write(ops->seen));
     *ret_wait_ms = sooner(wait_ms, sync_ms);
     return ERR_OK;
 }

@@ -5,6 +5,7 @@
 #include "ops/peer.h"
 
 #include "ops/seal.h"
+#include "ops/seen.h"
 
 enum err peer_open(struct ops *ops, struct arena *arena, const struct store_endpoint *row,
                    struct peer_record *ret)
@@ -59,6 +60,10 @@ static enum err learn(struct op *op, struct known_endpoint *slot)
     slot->id = row.id;
     slot->version = row.version;
     slot->state = row.state;
+    slot->until = 0;
+    if (memcmp(row.fingerprint, op->who.fingerprint, sizeof row.fingerprint) != 0)
+        slot->until = row.previous_until == 0 ? 1 : row.previous_until;
+    slot->default_wallet = row.default_wallet;
     slot->turn = op->ops->turn;
     return ERR_OK;
 }
@@ -81,6 +86,11 @@ static enum err resolve_endpoint(struct op *op)
     }
     if (slot->state != ENDPOINT_ENROLLED)
         FAIL(ERR_AUTHENTICATION, "the endpoint is suspended");
+    if (slot->until != 0 && slot->until <= op->now)
+        FAIL(ERR_AUTHENTICATION,
+             "the client's certificate was replaced by a newer one, and its time is over");
+    seen_note(op->ops->seen, &slot->id, op->now);
+    op->default_wallet = slot->default_wallet;
     op->who.id = slot->id;
     op->who.name = span_of(slot->name, slot->name_len);
     return ERR_OK;
@@ -91,5 +101,6 @@ enum err peer_resolve(struct op *op)
     op->who = op->batch->who;
     op->who.id = (struct uuid){{0}};
     op->who.name = (struct span){NULL, 0};
+    op->default_wallet = (struct uuid){{0}};
     return op->who.kind == PRINCIPAL_ENDPOINT ? resolve_endpoint(op) : ERR_OK;
 }

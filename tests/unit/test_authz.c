@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// authz/authz.h, exhaustively: every verb there is, by every kind of principal, on nothing, on its
-// own object and on another's. The expectation is written here a second time on purpose.
+// authz/authz.h, exhaustively: every verb there is, by every kind of principal, in every relation
+// to an object: none, owner, reader and modifier by a wallet, stranger. The expectation is written
+// here a second time on purpose.
 #include "authz/authz.h"
 
 #include "tests/unit/check.h"
@@ -74,13 +75,52 @@ static void nobody_may_do_anything(void **state)
     each_verb_and_relation(check_nobody);
 }
 
+static bool reads_an_object(enum verb verb)
+{
+    return verb == VERB_GET || verb == VERB_GET_ATTRIBUTES || verb == VERB_GET_ATTRIBUTE_LIST;
+}
+
+static bool changes_an_object(enum verb verb)
+{
+    return verb == VERB_ADD_ATTRIBUTE || verb == VERB_MODIFY_ATTRIBUTE ||
+           verb == VERB_DELETE_ATTRIBUTE || verb == VERB_ACTIVATE || verb == VERB_REVOKE ||
+           verb == VERB_DESTROY;
+}
+
+static bool endpoint_may(enum verb verb, enum authz_relation relation)
+{
+    switch (relation) {
+    case AUTHZ_NO_OBJECT:
+    case AUTHZ_OWN:
+        return is_kmip(verb);
+    case AUTHZ_WALLET_READ:
+        return reads_an_object(verb);
+    case AUTHZ_WALLET_MODIFY:
+        return reads_an_object(verb) || changes_an_object(verb);
+    case AUTHZ_OTHER:
+    default:
+        return false;
+    }
+}
+
 static void check_endpoint(enum verb verb, enum authz_relation relation)
 {
-    bool want = is_kmip(verb) && relation != AUTHZ_OTHER;
+    bool want = endpoint_may(verb, relation);
     assert_int_equal(decide(PRINCIPAL_ENDPOINT, 0, verb, relation).permit, want);
 }
 
-static void an_endpoint_uses_kmip_on_its_own_objects_alone(void **state)
+static void every_operation_on_an_object_that_writes_wants_modify(void **state)
+{
+    (void)state;
+    for (int verb = 0; verb < VERB_ADMIN_FIRST; verb++) {
+        bool reads = decide(PRINCIPAL_ENDPOINT, 0, (enum verb)verb, AUTHZ_WALLET_READ).permit;
+        assert_false(reads && verb_writes((enum verb)verb));
+        assert_false(
+            decide(PRINCIPAL_ENDPOINT, 0, (enum verb)verb, (enum authz_relation)99).permit);
+    }
+}
+
+static void an_endpoint_uses_what_it_owns_and_what_wallets_open_to_it(void **state)
 {
     (void)state;
     each_verb_and_relation(check_endpoint);
@@ -148,7 +188,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_may_do_anything),
-        cmocka_unit_test(an_endpoint_uses_kmip_on_its_own_objects_alone),
+        cmocka_unit_test(an_endpoint_uses_what_it_owns_and_what_wallets_open_to_it),
+        cmocka_unit_test(every_operation_on_an_object_that_writes_wants_modify),
         cmocka_unit_test(root_and_the_service_administer_and_use_no_keys),
         cmocka_unit_test(another_local_user_sees_the_status_and_enrolls),
         cmocka_unit_test(a_front_speaks_for_endpoints_and_web_for_local_users),

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the operations on endpoints have in common.
+#ifndef KW_OPS_ENDPOINT_H
+#define KW_OPS_ENDPOINT_H
+
+#include "ops/doc.h"
+#include "ops/peer.h"
+
+enum { ENDPOINT_TOKEN_LEN = 64, ENDPOINT_CSR_MAX = 32 * 1024 };
+
+// ERR_NOT_FOUND says the name.
+MUST_USE enum err endpoint_find(struct op *op, struct span name, struct store_endpoint *ret);
+
+// The name as JSON; the identifier when there is no such endpoint any more, null for zero.
+json_t *endpoint_name(struct op *op, const struct uuid *id);
+
+const char *endpoint_state_name(uint32_t state);
+
+// The endpoint as an administrator sees it.
+MUST_USE enum err endpoint_describe(struct op *op, const struct store_endpoint *row, json_t **ret);
+
+// A new one-time token: its text, which is told once, and its hash in the row.
+void endpoint_make_token(struct store_endpoint *row, int64_t now,
+                         char text[ENDPOINT_TOKEN_LEN + 1]);
+
+// The "csr" of a document, borrowed from it.
+MUST_USE enum err endpoint_csr(const json_t *doc, struct span *ret);
+
+// Signs a request and stores the row with the new certificate. *ret is the answer.
+MUST_USE enum err endpoint_certify(struct op *op, struct store_endpoint *row, struct span csr,
+                                   json_t **ret);
+
+#endif

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of an endpoint: each change holds from the next request on; tokens are refused after
+// five wrong ones; certificates overlap as long as they may; an endpoint that owns objects stays.
+#include "tests/unit/ops_rig.h"
+
+static bool answers(const char *text)
+{
+    return memmem(rig.reply.doc.data, rig.reply.doc.len, text, strlen(text)) != NULL;
+}
+
+static bool says(const char *text)
+{
+    return memmem(rig.reply.message.data, rig.reply.message.len, text, strlen(text)) != NULL;
+}
+
+static enum err on(enum verb verb, const char *name)
+{
+    char doc[256];
+    (void)snprintf(doc, sizeof doc, "{\"name\":\"%s\"}", name);
+    return admin(verb, doc, NULL, NULL);
+}
+
+// A document with a new certificate request, and the fingerprint of the certificate in the answer.
+static enum err certify(enum verb verb, const char *name, const char *more, const char *token,
+                        uint8_t ret_fingerprint[32])
+{
+    char doc[4096];
+    struct buf key CLEANUP(buf_done);
+    struct buf csr CLEANUP(buf_done);
+    buf_init(&key, 8192, true);
+    buf_init(&csr, 8192, false);
+    OK(pki_make_key(&key));
+    OK(pki_make_csr(span_buf(&key), name, &csr));
+    size_t used = (size_t)snprintf(doc, sizeof doc, "{\"name\":\"%s\"%s,\"csr\":\"", name, more);
+    for (size_t i = 0; i < csr.len; i++)
+        used += (size_t)snprintf(doc + used, sizeof doc - used, csr.data[i] == '\n' ? "\\n" : "%c",
+                                 csr.data[i]);
+    (void)snprintf(doc + used, sizeof doc - used, "\"}");
+    enum err err = admin(verb, doc, token == NULL ? NULL : "token", token);
+    if (err != ERR_OK)
+        return err;
+    char *pem = strdup(answer_text("certificate"));
+    assert_non_null(pem);
+    char *out = pem;
+    for (const char *in = pem; *in != '\0'; in++) {
+        bool is_newline = in[0] == '\\' && in[1] == 'n';
+        *out++ = is_newline ? '\n' : *in;
+        in += is_newline;
+    }
+    *out = '\0';
+    OK(pki_fingerprint(span_str(pem), ret_fingerprint));
+    free(pem);
+    return ERR_OK;
+}
+
+static enum err locate_as(const uint8_t fingerprint[32])
+{
+    struct request request = {.verb = VERB_LOCATE};
+    return run_as(endpoint(fingerprint), &request);
+}
+
+static void a_suspended_endpoint_is_refused_from_the_next_request_on(void **state)
+{
+    (void)state;
+    OK(locate_as(rig.client));
+    OK(on(VERB_ENDPOINT_SUSPEND, "client"));
+    assert_true(answers("\"state\":\"suspended\""));
+    FAILS(ERR_AUTHENTICATION, locate_as(rig.client));
+    struct request create = create_request("while suspended");
+    FAILS(ERR_AUTHENTICATION, run(&create));
+    OK(locate_as(rig.other));
+    FAILS(ERR_WRONG_STATE, on(VERB_ENDPOINT_SUSPEND, "client"));
+    FAILS(ERR_WRONG_STATE, on(VERB_ENDPOINT_REENROLL, "client"));
+    OK(on(VERB_ENDPOINT_RESUME, "client"));
+    assert_true(answers("\"state\":\"enrolled\""));
+    OK(locate_as(rig.client));
+    FAILS(ERR_WRONG_STATE, on(VERB_ENDPOINT_RESUME, "client"));
+    FAILS(ERR_NOT_FOUND, on(VERB_ENDPOINT_SUSPEND, "nobody"));
+}
+
+static void a_suspended_endpoint_that_was_never_enrolled_keeps_its_token(void **state)
+{
+    (void)state;
+    char token[128];
+    uint8_t fingerprint[32];
+    OK(on(VERB_ENDPOINT_ADD, "waiting"));
+    (void)snprintf(token, sizeof token, "%s", answer_text("token"));
+    OK(on(VERB_ENDPOINT_SUSPEND, "waiting"));
+    FAILS(ERR_AUTHENTICATION, certify(VERB_ENDPOINT_ENROLL, "waiting", "", token, fingerprint));
+    FAILS(ERR_WRONG_STATE, certify(VERB_ENDPOINT_ROTATE, "waiting", "", NULL, fingerprint));
+    OK(on(VERB_ENDPOINT_RESUME, "waiting"));
+    assert_true(answers("\"state\":\"registered\""));
+    OK(certify(VERB_ENDPOINT_ENROLL, "waiting", "", token, fingerprint));
+    OK(locate_as(fingerprint));
+}
+
+static void the_old_certificate_dies_at_the_new_enrolment(void **state)
+{
+    (void)state;
+    char token[128];
+    uint8_t fresh[32];
+    OK(on(VERB_ENDPOINT_REENROLL, "client"));
+    (void)snprintf(token, sizeof token, "%s", answer_text("token"));
+    OK(locate_as(rig.client));
+    OK(on(VERB_ENDPOINT_SHOW, "client"));
+    assert_true(answers("token_expires"));
+    assert_false(answers(token));
+    OK(certify(VERB_ENDPOINT_ENROLL, "client", "", token, fresh));
+    FAILS(ERR_AUTHENTICATION, locate_as(rig.client));
+    OK(locate_as(fresh));
+    uint8_t again[32];
+    FAILS(ERR_AUTHENTICATION, certify(VERB_ENDPOINT_ENROLL, "client", "", token, again));
+    memcpy(rig.client, fresh, sizeof fresh);
+}
+
+static void two_certificates_count_until_the_deadline(void **state)
+{
+    (void)state;
+    uint8_t second[32];
+    uint8_t third[32];
+    OK(certify(VERB_ENDPOINT_ROTATE, "client", ",\"keep_old_s\":3600", NULL, second));
+    assert_true(answers("old_certificate_until"));
+    OK(locate_as(rig.client));
+    OK(locate_as(second));
+    // Of three the oldest is dead.
+    OK(certify(VERB_ENDPOINT_ROTATE, "client", ",\"keep_old_s\":3600", NULL, third));
+    FAILS(ERR_AUTHENTICATION, locate_as(rig.client));
+    OK(locate_as(second));
+    OK(locate_as(third));
+    OK(certify(VERB_ENDPOINT_ROTATE, "client", ",\"keep_old_s\":0", NULL, rig.client));
+    FAILS(ERR_AUTHENTICATION, locate_as(third));
+    assert_true(says("time is over"));
+    OK(locate_as(rig.client));
+    FAILS(ERR_INVALID,
+          certify(VERB_ENDPOINT_ROTATE, "client", ",\"keep_old_s\":99999999", NULL, second));
+    FAILS(ERR_INVALID, on(VERB_ENDPOINT_ROTATE, "client"));
+}
+
+static void five_wrong_tokens_close_the_door(void **state)
+{
+    (void)state;
+    char token[128];
+    uint8_t fingerprint[32];
+    OK(on(VERB_ENDPOINT_ADD, "guessed"));
+    (void)snprintf(token, sizeof token, "%s", answer_text("token"));
+    for (int i = 0; i < 5; i++)
+        FAILS(ERR_AUTHENTICATION,
+              certify(VERB_ENDPOINT_ENROLL, "guessed", "", "wrong", fingerprint));
+    FAILS(ERR_TOO_MANY, certify(VERB_ENDPOINT_ENROLL, "guessed", "", token, fingerprint));
+    assert_true(says("wait"));
+    // A name that nobody has is answered alike, and another endpoint is not in the way.
+    for (int i = 0; i < 5; i++)
+        FAILS(ERR_AUTHENTICATION,
+              certify(VERB_ENDPOINT_ENROLL, "no such one", "", "wrong", fingerprint));
+    FAILS(ERR_TOO_MANY, certify(VERB_ENDPOINT_ENROLL, "no such one", "", "wrong", fingerprint));
+    OK(on(VERB_ENDPOINT_ADD, "beside"));
+    (void)snprintf(token, sizeof token, "%s", answer_text("token"));
+    OK(certify(VERB_ENDPOINT_ENROLL, "beside", "", token, fingerprint));
+}
+
+static void an_endpoint_is_renamed_and_described(void **state)
+{
+    (void)state;
+    OK(admin(VERB_ENDPOINT_UPDATE,
+             "{\"name\":\"other\",\"new_name\":\"another\",\"description\":\"the second\","
+             "\"type\":\"mysql\"}",
+             NULL, NULL));
+    assert_true(answers("\"name\":\"another\""));
+    OK(on(VERB_ENDPOINT_SHOW, "another"));
+    assert_true(answers("\"description\":\"the second\""));
+    assert_true(answers("\"type\":\"mysql\""));
+    FAILS(ERR_NOT_FOUND, on(VERB_ENDPOINT_SHOW, "other"));
+    OK(locate_as(rig.other));
+    FAILS(ERR_CONFLICT, admin(VERB_ENDPOINT_UPDATE,
+                              "{\"name\":\"another\",\"new_name\":\"client\"}", NULL, NULL));
+    FAILS(ERR_INVALID,
+          admin(VERB_ENDPOINT_UPDATE, "{\"name\":\"another\",\"new_name\":\"a/b\"}", NULL, NULL));
+    OK(admin(VERB_ENDPOINT_UPDATE, "{\"name\":\"another\",\"new_name\":\"other\"}", NULL, NULL));
+}
+
+static void an_endpoint_that_owns_objects_stays_unless_another_takes_them(void **state)
+{
+    (void)state;
+    uint8_t fingerprint[32];
+    make_endpoint("leaving", fingerprint);
+    struct request create = create_request("inherited");
+    OK(run_as(endpoint(fingerprint), &create));
+    struct span uid = rig.reply.uid;
+    FAILS(ERR_WRONG_STATE, on(VERB_ENDPOINT_DELETE, "leaving"));
+    assert_true(says("owns 1 objects"));
+    assert_true(says("--reassign-to"));
+    FAILS(ERR_INVALID, admin(VERB_ENDPOINT_DELETE,
+                             "{\"name\":\"leaving\",\"reassign_to\":\"leaving\"}", NULL, NULL));
+    FAILS(ERR_NOT_FOUND, admin(VERB_ENDPOINT_DELETE,
+                               "{\"name\":\"leaving\",\"reassign_to\":\"nobody\"}", NULL, NULL));
+    struct request twin = create_request("inherited");
+    OK(run_other(&twin));
+    struct span other_uid = rig.reply.uid;
+    FAILS(ERR_CONFLICT, admin(VERB_ENDPOINT_DELETE,
+                              "{\"name\":\"leaving\",\"reassign_to\":\"other\"}", NULL, NULL));
+    OK(admin(VERB_ENDPOINT_DELETE, "{\"name\":\"leaving\",\"reassign_to\":\"client\"}", NULL,
+             NULL));
+    assert_true(answers("\"objects_reassigned\":1"));
+    FAILS(ERR_AUTHENTICATION, locate_as(fingerprint));
+    FAILS(ERR_NOT_FOUND, on(VERB_ENDPOINT_SHOW, "leaving"));
+    OK(simple(VERB_GET, uid));
+    assert_int_equal(rig.reply.object.material.len, 32);
+    OK(simple(VERB_ACTIVATE, uid));
+    FAILS(ERR_NOT_FOUND, simple(VERB_GET, other_uid));
+}
+
+static void an_endpoint_whose_objects_are_destroyed_may_go(void **state)
+{
+    (void)state;
+    uint8_t fingerprint[32];
+    make_endpoint("done", fingerprint);
+    struct request create = create_request(NULL);
+    OK(run_as(endpoint(fingerprint), &create));
+    struct request destroy = {.verb = VERB_DESTROY, .uid = rig.reply.uid};
+    FAILS(ERR_WRONG_STATE, on(VERB_ENDPOINT_DELETE, "done"));
+    OK(run_as(endpoint(fingerprint), &destroy));
+    OK(on(VERB_ENDPOINT_DELETE, "done"));
+    FAILS(ERR_AUTHENTICATION, locate_as(fingerprint));
+}
+
+static void the_last_sight_is_told(void **state)
+{
+    (void)state;
+    uint8_t fingerprint[32];
+    int wait_ms = 0;
+    make_endpoint("seen", fingerprint);
+    OK(on(VERB_ENDPOINT_SHOW, "seen"));
+    assert_true(answers("\"last_seen\":null"));
+    OK(locate_as(fingerprint)); // by the reader
+    for (int i = 0; i < 200 && !answers("\"last_seen\":\"20"); i++) {
+        OK(ops_idle(rig.engines[OPS_READER], &wait_ms));
+        OK(ops_idle(rig.engines[OPS_WRITER], &wait_ms));
+        (void)usleep(10000);
+        OK(on(VERB_ENDPOINT_SHOW, "seen"));
+    }
+    assert_true(answers("\"last_seen\":\"20"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_suspended_endpoint_is_refused_from_the_next_request_on),
+        cmocka_unit_test(a_suspended_endpoint_that_was_never_enrolled_keeps_its_token),
+        cmocka_unit_test(the_old_certificate_dies_at_the_new_enrolment),
+        cmocka_unit_test(two_certificates_count_until_the_deadline),
+        cmocka_unit_test(five_wrong_tokens_close_the_door),
+        cmocka_unit_test(an_endpoint_is_renamed_and_described),
+        cmocka_unit_test(an_endpoint_that_owns_objects_stays_unless_another_takes_them),
+        cmocka_unit_test(an_endpoint_whose_objects_are_destroyed_may_go),
+        cmocka_unit_test(the_last_sight_is_told),
+    };
+    return cmocka_run_group_tests(tests, rig_serving, rig_down);
+}
