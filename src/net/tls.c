@@ -115,6 +115,8 @@ static bool set_protocol(SSL_CTX *tls)
     SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF);
+    // What was read may hold key material: OpenSSL is not to keep it.
+    SSL_CTX_set_options(tls, SSL_OP_CLEANSE_PLAINTEXT);
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     // One read(2) brings header and body of a record.
