@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The walls between the processes: what each binary links, how each process is confined, and that a killed one comes back
 while the others go on serving (contract B13, ARCHITECTURE.md)."""
+import os
+import shutil
+import signal
 import subprocess
+import tempfile
 
 import pytest
 
-from server import PROGRAMS, wait_for
+from server import PROGRAMS, processes_below, wait_for
 
 ROLES = ["front", "web", "reader", "writer", "admin", "keeper"]
 
@@ -98,10 +102,38 @@ def test_reads_go_on_while_the_writer_is_dead(server):
 
 
 def test_children_die_with_the_supervisor(server):
-    import os
-    import signal
     children = [p.pid for p in server.processes()]
     os.kill(server.pid, signal.SIGKILL)
     wait_for("all children to be gone", lambda: not [p for p in children if os.path.exists(f"/proc/{p}")])
     server.start()
     assert server.create_key()
+
+
+def test_no_process_can_be_read_or_changed_by_its_own_user():
+    """The kernel gives the files below /proc of an undumpable process to root, whoever it runs as."""
+    user = {} if os.getuid() != 0 else {"user": 65534, "group": 65534, "extra_groups": []}
+    top = tempfile.mkdtemp(prefix="keyward-", dir="/tmp")
+    root = f"{top}/root"
+    os.mkdir(root, 0o700)
+    # The build may lie where another user does not get to.
+    os.mkdir(f"{top}/programs")
+    for program in PROGRAMS.glob("keyward*"):
+        if program.is_file():
+            shutil.copy(program, f"{top}/programs")
+    if user:
+        os.chmod(top, 0o755)
+        os.chmod(f"{top}/programs", 0o755)
+        os.chown(root, 65534, 65534)
+
+    def keyward(*words):
+        return subprocess.run([f"{top}/programs/keyward", *words, "--root", root], capture_output=True, text=True, timeout=60, **user)
+    try:
+        started = keyward("start")
+        assert started.returncode == 0, started.stderr
+        pid = int(open(f"{root}/run/keyward/keywardd.pid").read())
+        family = [pid, *(p.pid for p in processes_below(pid))]
+        assert len(family) > 5
+        assert {p: os.stat(f"/proc/{p}/mem").st_uid for p in family} == {p: 0 for p in family}
+    finally:
+        keyward("stop")
+        shutil.rmtree(top)
