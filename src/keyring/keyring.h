@@ -16,8 +16,8 @@
 
 enum { KEEPER_TIMEOUT_MS = 10000, KEEPER_OPERATION_MS = 120000, KEYRING_WRAPPED_MAX = 256 };
 
-// The reason of a keeper that has not yet tried to open the wallet, and of an engine that has not yet
-// asked: it passes by itself.
+// The reason of a keeper that has not yet tried to open the wallet, and of an engine that has not
+// yet asked: it passes by itself.
 #define KEYRING_STARTING "the server is starting"
 
 enum keyring_state {

@@ -25,6 +25,16 @@ static const char *const statement_texts[SQ_COUNT] = {
 #undef STATEMENT
 };
 
+static enum err raise_io(int rc, const char *what, const char *why, int system)
+{
+    // A failed fsync says nothing about what is on the disk, whatever its errno.
+    if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
+        FAIL(ERR_IO, "could not %s: fsync failed: %s (errno %d)", what, why, system);
+    if (system == ENOSPC || system == EDQUOT || system == EFBIG)
+        FAIL(ERR_NO_SPACE, "could not %s: no space left on the disk", what);
+    FAIL(ERR_IO, "could not %s: %s (%d, errno %d)", what, why, rc, system);
+}
+
 enum err sq_db_raise(struct sq_db *db, int rc, const char *what)
 {
     // At a commit SQLite does not keep the errno; sq_call_step has cleared it before.
@@ -46,12 +56,7 @@ enum err sq_db_raise(struct sq_db *db, int rc, const char *what)
     case SQLITE_NOMEM:
         FAIL(ERR_MEMORY, "could not %s: no memory left", what);
     default:
-        // A failed fsync says nothing about what is on the disk, whatever its errno.
-        if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
-            FAIL(ERR_IO, "could not %s: fsync failed: %s (errno %d)", what, why, system);
-        if (system == ENOSPC || system == EDQUOT || system == EFBIG)
-            FAIL(ERR_NO_SPACE, "could not %s: no space left on the disk", what);
-        FAIL(ERR_IO, "could not %s: %s (%d, errno %d)", what, why, rc, system);
+        return raise_io(rc, what, why, system);
     }
 }
 
