@@ -137,7 +137,10 @@ enum err operate_settings(const struct operation *op, struct hsm_settings *ret)
     TRY(hsm_settings_load(op->core->root, ret));
     TRY(operate_text(op, "vendor", &vendor));
     TRY(operate_text(op, "token_label", &label));
-    TRY(operate_flag(op, "use_token_label", label != NULL, &use_label));
+    TRY(operate_flag(op, "use_token_label", label != NULL || ret->use_label, &use_label));
+    // Nothing said of a label: the one that is configured stays.
+    if (label == NULL && use_label)
+        label = ret->label;
     TRY(hsm_settings_choose(op->core->root, vendor, use_label, label == NULL ? "" : label, ret));
     ret->attended = true;
     return ERR_OK;

@@ -364,6 +364,10 @@ static void a_refused_credential_is_tried_once_and_never_again_by_itself(void **
     OK(run(KEYRING_HSM_CREDENTIAL, "", "9999", NULL, NULL));
     assert_int_equal(core_state(&core), KEYRING_OPEN);
     assert_false(latch_is_set(fake_dir));
+    // Nothing was said of the label, so it is the one of Initialize still.
+    struct hsm_settings settings;
+    OK(hsm_settings_load(fake_dir, &settings));
+    assert_string_equal(settings.label, "tok");
     drop_ram();
     restart();
     assert_int_equal(core_state(&core), KEYRING_OPEN);
