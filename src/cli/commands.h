@@ -37,12 +37,21 @@ enum opt {
     OPT_BODY_FILE,
     OPT_MODULE,
     OPT_ENV,
+    OPT_NEW_NAME,
+    OPT_DEFAULT_WALLET,
+    OPT_REASSIGN_TO,
+    OPT_KEEP_OLD,
+    OPT_ENDPOINT,
+    OPT_ENDPOINT_GROUP,
+    OPT_ACCESS,
+    OPT_MANAGE,
+    OPT_SERVER,
     OPT_COUNT
 };
 
 #define BIT(option) (UINT64_C(1) << (option))
 
-enum field_kind { FIELD_NONE, FIELD_TEXT, FIELD_NUMBER, FIELD_SECRET, FIELD_QUERY };
+enum field_kind { FIELD_NONE, FIELD_TEXT, FIELD_NUMBER, FIELD_SECRET, FIELD_QUERY, FIELD_TRUE };
 
 struct option_row {
     const char *name;
@@ -60,6 +69,7 @@ struct command {
     const char *noun;
     const char *verb;   // NULL: the noun is the command
     const char *names;  // "NAME", "[NAME]", "METHOD PATH", or NULL
+    const char *second; // field of the document that takes the second name, or NULL
     const char *method; // of the route; NULL where `run` does everything
     const char *path;   // below /api/v1; {name} and {id} take the name
     uint64_t options;   // BIT(OPT_…), beside those that every command has

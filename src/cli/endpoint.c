@@ -71,19 +71,23 @@ static enum err put_pem(struct enrolment *self, const json_t *answer, const char
     return secrets_write_new(self->dir, file, span_str(pem));
 }
 
-static enum err call_enroll(struct enrolment *self, const char *name, struct secret *token,
-                            json_t **ret)
+// `token` NULL: rotate.
+static enum err call_sign(struct enrolment *self, const char *name, struct secret *token,
+                          json_t **ret)
 {
     struct buf path CLEANUP(buf_done);
     buf_init(&path, 2048, false);
-    struct client_secrets secrets = {{{"token", token}}, 1};
-    CLEANUP(json_freep)
-    json_t *doc = json_pack("{s:s%}", "csr", (const char *)self->csr.data, self->csr.len);
-    if (doc == NULL)
+    struct client_secrets secrets = {{{"token", token}}, token != NULL};
+    CLEANUP(json_freep) json_t *doc = token != NULL ? json_object() : NULL;
+    if (token == NULL)
+        TRY(run_document(self->cli, &doc));
+    if (json_object_set_new(doc, "csr",
+                            json_stringn((const char *)self->csr.data, self->csr.len)) != 0)
         FAIL(ERR_MEMORY, "no memory for a document");
     TRY(buf_put_str(&path, "/endpoints/"));
     TRY(client_encode(&path, name));
-    TRY(buf_put(&path, span_of(":enroll", sizeof ":enroll")));
+    TRY(buf_put_str(&path, token != NULL ? ":enroll" : ":rotate"));
+    TRY(buf_put_u8(&path, 0));
     return client_call(self->cli, "POST", (const char *)path.data, doc, &secrets, ret);
 }
 
@@ -91,7 +95,7 @@ static enum err enroll(struct enrolment *self, const char *name, struct secret *
 {
     CLEANUP(json_freep) json_t *answer = NULL;
     TRY(make_key(self, name));
-    enum err err = call_enroll(self, name, token, &answer);
+    enum err err = call_sign(self, name, token, &answer);
     // The key stays when the server may have signed it.
     if (err != ERR_OK && !self->cli->unsure)
         (void)unlinkat(self->dir, "key.pem", 0);
@@ -136,4 +140,11 @@ enum err endpoint_add(struct cli *cli)
         FAIL(ERR_MESSAGE, "the server's answer lacks the field \"token\"");
     TRY(secret_copy(span_of(json_string_value(text), json_string_length(text)), &token));
     return enroll(&self, cli->names[0], token);
+}
+
+enum err endpoint_rotate(struct cli *cli)
+{
+    CLEANUP(enrolment_done) struct enrolment self = {.cli = cli, .dir = -1};
+    TRY(open_out(&self));
+    return enroll(&self, cli->names[0], NULL);
 }

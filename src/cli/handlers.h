@@ -16,6 +16,7 @@ MUST_USE enum err service_restart(struct cli *cli);
 MUST_USE enum err service_status(struct cli *cli);
 MUST_USE enum err endpoint_add(struct cli *cli);
 MUST_USE enum err endpoint_enroll(struct cli *cli);
+MUST_USE enum err endpoint_rotate(struct cli *cli);
 MUST_USE enum err hsm_initialize(struct cli *cli);
 MUST_USE enum err validate_run(struct cli *cli);
 MUST_USE enum err api_run(struct cli *cli);

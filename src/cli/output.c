@@ -10,7 +10,10 @@
 
 enum { CELL_MAX = 256, COLUMNS_MAX = 12, DEPTH_MAX = 8 };
 
-static const char *const list_names[] = {"endpoints", "keys", "records"};
+static const char *const list_names[] = {"endpoints",       "keys",  "records", "wallets",
+                                         "endpoint_groups", "access"};
+// Rows that stand below the fields of what is shown.
+static const char *const detail_names[] = {"grants"};
 static const char *const check_names[] = {"checks", "steps"};
 
 static const json_t *find_array(const json_t *doc, const char *const *names, size_t count)
@@ -277,6 +280,9 @@ static void print_table(const struct cli *cli, const json_t *doc)
     if (rows == NULL) {
         print_fields(doc, 0);
         output_checks(doc, stdout, false);
+        const json_t *details = FIND(doc, detail_names);
+        if (json_array_size(details) > 0)
+            print_rows(NULL, details);
         return;
     }
     if (json_array_size(rows) == 0)

@@ -31,13 +31,15 @@ static enum err put_option(json_t *doc, enum opt option, const char *value)
     if (row->kind == FIELD_NUMBER) {
         char *end = NULL;
         long number = strtol(value, &end, 10);
-        if (!isdigit((unsigned char)*value) || *end != '\0' || number > 1000000)
+        if (!isdigit((unsigned char)*value) || *end != '\0' || number > 10000000)
             FAIL(ERR_INVALID, "--%s wants a number, not \"%.32s\"", row->name, value);
         failed = json_object_set_new(doc, row->field, json_integer(number));
     } else if (row->kind == FIELD_TEXT) {
         if (!span_is_utf8(span_str(value)))
             FAIL(ERR_INVALID, "--%s is not text (UTF-8)", row->name);
         failed = json_object_set_new(doc, row->field, json_string(value));
+    } else if (row->kind == FIELD_TRUE) {
+        failed = json_object_set_new(doc, row->field, json_true());
     }
     if (failed == 0 && option == OPT_TOKEN_LABEL)
         failed = json_object_set_new(doc, "use_token_label", json_true());
@@ -59,6 +61,9 @@ enum err run_document(const struct cli *cli, json_t **ret)
     if (!in_path && cli->name_count > 0 &&
         json_object_set_new(doc, "name", json_string(cli->names[0])) != 0)
         FAIL(ERR_INVALID, "the name is not text (UTF-8)");
+    const char *second = cli->command->second;
+    if (second != NULL && json_object_set_new(doc, second, json_string(cli->names[1])) != 0)
+        FAIL(ERR_INVALID, "the second name is not text (UTF-8)");
     *ret = doc;
     doc = NULL;
     return ERR_OK;
