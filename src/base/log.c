@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -69,6 +70,13 @@ void log_event(enum log_level level, const char *fmt, ...)
 
 void log_error(const char *event, enum err code)
 {
+    // A detail quotes names that strangers chose: its own quotes must not end the field early.
+    char detail[LINE_MAX_BYTES / 2];
+    size_t len = strlen(err_detail());
+    len = len < sizeof detail - 1 ? len : sizeof detail - 1;
+    for (size_t i = 0; i < len; i++)
+        detail[i] = err_detail()[i] == '"' ? '\'' : err_detail()[i];
+    detail[len] = '\0';
     log_event(LOG_LEVEL_ERROR, "%s error=%s at=%s detail=\"%s\"", event, err_info(code)->name,
-              err_where(), err_detail());
+              err_where(), detail);
 }

@@ -7,6 +7,7 @@
 #ifndef KW_PROC_PROC_H
 #define KW_PROC_PROC_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -76,6 +77,11 @@ bool proc_has_kept(void);
 // no_new_privs, SIGPIPE ignored, umask 0077, memory locked where the limit allows, dies with the
 // supervisor.
 MUST_USE enum err proc_harden(void);
+
+// Walls off all files but those below these directories of the root prefix, for good (Landlock).
+// Wants no_new_privs, so call it after proc_harden. A kernel without Landlock is logged and
+// accepted.
+MUST_USE enum err proc_wall_files(int root, const char *const *paths, size_t count);
 
 // Installs the role's seccomp allow-list (table in proc/seccomp.c): any other call ends the process
 // (SIGSYS). Call after everything is opened; not for ROLE_HSMD before its library is loaded (its

@@ -7,13 +7,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "tests/unit/check.h"
 
 static void make_pair(int pair[2])
@@ -190,6 +193,42 @@ static void the_others_make_no_code_no_socket_and_reach_nobody(void **state)
     }
 }
 
+// In a child: behind the wall, a file inside is read and made, one outside is not.
+static int live_behind_a_wall(int root)
+{
+    static const char *const inside[] = {"own"};
+    struct buf bytes CLEANUP(buf_done);
+    buf_init(&bytes, 100, false);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || proc_wall_files(root, inside, 1) != ERR_OK)
+        return 1;
+    if (file_read(root, "own/file", 100, &bytes) != ERR_OK ||
+        file_write(root, "own/made", span_str("x")) != ERR_OK)
+        return 2;
+    if (file_read(root, "wallet", 100, &bytes) != ERR_IO || bytes.len != 4)
+        return 3;
+    return file_write(root, "made", span_str("x")) == ERR_IO ? 0 : 4;
+}
+
+static void a_walled_process_reaches_its_own_files_alone(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/keyward-wall-XXXXXX";
+    int root = -1;
+    int status = -1;
+    assert_non_null(mkdtemp(path));
+    OK(file_open_dir(path, &root));
+    OK(file_mkdirs(root, "own"));
+    OK(file_write(root, "own/file", span_str("mine")));
+    OK(file_write(root, "wallet", span_str("keys")));
+    pid_t child = fork();
+    if (child == 0)
+        _exit(live_behind_a_wall(root));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+    OK(file_remove_tree(AT_FDCWD, path));
+    (void)close(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +237,7 @@ int main(void)
         cmocka_unit_test(a_full_channel_does_not_block_who_must_not_wait),
         cmocka_unit_test(hsmd_reaches_none_of_its_siblings),
         cmocka_unit_test(the_others_make_no_code_no_socket_and_reach_nobody),
+        cmocka_unit_test(a_walled_process_reaches_its_own_files_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
