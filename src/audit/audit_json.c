@@ -89,8 +89,11 @@ static void set_request(json_t *object, const struct audit_entry *entry, const s
                         bool *failed)
 {
     set(object, "verb", text_of(entry->verb), failed);
-    set(object, "outcome", text_of(entry->outcome), failed);
-    set(object, "attempted", json_boolean((entry->flags & AUDIT_ATTEMPTED) != 0), failed);
+    bool attempted = (entry->flags & AUDIT_ATTEMPTED) != 0;
+    // What is about to be done has no outcome yet; the next record of it has.
+    bool open = attempted && span_eq_str(entry->outcome, err_info(ERR_OK)->name);
+    set(object, "outcome", open ? json_string("attempted") : text_of(entry->outcome), failed);
+    set(object, "attempted", json_boolean(attempted), failed);
     set(object, "principal", principal_of(entry, told, failed), failed);
     set(object, "object", uuid_of(&entry->object), failed);
     set(object, "object_type", json_integer(entry->object_type), failed);
