@@ -11,6 +11,7 @@
 #include "cli/client.h"
 #include "cli/handlers.h"
 #include "cli/output.h"
+#include "cli/package.h"
 #include "cli/run.h"
 #include "cli/secrets.h"
 #include "cli/term.h"
@@ -23,9 +24,8 @@ struct enrolment {
     int dir;
     struct buf key;
     struct buf csr;
+    struct package_server server;
 };
-
-static const char *const file_names[] = {"key.pem", "cert.pem", "ca.pem"};
 
 static void enrolment_done(struct enrolment *self)
 {
@@ -34,23 +34,18 @@ static void enrolment_done(struct enrolment *self)
     buf_done(&self->csr);
 }
 
-// The directory, made with mode 0700 where it is not there; none of the three files may be.
+// The directory, made with mode 0700 where it is not there; none of the files may be.
 static enum err open_out(struct enrolment *self)
 {
     const char *out = self->cli->values[OPT_OUT];
     if (out == NULL)
-        FAIL(ERR_INVALID, "give --out DIR: where key.pem, cert.pem and ca.pem are to be written");
+        FAIL(ERR_INVALID, "give --out DIR: where key, certificates and what clients read are to be "
+                          "written");
+    TRY(package_find_server(self->cli, &self->server));
     if (access(out, F_OK) != 0)
         TRY(file_mkdirs(AT_FDCWD, out));
     TRY(file_open_dir(out, &self->dir));
-    for (size_t i = 0; i < sizeof file_names / sizeof *file_names; i++) {
-        if (faccessat(self->dir, file_names[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-            FAIL(ERR_CONFLICT,
-                 "\"%s/%s\" exists already and is not overwritten: choose another "
-                 "directory",
-                 out, file_names[i]);
-    }
-    return ERR_OK;
+    return package_check(self->dir, out);
 }
 
 static enum err make_key(struct enrolment *self, const char *name)
@@ -63,12 +58,13 @@ static enum err make_key(struct enrolment *self, const char *name)
 }
 
 static enum err put_pem(struct enrolment *self, const json_t *answer, const char *field,
-                        const char *file)
+                        const char *file, struct span *ret)
 {
     const char *pem = json_string_value(json_object_get(answer, field));
     if (pem == NULL || strstr(pem, "-----BEGIN CERTIFICATE-----") == NULL)
         FAIL(ERR_MESSAGE, "the server's answer lacks the field \"%s\"", field);
-    return secrets_write_new(self->dir, file, span_str(pem));
+    *ret = span_str(pem);
+    return secrets_write_new(self->dir, file, *ret);
 }
 
 // `token` NULL: rotate.
@@ -100,10 +96,14 @@ static enum err enroll(struct enrolment *self, const char *name, struct secret *
     if (err != ERR_OK && !self->cli->unsure)
         (void)unlinkat(self->dir, "key.pem", 0);
     TRY(err);
-    TRY(put_pem(self, answer, "certificate", "cert.pem"));
-    TRY(put_pem(self, answer, "ca", "ca.pem"));
+    struct span cert;
+    struct span ca;
     const char *out = self->cli->values[OPT_OUT];
-    term_step(true, 0, "Endpoint %s enrolled: %s/key.pem, cert.pem, ca.pem", name, out);
+    TRY(put_pem(self, answer, "certificate", "cert.pem", &cert));
+    TRY(put_pem(self, answer, "ca", "ca.pem", &ca));
+    TRY(package_write(self->dir, out, &self->server, name, span_buf(&self->key), cert, ca));
+    term_step(true, 0, "Endpoint %s enrolled: key.pem, cert.pem, ca.pem and README.txt in %s", name,
+              out);
     (void)json_object_del(answer, "certificate");
     (void)json_object_del(answer, "ca");
     return output_document(self->cli, answer);

@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "crypto/crypto.h"
 
 enum { SERIAL_LEN = 16, BACKDATE_S = 300, DAYS_MAX = 36500, PEM_LIMIT = 1 << 18, HOST_MAX = 255 };
+enum { PKCS12_ROUNDS = 100000 };
 
 static enum err openssl_failed(enum err code, const char *what)
 {
@@ -358,4 +360,40 @@ enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN])
     CLEANUP(cert_freep) X509 *cert = NULL;
     TRY(read_cert(cert_pem, &cert));
     return fingerprint(cert, ret);
+}
+
+static void stack_freep(STACK_OF(X509) * *stack)
+{
+    sk_X509_free(*stack);
+}
+
+static void pkcs12_freep(PKCS12 **p12)
+{
+    PKCS12_free(*p12);
+}
+
+enum err pki_make_pkcs12(struct span key_pem, struct span cert_pem, struct span ca_pem,
+                         struct span password, const char *name, struct buf *ret_der)
+{
+    char text[PKI_PASSWORD_MAX + 1] = "";
+    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
+    CLEANUP(cert_freep) X509 *cert = NULL;
+    CLEANUP(cert_freep) X509 *ca = NULL;
+    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
+    CLEANUP(stack_freep) STACK_OF(X509) *chain = sk_X509_new_null();
+    if (password.len == 0 || password.len > PKI_PASSWORD_MAX)
+        FAIL(ERR_INVALID, "the password must have 1 to %d bytes", PKI_PASSWORD_MAX);
+    TRY(read_key(key_pem, &key));
+    TRY(read_cert(cert_pem, &cert));
+    TRY(read_cert(ca_pem, &ca));
+    if (bio == NULL || chain == NULL || sk_X509_push(chain, ca) <= 0)
+        return openssl_failed(ERR_MEMORY, "no memory for a PKCS#12 file");
+    memcpy(text, password.data, password.len);
+    CLEANUP(pkcs12_freep)
+    PKCS12 *p12 = PKCS12_create(text, name, key, cert, chain, NID_aes_256_cbc, NID_aes_256_cbc,
+                                PKCS12_ROUNDS, PKCS12_ROUNDS, 0);
+    explicit_bzero(text, sizeof text);
+    if (p12 == NULL || i2d_PKCS12_bio(bio, p12) != 1)
+        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a PKCS#12 file");
+    return take_text(bio, ret_der);
 }

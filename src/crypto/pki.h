@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 enum { PKI_NAME_MAX = 64, PKI_HOSTS_MAX = 16, PKI_FINGERPRINT_LEN = 32 };
+enum { PKI_PASSWORD_MAX = 128 };
 
 // A P-256 key pair (PKCS#8 PEM).
 MUST_USE enum err pki_make_key(struct buf *ret_key_pem);
@@ -40,5 +41,11 @@ MUST_USE enum err pki_check_der(struct span der);
 
 // SHA-256 over the DER of the first certificate in a PEM text.
 MUST_USE enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN]);
+
+// Appends a PKCS#12 file (DER) of a private key, its certificate and its authority's, under a
+// password of at most PKI_PASSWORD_MAX bytes: PBES2 with AES-256. `name` is its friendly name.
+// ERR_INVALID, ERR_CRYPTOGRAPHIC. Takes a tenth of a second.
+MUST_USE enum err pki_make_pkcs12(struct span key_pem, struct span cert_pem, struct span ca_pem,
+                                  struct span password, const char *name, struct buf *ret_der);
 
 #endif

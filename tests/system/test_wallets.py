@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Endpoints and wallets on a whole server: what an administrator changes holds from the next request on, on connections that
 are open; PyKMIP is the client."""
+import re
+import subprocess
+
 import pytest
 from kmip.core import enums
 from kmip.core.exceptions import OperationFailure
 from kmip.core.factories.attributes import AttributeFactory
+from kmip.pie.client import ProxyKmipClient
 from kmip.pie.exceptions import KmipOperationFailure
 
 from server import wait_for
@@ -146,3 +150,33 @@ def test_the_trail_names_what_was_granted(shared):
     grant = [record for record in records if record["verb"] == "wallet grant"]
     assert len(grant) == 1 and "reader" in grant[0]["detail"]
     assert server.json("audit", "verify")["sound"] is True
+
+
+def test_the_package_holds_what_clients_read_and_all_of_it_is_private(server):
+    out = server.root / "clients" / "pack"
+    server.keyward("endpoint", "add", "pack", "--enroll", "--out", out, "--server", f"127.0.0.1:{server.port}")
+    assert {str(path.relative_to(out)) for path in out.rglob("*")} == {
+        "key.pem", "cert.pem", "ca.pem", "client.pem", "client.p12", "client.p12.password", "okvclient.ora", "ssl", "ssl/CA.pem",
+        "ssl/cert.pem", "ssl/key.pem", "README.txt"}
+    assert {path.stat().st_mode & 0o777 for path in out.rglob("*") if path.is_file()} == {0o600}
+    assert (out / "ssl").stat().st_mode & 0o777 == 0o700
+    lines = (out / "okvclient.ora").read_text().split()
+    assert lines[0] == f"SERVER=127.0.0.1:{server.port}"
+    text = subprocess.run(["openssl", "pkcs12", "-in", out / "client.p12", "-passin", f"file:{out / 'client.p12.password'}",
+                           "-nodes"], capture_output=True, text=True, check=True).stdout
+    assert text.count("BEGIN CERTIFICATE") == 2 and text.count("PRIVATE KEY") == 2
+    # The lines for PyKMIP work as they are.
+    page = (out / "README.txt").read_text()
+    conf = server.root / "pykmip.conf"
+    conf.write_text(re.search(r"\[client\]\n(?:.+\n)+", page).group())
+    with ProxyKmipClient(config="client", config_file=str(conf)) as client:
+        assert client.locate() == []
+    again = server.keyward("endpoint", "rotate", "pack", "--out", out, check=False)
+    assert again.returncode == 6 and "not overwritten" in again.stderr
+
+
+def test_a_server_name_that_is_none_is_refused(server):
+    for wrong in ("a b", "", "host:0", "host:port", "host:70000", "x\"y"):
+        done = server.keyward("endpoint", "add", "w", "--enroll", "--out", server.root / "w", "--server", wrong, check=False)
+        assert done.returncode == 2, wrong
+    assert not (server.root / "w").exists()
