@@ -530,6 +530,35 @@ static void a_search_by_value_costs_the_same_among_few_and_many(void **state)
     sq_db_close(db);
 }
 
+static void a_search_in_a_wallet_costs_what_is_in_the_wallet(void **state)
+{
+    (void)state;
+    CLEANUP(store_closep) struct store *store = opened(STORE_WRITE);
+    struct sq_db *db = NULL;
+    struct uuid wallet = numbered(5);
+    struct store_index common = value(3, 7);
+    struct store_query all = {.any_owner = true, .wallet = wallet, .limit = 10};
+    struct store_query some = all;
+    some.index = &common;
+    some.index_count = 1;
+    OK(store_begin(store, STORE_WRITE));
+    for (uint32_t n = 900000; n < 900020; n++) {
+        struct store_object o = object(n, 9);
+        OK(store_object_put(store, &o, &common, 1));
+        OK(store_member_put(store, &wallet, &o.id));
+    }
+    OK(store_commit(store));
+    OK(sq_db_open(root, DB, STORE_READ, &db));
+    (void)steps_of(db, &all);
+    int few_all = steps_of(db, &all);
+    put_many(store);
+    assert_int_equal(steps_of(db, &all), few_all);
+    // All objects of the store have this value: it is the wallet that drives the search, which
+    // costs no more than a look at each of its objects.
+    assert_true(steps_of(db, &some) < 40 * few_all);
+    sq_db_close(db);
+}
+
 #define TEST(name)                                                                                 \
     {                                                                                              \
 #name, name, set_up, tear_down, NULL                                                       \
@@ -551,6 +580,7 @@ int main(void)
         TEST(what_was_committed_survives_a_kill),
         TEST(no_search_walks_the_whole_table),
         TEST(a_search_by_value_costs_the_same_among_few_and_many),
+        TEST(a_search_in_a_wallet_costs_what_is_in_the_wallet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,12 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "store/sqlite/sq_schema.h"
 
 enum { BUSY_MS = 5000, MAINTAIN_BUSY_MS = 100, PATH_LIMIT = PATH_MAX };
+enum { WAL_PAUSE_NS = 5000000 };
 
 static const char *const statement_texts[SQ_COUNT] = {
 #define STATEMENT(name, sql) [SQ_##name] = (sql),
@@ -399,14 +402,27 @@ static enum err connect_to(struct sq_db *db, const char *path)
     return ERR_OK;
 }
 
+// Where several processes open a new file at once, SQLite refuses the switch without waiting for
+// the others, whatever its busy timeout.
+static enum err switch_to_wal(struct sq_db *db)
+{
+    const struct timespec pause = {.tv_nsec = WAL_PAUSE_NS};
+    int64_t until = clock_mono_ms() + BUSY_MS;
+    for (;;) {
+        enum err err = sq_db_script(db, "PRAGMA journal_mode = WAL");
+        if (err != ERR_BUSY || clock_mono_ms() >= until)
+            return err;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 static enum err set_up(struct sq_db *db, enum store_mode mode)
 {
     static const char common[] = "PRAGMA temp_store = MEMORY;"
                                  "PRAGMA cache_size = -2048;"
                                  "PRAGMA mmap_size = 67108864;"
                                  "PRAGMA cell_size_check = ON;";
-    static const char writing[] = "PRAGMA journal_mode = WAL;"
-                                  "PRAGMA synchronous = FULL;"
+    static const char writing[] = "PRAGMA synchronous = FULL;"
                                   "PRAGMA secure_delete = ON;"
                                   "PRAGMA wal_autocheckpoint = 4000;";
     TRY(sq_db_script(db, common));
@@ -414,6 +430,7 @@ static enum err set_up(struct sq_db *db, enum store_mode mode)
         TRY(sq_db_script(db, "PRAGMA query_only = ON"));
         return sq_schema_check(db);
     }
+    TRY(switch_to_wal(db));
     TRY(sq_db_script(db, writing));
     return sq_schema_migrate(db);
 }
