@@ -64,7 +64,7 @@ struct ops {
     struct alert_seen {
         bool known, raised;
         char problem[32];
-    } alert;        // as the store has it
+    } alert;                             // as the store has it
     struct seen *seen;                   // readers and the writer
     struct token_tries tries[TRIES_MAX]; // the writer
     bool unsettled; // something was committed since the store's log was emptied last
