@@ -33,21 +33,16 @@ enum err key_summary(struct op *op, struct object *object, json_t **ret)
     return ERR_OK;
 }
 
-// {"cursor", "limit"} → {"keys": […], "next_cursor": text or null}
-enum err key_list_run(struct op *op)
+enum err key_answer_page(struct op *op, const json_t *doc, struct store_query *query)
 {
-    static const char *const fields[] = {"cursor", "limit", NULL};
-    CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
-    struct store_query query = {.any_owner = true};
     struct store_object *rows = NULL;
     size_t count = 0;
     int64_t limit = PAGE_DEFAULT;
-    TRY(doc_params(op, fields, &doc));
-    TRY(doc_cursor(doc, &query.after));
+    TRY(doc_cursor(doc, &query->after));
     TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
-    query.limit = (uint32_t)limit;
-    TRY(store_object_find(op->ops->set.store, &query, op->arena, &rows, &count));
+    query->limit = (uint32_t)limit;
+    TRY(store_object_find(op->ops->set.store, query, op->arena, &rows, &count));
     json_t *list = json_array();
     TRY(doc_set(answer, "keys", list));
     for (size_t i = 0; i < count; i++) {
@@ -60,6 +55,16 @@ enum err key_list_run(struct op *op)
     bool more = count == (size_t)limit;
     TRY(doc_set(answer, "next_cursor", more ? doc_uuid(&rows[count - 1].id) : json_null()));
     return doc_answer(op, json_incref(answer));
+}
+
+// {"cursor", "limit"} → {"keys": […], "next_cursor": text or null}
+enum err key_list_run(struct op *op)
+{
+    static const char *const fields[] = {"cursor", "limit", NULL};
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    struct store_query query = {.any_owner = true};
+    TRY(doc_params(op, fields, &doc));
+    return key_answer_page(op, doc, &query);
 }
 
 static enum err add_name(struct op *op, struct attrs *attrs, struct span name)

@@ -8,7 +8,7 @@
 #include "ops/named.h"
 #include "ops/verbs.h"
 
-enum { LIST_MAX = STORE_FIND_MAX, PAGE_DEFAULT = 100 };
+enum { LIST_MAX = STORE_FIND_MAX };
 
 enum err wallet_list_run(struct op *op)
 {
@@ -88,32 +88,13 @@ enum err wallet_objects_run(struct op *op)
 {
     static const char *const fields[] = {"name", "cursor", "limit", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
-    CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_named wallet;
     struct store_query query = {.any_owner = true};
-    struct store_object *rows = NULL;
-    size_t count = 0;
-    int64_t limit = PAGE_DEFAULT;
     TRY(doc_params(op, fields, &doc));
     TRY(named_find(op, NAMED_WALLET, doc, "name", &wallet));
     op->object = wallet.id;
-    TRY(doc_cursor(doc, &query.after));
-    TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
     query.wallet = wallet.id;
-    query.limit = (uint32_t)limit;
-    TRY(store_object_find(op->ops->set.store, &query, op->arena, &rows, &count));
-    json_t *list = json_array();
-    TRY(doc_set(answer, "keys", list));
-    for (size_t i = 0; i < count; i++) {
-        struct object object = {.row = rows[i]};
-        json_t *item = NULL;
-        TRY(key_summary(op, &object, &item));
-        if (json_array_append_new(list, item) != 0)
-            FAIL(ERR_MEMORY, "no memory for an answer");
-    }
-    bool more = count == (size_t)limit;
-    TRY(doc_set(answer, "next_cursor", more ? doc_uuid(&rows[count - 1].id) : json_null()));
-    return doc_answer(op, json_incref(answer));
+    return key_answer_page(op, doc, &query);
 }
 
 struct change {
