@@ -409,8 +409,8 @@ static enum err run(struct engine *engine, const char *root)
         return ERR_OK;
     TRY(make_ops(engine));
     // The store, the journals and the certificates: no wallet, no credential, nothing in RAM.
-    static const char *const own[] = {PATH_STATE_DIR};
-    TRY(proc_wall_files(engine->root, own, sizeof own / sizeof *own));
+    static const struct proc_tree own[] = {{PATH_STATE_DIR, PROC_REACH_OWN}};
+    TRY(proc_wall_in(engine->root, own, sizeof own / sizeof *own));
     TRY(proc_confine(engine->role));
     TRY(proc_ready());
     log_event(LOG_LEVEL_INFO, "started role=%s index=%u", proc_role_name(engine->role),
