@@ -22,6 +22,7 @@ enum proc_role {
     ROLE_READER,   // keyward-engine --role reader
     ROLE_WRITER,   // keyward-engine --role writer: group commit
     ROLE_ADMIN,    // keyward-engine --role admin: slow work, root of trust
+    ROLE_PEOPLE,   // keyward-engine --role people: sign-ins, which hash passwords
     ROLE_KEEPER,   // keyward-keeper
     ROLE_HSMD,     // keyward-hsmd: one operation, then gone
     ROLE_PROVER,   // keyward-keeper --prove: opens staged files in a fresh process, then gone

@@ -14,7 +14,7 @@ import prepared
 from server import PROGRAMS, processes_below, wait_for
 from shim import Shim
 
-ROLES = ["front", "web", "reader", "writer", "admin", "keeper"]
+ROLES = ["front", "web", "reader", "writer", "admin", "people", "keeper"]
 
 
 def needed(program):

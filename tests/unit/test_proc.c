@@ -183,7 +183,7 @@ static bool is_ended(int status)
 static void the_others_make_no_code_no_socket_and_reach_nobody(void **state)
 {
     static const enum proc_role roles[] = {ROLE_FRONT, ROLE_WEB,    ROLE_READER, ROLE_WRITER,
-                                           ROLE_ADMIN, ROLE_KEEPER, ROLE_PROVER};
+                                           ROLE_ADMIN, ROLE_PEOPLE, ROLE_KEEPER, ROLE_PROVER};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(roles); i++) {
         assert_int_equal(confined(roles[i], map_data), 0);
