@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "store/sqlite/sq_log.h"
 #include "store/sqlite/sq_schema.h"
 
 enum { BUSY_MS = 5000, MAINTAIN_BUSY_MS = 100, PATH_LIMIT = PATH_MAX };
@@ -390,7 +391,9 @@ static enum err absolute(int root, const char *path, char out[PATH_LIMIT])
 static enum err connect_to(struct sq_db *db, const char *path)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    int rc = sqlite3_open_v2(path, &db->db, flags, NULL);
+    const char *vfs = NULL;
+    TRY(sq_log_register(&vfs));
+    int rc = sqlite3_open_v2(path, &db->db, flags, vfs);
     if (rc != SQLITE_OK)
         return sq_db_raise(db, rc, "open the store");
     (void)sqlite3_busy_timeout(db->db, BUSY_MS);
