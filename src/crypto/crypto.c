@@ -7,29 +7,35 @@
 // nonce of AES-256-GCM under it. With 192 random bits no counter has to be kept anywhere, also not
 // across restarts, snapshots and restores.
 //
-// This runs once in every Get, so each thread fetches the algorithms once and keeps two contexts.
+// This runs once in every Get and several times in every Create, so each thread fetches the
+// algorithms once and keeps its contexts.
 // Invariant: no function returns with plain bytes in `out` that were not authenticated.
 #include "crypto/crypto.h"
 
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/sha.h>
 
 #include "base/rand.h"
 #include "crypto/kat.h"
 
-enum { BLOCK_LEN = 16, NONCE_LEN = 24, NONCE_HALF = 12, TAG_LEN = 16 };
+enum {
+    BLOCK_LEN = 16,
+    HASH_BLOCK_LEN = 64,
+    HMAC_PARTS_MAX = 3,
+    NONCE_LEN = 24,
+    NONCE_HALF = 12,
+    TAG_LEN = 16
+};
 
 // What one thread keeps. Never freed: it lives as long as the process' threads.
 struct engine {
     EVP_CIPHER *ecb;
     EVP_CIPHER *gcm;
+    EVP_MD *sha256;
     EVP_CIPHER_CTX *block;
-    EVP_CIPHER_CTX *stream;
+    EVP_MD_CTX *hash;
+    EVP_CIPHER_CTX *stream; // made last: the others are there when it is
 };
 
 static __thread struct engine engine_of_thread;
@@ -50,10 +56,15 @@ static enum err engine_get(struct engine **ret)
             e->ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
         if (e->gcm == NULL)
             e->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+        if (e->sha256 == NULL)
+            e->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
         if (e->block == NULL)
             e->block = EVP_CIPHER_CTX_new();
-        if (e->ecb == NULL || e->gcm == NULL || e->block == NULL)
-            return openssl_failed("loading AES-256");
+        if (e->hash == NULL)
+            e->hash = EVP_MD_CTX_new();
+        if (e->ecb == NULL || e->gcm == NULL || e->sha256 == NULL || e->block == NULL ||
+            e->hash == NULL)
+            return openssl_failed("loading AES-256 and SHA-256");
         e->stream = EVP_CIPHER_CTX_new();
         if (e->stream == NULL)
             return openssl_failed("loading AES-256");
@@ -193,44 +204,72 @@ enum err crypto_open(struct span key, struct span aad, struct span sealed, struc
     return ERR_OK;
 }
 
+// SHA-256 of several parts, one after the other.
+static bool digest(struct engine *e, const struct span *parts, size_t count,
+                   uint8_t out[CRYPTO_HASH_LEN])
+{
+    bool done = EVP_DigestInit_ex2(e->hash, e->sha256, NULL) == 1;
+    for (size_t i = 0; done && i < count; i++)
+        done = parts[i].len == 0 || EVP_DigestUpdate(e->hash, parts[i].data, parts[i].len) == 1;
+    return done && EVP_DigestFinal_ex(e->hash, out, NULL) == 1;
+}
+
 void crypto_sha256(struct span bytes, uint8_t out[CRYPTO_HASH_LEN])
 {
     static const uint8_t none;
-    (void)SHA256(bytes.len == 0 ? &none : bytes.data, bytes.len, out);
+    struct engine *e = NULL;
+    // Without memory for a context of ours OpenSSL's own way, which takes none, has to do.
+    if (engine_get(&e) != ERR_OK || !digest(e, &bytes, 1, out))
+        (void)SHA256(bytes.len == 0 ? &none : bytes.data, bytes.len, out);
+}
+
+// HMAC (RFC 2104) of up to HMAC_PARTS_MAX parts. Done here, since OpenSSL's own fetches the
+// algorithm each time, which costs more than the two digests.
+static enum err hmac(struct span key, const struct span *parts, size_t count,
+                     uint8_t out[CRYPTO_HASH_LEN])
+{
+    uint8_t inner[HASH_BLOCK_LEN] = {0};
+    uint8_t outer[HASH_BLOCK_LEN];
+    struct span text[1 + HMAC_PARTS_MAX] = {span_of(inner, sizeof inner)};
+    const struct span last[] = {span_of(outer, sizeof outer), span_of(out, CRYPTO_HASH_LEN)};
+    struct engine *e = NULL;
+    TRY(engine_get(&e));
+    if (key.len > sizeof inner)
+        crypto_sha256(key, inner);
+    else if (key.len > 0)
+        memcpy(inner, key.data, key.len);
+    for (size_t i = 0; i < sizeof inner; i++) {
+        outer[i] = inner[i] ^ 0x5c;
+        inner[i] ^= 0x36;
+    }
+    memcpy(text + 1, parts, count * sizeof *parts);
+    bool done = digest(e, text, 1 + count, out) && digest(e, last, 2, out);
+    explicit_bzero(inner, sizeof inner);
+    explicit_bzero(outer, sizeof outer);
+    return done ? ERR_OK : openssl_failed("HMAC-SHA-256");
 }
 
 enum err crypto_hmac_sha256(struct span key, struct span bytes, uint8_t out[CRYPTO_HASH_LEN])
 {
-    static const uint8_t none;
-    unsigned len = CRYPTO_HASH_LEN;
-    if (key.len > INT32_MAX)
-        FAIL(ERR_CRYPTOGRAPHIC, "an HMAC key is too long");
-    const uint8_t *at = bytes.len == 0 ? &none : bytes.data;
-    if (HMAC(EVP_sha256(), key.len == 0 ? &none : key.data, (int)key.len, at, bytes.len, out,
-             &len) == NULL ||
-        len != CRYPTO_HASH_LEN)
-        return openssl_failed("HMAC-SHA-256");
-    return ERR_OK;
+    return hmac(key, &bytes, 1, out);
 }
 
 enum err kat_hkdf(struct span key, struct span info, uint8_t *out, size_t len)
 {
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *context = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
-    EVP_KDF_free(kdf);
-    if (context == NULL)
-        return openssl_failed("loading HKDF");
-    char digest[] = "SHA256";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)key.data, key.len),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info.data,
-                                          info.len),
-        OSSL_PARAM_construct_end(),
-    };
-    int done = EVP_KDF_derive(context, out, len, params);
-    EVP_KDF_CTX_free(context);
-    return done == 1 ? ERR_OK : openssl_failed("HKDF");
+    static const uint8_t salt[CRYPTO_HASH_LEN];
+    uint8_t extracted[CRYPTO_HASH_LEN];
+    uint8_t block[CRYPTO_HASH_LEN];
+    uint8_t number = 1;
+    struct span parts[] = {span_of(NULL, 0), info, span_of(&number, 1)};
+    enum err err = hmac(span_of(salt, sizeof salt), &key, 1, extracted);
+    for (size_t done = 0; err == ERR_OK && done < len; done += sizeof block, number++) {
+        err = hmac(span_of(extracted, sizeof extracted), parts, 3, block);
+        memcpy(out + done, block, len - done < sizeof block ? len - done : sizeof block);
+        parts[0] = span_of(block, sizeof block);
+    }
+    explicit_bzero(extracted, sizeof extracted);
+    explicit_bzero(block, sizeof block);
+    return err;
 }
 
 enum err crypto_derive(struct span key, const char *label, uint8_t out[CRYPTO_KEY_LEN])

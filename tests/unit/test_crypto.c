@@ -132,6 +132,13 @@ static void hashes_and_macs_give_the_published_bytes(void **state)
     OK(crypto_hmac_sha256(span_str("Jefe"), span_str("what do ya want for nothing?"), out));
     assert_hex(span_of(out, 32),
                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    // Test case 6: the key is longer than a block.
+    uint8_t key[131];
+    memset(key, 0xaa, sizeof key);
+    OK(crypto_hmac_sha256(span_of(key, sizeof key),
+                          span_str("Test Using Larger Than Block-Size Key - Hash Key First"), out));
+    assert_hex(span_of(out, 32),
+               "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
 static void derivation_gives_the_published_bytes(void **state)
