@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The node's own chain: records of changes, and anchors of the journals. Invariant: the setting
-// "audit_head" changes in the same transaction as the chain and names its last record, so that rows
-// cut off at the end are missed. The second half of it is a MAC under a key derived from the audit
-// data key over the last record that was written while the store was open: without the root of
-// trust nobody can make one for a chain of their own. What it cannot tell is a whole store put back
-// as it once was.
+// The node's own chain: records of changes, and anchors of the journals. Invariant: the last row
+// carries a mark, and no other does, so that rows cut off at the end are missed; who appends behind
+// a row without one writes into the new mark where the cut is. The rest of the mark is a MAC under
+// a key derived from the audit data key over the last record that was written while the store was
+// open: without the root of trust nobody can make one for a chain of their own. What it cannot tell
+// is a whole store put back as it once was.
 #include "audit/audit.h"
 
 #include <fcntl.h>
@@ -20,7 +20,10 @@
 
 enum { ARENA_LIMIT = 1 << 20, ANCHOR_LEN = 4 + 8 + 8 + AUDIT_HASH_LEN };
 
-static const char head_name[] = "audit_head";
+// Set with the first record, so that a trail of which nothing is left is missed, too.
+static const char begun_name[] = "audit_begun";
+
+_Static_assert(8 + 8 + AUDIT_HASH_LEN == STORE_MARK_LEN, "a mark is two numbers and a MAC");
 
 static enum err take_fixed(struct cursor *in, void *out, size_t len)
 {
@@ -30,31 +33,37 @@ static enum err take_fixed(struct cursor *in, void *out, size_t len)
     return ERR_OK;
 }
 
-static enum err take_head(struct cursor *in, struct audit_chain_head *ret)
+static enum err take_mark(struct cursor *in, struct audit_chain_head *ret)
 {
-    TRY(cursor_u64(in, &ret->sequence));
-    TRY(take_fixed(in, ret->hash, AUDIT_HASH_LEN));
-    TRY(cursor_u64(in, &ret->sealed_sequence));
-    TRY(take_fixed(in, ret->sealed_hash, AUDIT_HASH_LEN));
-    TRY(take_fixed(in, ret->mac, sizeof ret->mac));
-    return cursor_end(in);
+    TRY(cursor_u64(in, &ret->missing));
+    TRY(cursor_u64(in, &ret->sealed));
+    return take_fixed(in, ret->mac, sizeof ret->mac);
 }
 
-enum err audit_chain_head_get(struct store *store, struct arena *arena,
-                              struct audit_chain_head *ret)
+static enum err was_begun(struct store *store, bool *ret)
 {
     struct span value;
-    struct audit_chain_head head = {0};
-    enum err err = store_setting_get(store, true, head_name, arena, &value);
-    if (err == ERR_NOT_FOUND) {
-        *ret = head;
-        return ERR_OK;
+    CLEANUP(arena_freep) struct arena *arena = NULL;
+    TRY(arena_new(ARENA_LIMIT, &arena));
+    enum err err = store_setting_get(store, true, begun_name, arena, &value);
+    *ret = err == ERR_OK;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err audit_chain_head_get(struct store *store, struct audit_chain_head *ret)
+{
+    struct store_audit last;
+    bool expected = true;
+    TRY(store_audit_head(store, &last));
+    if (last.sequence == 0)
+        TRY(was_begun(store, &expected));
+    *ret = (struct audit_chain_head){.sequence = last.sequence};
+    memcpy(ret->hash, last.hash, AUDIT_HASH_LEN);
+    if (last.marked) {
+        struct cursor in = cursor_of(span_of(last.mark, sizeof last.mark));
+        return take_mark(&in, ret);
     }
-    TRY(err);
-    struct cursor in = cursor_of(value);
-    if (take_head(&in, &head) != ERR_OK)
-        FAIL(ERR_DAMAGED, "the setting \"%s\" is damaged", head_name);
-    *ret = head;
+    ret->missing = expected ? last.sequence + 1 : 0;
     return ERR_OK;
 }
 
@@ -72,51 +81,37 @@ enum err audit_chain_mac(struct span seal_key, uint64_t sequence,
     return err;
 }
 
-static enum err put_head(struct store *store, const struct audit_chain_head *head)
+// The mark of `row`. A record that is not sealed leaves the seal of an earlier one standing.
+static enum err make_mark(struct span seal_key, const struct audit_chain_head *last,
+                          struct store_audit *row)
 {
-    uint8_t bytes[2 * (8 + AUDIT_HASH_LEN) + AUDIT_HASH_LEN];
-    struct buf out = {.data = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
-    TRY(buf_put_u64(&out, head->sequence));
-    TRY(buf_put(&out, span_of(head->hash, AUDIT_HASH_LEN)));
-    TRY(buf_put_u64(&out, head->sealed_sequence));
-    TRY(buf_put(&out, span_of(head->sealed_hash, AUDIT_HASH_LEN)));
-    TRY(buf_put(&out, span_of(head->mac, sizeof head->mac)));
-    return store_setting_put(store, true, head_name, span_buf(&out));
-}
-
-static enum err advance_head(struct store *store, struct arena *arena, struct span seal_key,
-                             const struct store_audit *row)
-{
-    struct audit_chain_head head;
-    TRY(audit_chain_head_get(store, arena, &head));
-    head.sequence = row->sequence;
-    memcpy(head.hash, row->hash, AUDIT_HASH_LEN);
-    if (seal_key.len > 0) {
-        head.sealed_sequence = row->sequence;
-        memcpy(head.sealed_hash, row->hash, AUDIT_HASH_LEN);
-        TRY(audit_chain_mac(seal_key, row->sequence, row->hash, head.mac));
-    }
-    return put_head(store, &head);
+    uint8_t mac[AUDIT_HASH_LEN];
+    struct buf out = {.data = row->mark, .cap = sizeof row->mark, .limit = sizeof row->mark};
+    bool seals = seal_key.len > 0;
+    if (seals)
+        TRY(audit_chain_mac(seal_key, row->sequence, row->hash, mac));
+    TRY(buf_put_u64(&out, last->missing));
+    TRY(buf_put_u64(&out, seals ? row->sequence : last->sealed));
+    return buf_put(&out, span_of(seals ? mac : last->mac, AUDIT_HASH_LEN));
 }
 
 // Appends the row that follows `last`.
-static enum err append(struct store *store, struct span seal_key, const struct store_audit *last,
-                       int64_t time_ms, struct span record)
+static enum err append(struct store *store, struct span seal_key,
+                       const struct audit_chain_head *last, int64_t time_ms, struct span record)
 {
-    CLEANUP(arena_freep) struct arena *arena = NULL;
     struct store_audit row = {.sequence = last->sequence + 1, .time_ms = time_ms, .record = record};
-    TRY(arena_new(ARENA_LIMIT, &arena));
     TRY(audit_record_hash(last->hash, record, row.hash));
+    TRY(make_mark(seal_key, last, &row));
     TRY(store_audit_append(store, &row));
-    return advance_head(store, arena, seal_key, &row);
+    return row.sequence == 1 ? store_setting_put(store, true, begun_name, span_str("1")) : ERR_OK;
 }
 
 enum err audit_append(struct store *store, struct span seal_key, const struct audit_record *record)
 {
-    struct store_audit last;
+    struct audit_chain_head last;
     struct buf bytes CLEANUP(buf_done);
     buf_init(&bytes, AUDIT_RECORD_MAX, false);
-    TRY(store_audit_head(store, &last));
+    TRY(audit_chain_head_get(store, &last));
     struct audit_where where = {AUDIT_CHAIN_NODE, last.sequence + 1};
     TRY(audit_record_request(&bytes, where, seal_key, 0, record));
     return append(store, seal_key, &last, record->time_ms, span_buf(&bytes));
@@ -198,10 +193,10 @@ static enum err follow(int root, struct audit_anchored *anchor, bool *ret_new)
 
 static enum err enter(struct store *store, const struct audit_anchored *anchor)
 {
-    struct store_audit last;
+    struct audit_chain_head last;
     struct buf bytes CLEANUP(buf_done);
     buf_init(&bytes, AUDIT_RECORD_MAX, false);
-    TRY(store_audit_head(store, &last));
+    TRY(audit_chain_head_get(store, &last));
     struct audit_where where = {AUDIT_CHAIN_NODE, last.sequence + 1};
     int64_t now = clock_wall_ms();
     TRY(audit_record_anchor(&bytes, where, now, anchor));

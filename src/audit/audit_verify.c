@@ -141,16 +141,16 @@ static enum err check_chain(struct verify *v, struct store *store, struct arena 
     return ERR_OK;
 }
 
-static enum err check_head(struct verify *v, struct store *store, struct arena *arena,
-                           const uint8_t hash[AUDIT_HASH_LEN])
+static enum err check_head(struct verify *v, struct store *store)
 {
     struct audit_chain_head head;
-    TRY(audit_chain_head_get(store, arena, &head));
-    if (head.sequence > v->verdict.records)
+    TRY(audit_chain_head_get(store, &head));
+    if (head.missing != 0)
+        bad(v, head.missing, "the trail was cut off behind record %llu",
+            (unsigned long long)head.missing - 1);
+    else if (head.sealed > v->verdict.records)
         bad(v, v->verdict.records + 1, "the trail ends at record %llu, but %llu were written",
-            (unsigned long long)v->verdict.records, (unsigned long long)head.sequence);
-    else if (head.sequence < v->verdict.records || memcmp(head.hash, hash, AUDIT_HASH_LEN) != 0)
-        bad(v, v->verdict.records, "the head of the trail was changed");
+            (unsigned long long)v->verdict.records, (unsigned long long)head.sealed);
     return ERR_OK;
 }
 
@@ -178,7 +178,7 @@ static enum err check_all(struct verify *v, struct store *store, struct arena *a
     uint8_t hash[AUDIT_HASH_LEN] = {0};
     TRY(check_chain(v, store, arena, hash));
     if (v->verdict.sound)
-        TRY(check_head(v, store, arena, hash));
+        TRY(check_head(v, store));
     return v->verdict.sound ? check_rest(v) : ERR_OK;
 }
 
@@ -205,21 +205,22 @@ enum err audit_verify_head(struct store *store, struct span seal_key, struct aud
     uint8_t mac[AUDIT_HASH_LEN];
     TRY(arena_new(ARENA_LIMIT, &arena));
     TRY(store_begin(store, STORE_READ));
-    enum err err = audit_chain_head_get(store, arena, &head);
+    enum err err = audit_chain_head_get(store, &head);
     if (err == ERR_OK)
-        err = store_audit_list(store, head.sealed_sequence, 1, arena, &row, &count);
+        err = store_audit_list(store, head.sealed, 1, arena, &row, &count);
     store_rollback(store);
     TRY(err);
     v.verdict.records = head.sequence;
-    TRY(audit_chain_mac(seal_key, head.sealed_sequence, head.sealed_hash, mac));
-    if (head.sealed_sequence == 0)
+    bool there = count > 0 && row->sequence == head.sealed;
+    if (there)
+        TRY(audit_chain_mac(seal_key, head.sealed, row->hash, mac));
+    if (head.sealed == 0)
         bad(&v, 1, "no record of the trail is sealed");
+    else if (!there)
+        bad(&v, head.sealed, "record %llu, which the trail's seal names, is not there",
+            (unsigned long long)head.sealed);
     else if (!secret_equal(span_of(mac, sizeof mac), span_of(head.mac, sizeof head.mac)))
-        bad(&v, head.sealed_sequence, "the seal of the trail's head is not ours");
-    else if (count == 0 || row->sequence != head.sealed_sequence ||
-             memcmp(row->hash, head.sealed_hash, AUDIT_HASH_LEN) != 0)
-        bad(&v, head.sealed_sequence, "record %llu, which the trail's seal names, is not there",
-            (unsigned long long)head.sealed_sequence);
+        bad(&v, head.sealed, "the seal of the trail's head is not ours");
     *ret = v.verdict;
     return ERR_OK;
 }

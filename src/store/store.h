@@ -18,7 +18,7 @@
 #include "base/rand.h"
 
 enum {
-    STORE_SCHEMA = 2,
+    STORE_SCHEMA = 1,
     STORE_HASH_LEN = 16,   // bytes of a blind index value
     STORE_INDEX_MAX = 512, // index values of one object
     STORE_FIND_MAX = 1000, // objects of one page
@@ -281,15 +281,19 @@ MUST_USE enum err store_setting_get(struct store *store, bool node, const char *
                                     struct arena *arena, struct span *ret); // ERR_NOT_FOUND
 
 // ---- audit trail of this node: rows in order, never changed ----
+enum { STORE_MARK_LEN = 48 };
 struct store_audit {
     uint64_t sequence; // from 1, without gaps
     int64_t time_ms;
     uint8_t hash[32]; // of the previous row's hash and this record
     struct span record;
+    bool marked; // the last row alone has a mark, so that rows which are cut off are missed
+    uint8_t mark[STORE_MARK_LEN];
 };
-// ERR_CONFLICT when the sequence is not the last one plus one.
+// The row becomes the last one: it has the mark, and the row before loses its own. ERR_CONFLICT
+// when the sequence is not the last one plus one.
 MUST_USE enum err store_audit_append(struct store *store, const struct store_audit *row);
-// The last row; sequence 0 and zero hash when there is none.
+// The last row without its record; sequence 0 and zero hash when there is none.
 MUST_USE enum err store_audit_head(struct store *store, struct store_audit *ret);
 MUST_USE enum err store_audit_list(struct store *store, uint64_t from, uint32_t limit,
                                    struct arena *arena, struct store_audit **ret,

@@ -203,9 +203,12 @@ static void the_trail_has_no_gaps(void **state)
     memset(row.hash, 9, sizeof row.hash);
     begin(f);
     FAILS(ERR_CONFLICT, store_audit_append(f->writer, &row));
-    for (row.sequence = 1; row.sequence <= 5; row.sequence++)
+    for (row.sequence = 1; row.sequence <= 5; row.sequence++) {
+        memset(row.mark, (int)row.sequence, sizeof row.mark);
         OK(store_audit_append(f->writer, &row));
+    }
     row.sequence = 5;
+    memset(row.mark, 5, sizeof row.mark);
     FAILS(ERR_CONFLICT, store_audit_append(f->writer, &row));
     commit(f);
     OK(store_audit_head(f->reader, &head));
@@ -218,6 +221,10 @@ static void the_trail_has_no_gaps(void **state)
     assert_int_equal(list[0].sequence, 4);
     assert_int_equal(list[0].time_ms, 5);
     assert_true(span_eq_str(list[1].record, "record"));
+    // The mark is the last row's.
+    assert_true(head.marked && list[1].marked && !list[0].marked);
+    assert_memory_equal(head.mark, "\5\5\5\5\5\5\5\5", 8);
+    assert_memory_equal(list[1].mark, head.mark, sizeof head.mark);
     OK(store_audit_list(f->reader, 1, 3, f->arena, &list, &count));
     assert_int_equal(count, 3);
     OK(store_audit_list(f->reader, 6, 3, f->arena, &list, &count));

@@ -80,9 +80,12 @@ static void every_meddling_with_the_chain_is_found(void **state)
          "UPDATE node_audit SET sequence = 2 WHERE sequence = 3;"
          "UPDATE node_audit SET sequence = 3 WHERE sequence = 99",
          2, "record 2 was changed"},
-        {"DELETE FROM node_audit WHERE sequence = 5", 5, "ends at record 4, but 5 were written"},
-        {"DELETE FROM node_audit", 1, "ends at record 0, but 5 were written"},
-        {"DELETE FROM node_setting WHERE name = 'audit_head'", 5, "head of the trail was changed"},
+        {"DELETE FROM node_audit WHERE sequence = 5", 5, "cut off behind record 4"},
+        {"DELETE FROM node_audit", 1, "cut off behind record 0"},
+        {"UPDATE node_audit SET mark = NULL", 6, "cut off behind record 5"},
+        {"UPDATE node_audit SET mark = (SELECT mark FROM node_audit WHERE sequence = 5)"
+         " WHERE sequence = 4; DELETE FROM node_audit WHERE sequence = 5",
+         5, "ends at record 4, but 5 were written"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         if (i > 0)
@@ -133,14 +136,30 @@ static void the_key_tells_a_chain_that_an_intruder_wrote(void **state)
     assert_true(verdict.sound);
     // An intruder cuts the trail and sets the plain head right, so that it verifies; not so with
     // the key.
-    meddle(
-        "DELETE FROM node_audit WHERE sequence > 2;"
-        "UPDATE node_setting SET value = CAST(x'0000000000000002' || (SELECT hash FROM node_audit "
-        "WHERE sequence = 2) || substr(value, 41) AS BLOB) WHERE name = 'audit_head'");
+    meddle("UPDATE node_audit SET mark = (SELECT CAST(zeroblob(8) || x'0000000000000002' || "
+           "substr(mark, 17) AS BLOB) FROM node_audit WHERE sequence = 4) WHERE sequence = 2;"
+           "DELETE FROM node_audit WHERE sequence > 2");
     is_sound(2, 0);
     OK(audit_verify_head(fix.store, fix.key, &verdict));
     assert_false(verdict.sound);
-    assert_int_equal(verdict.bad_sequence, 3);
+    assert_int_equal(verdict.bad_sequence, 2);
+    meddle("UPDATE node_audit SET mark = zeroblob(48) WHERE sequence = 2");
+    is_sound(2, 0);
+    OK(audit_verify_head(fix.store, fix.key, &verdict));
+    assert_false(verdict.sound);
+    assert_non_null(strstr(verdict.what, "no record of the trail is sealed"));
+}
+
+static void a_cut_is_found_also_when_the_trail_has_gone_on(void **state)
+{
+    (void)state;
+    change(5);
+    meddle("DELETE FROM node_audit WHERE sequence > 3");
+    change(4);
+    is_bad(4, "cut off behind record 3");
+    meddle("DELETE FROM node_audit");
+    change(1);
+    is_bad(1, "cut off behind record 0");
 }
 
 // ---- journals ----
@@ -443,6 +462,7 @@ int main(void)
         TEST(every_meddling_with_the_chain_is_found),
         TEST(the_trail_refuses_to_be_changed_by_plain_sql),
         TEST(the_key_tells_a_chain_that_an_intruder_wrote),
+        TEST(a_cut_is_found_also_when_the_trail_has_gone_on),
         TEST(reads_are_journalled_and_found_after_a_restart),
         TEST(nothing_is_in_the_file_before_the_write),
         TEST(a_write_is_due_for_fsync_within_100_ms),

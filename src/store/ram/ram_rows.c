@@ -446,16 +446,36 @@ void ram_rows_audit_head(const struct ram_db *db, struct store_audit *ret)
     ret->record = span_of(NULL, 0);
 }
 
+// Takes the mark from the last row. Rows are shared between versions: it becomes another one.
+static enum err unmark_last(struct ram_db *db)
+{
+    uint8_t key[8];
+    struct store_audit last;
+    size_t count = db->tables[RAM_AUDIT].count;
+    if (count == 0)
+        return ERR_OK;
+    const uint8_t *at = db->tables[RAM_AUDIT].rows[count - 1]->bytes;
+    memcpy(&last, at, sizeof last);
+    last.marked = false;
+    memset(last.mark, 0, sizeof last.mark);
+    audit_key(last.sequence, key);
+    return ram_db_put(db, RAM_AUDIT, span_of(key, sizeof key), span_of(&last, sizeof last),
+                      span_of(at + sizeof last, last.record.len));
+}
+
 enum err ram_rows_audit_append(struct ram_db *db, const struct store_audit *row)
 {
     uint8_t key[8];
     struct store_audit head;
+    struct store_audit marked = *row;
     ram_rows_audit_head(db, &head);
     if (row->sequence != head.sequence + 1)
         FAIL(ERR_CONFLICT, "audit record %llu is not the next one",
              (unsigned long long)row->sequence);
+    TRY(unmark_last(db));
+    marked.marked = true;
     audit_key(row->sequence, key);
-    return ram_db_put(db, RAM_AUDIT, span_of(key, sizeof key), span_of(row, sizeof *row),
+    return ram_db_put(db, RAM_AUDIT, span_of(key, sizeof key), span_of(&marked, sizeof marked),
                       row->record);
 }
 

@@ -123,11 +123,13 @@ CREATE TABLE node_seen (
     time INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The last row alone has a mark: it stands in the row, and not in a table of its own, since that would cost each Create a page more.
 CREATE TABLE node_audit (
     sequence INTEGER PRIMARY KEY,
     time_ms INTEGER NOT NULL,
     hash BLOB NOT NULL,
-    record BLOB NOT NULL
+    record BLOB NOT NULL,
+    mark BLOB
 ) STRICT;
-CREATE TRIGGER node_audit_stays BEFORE UPDATE ON node_audit BEGIN SELECT raise(ABORT, 'the audit trail is never changed'); END;
+CREATE TRIGGER node_audit_stays BEFORE UPDATE OF sequence, time_ms, hash, record ON node_audit BEGIN SELECT raise(ABORT, 'the audit trail is never changed'); END;
 CREATE TRIGGER node_audit_remains BEFORE DELETE ON node_audit BEGIN SELECT raise(ABORT, 'the audit trail is never cut'); END;

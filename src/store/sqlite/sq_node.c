@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The small tables. Invariant: node_audit has no gaps, since a row goes in only as the last one
-// plus one, and is never changed (triggers refuse it).
+// plus one, and is never changed (triggers refuse it) but for the mark, which the last row has.
 #include "store/sqlite/sq_node.h"
 
 enum err sq_node_outcome_put(struct sq_db *db, const struct uuid *id, int64_t now_s,
@@ -151,6 +151,15 @@ enum err sq_node_setting_get(struct sq_db *db, bool node, const char *name, stru
     return sq_call_get_blob(&call, arena, ret);
 }
 
+// Takes the mark from the row before the one that was just put in.
+static enum err unmark(struct sq_db *db, uint64_t sequence)
+{
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_AUDIT_UNMARK, &call));
+    sq_call_int(&call, (int64_t)sequence);
+    return sq_call_run(&call, NULL);
+}
+
 enum err sq_node_audit_append(struct sq_db *db, const struct store_audit *row)
 {
     int changes = 0;
@@ -160,10 +169,26 @@ enum err sq_node_audit_append(struct sq_db *db, const struct store_audit *row)
     sq_call_int(&call, row->time_ms);
     sq_call_blob(&call, span_of(row->hash, sizeof row->hash));
     sq_call_blob(&call, row->record);
+    sq_call_blob(&call, span_of(row->mark, sizeof row->mark));
     TRY(sq_call_run(&call, &changes));
     if (changes != 1)
         FAIL(ERR_CONFLICT, "audit record %llu is not the next one",
              (unsigned long long)row->sequence);
+    return unmark(db, row->sequence - 1);
+}
+
+// sequence to mark.
+static enum err take_audit(struct sq_call *call, struct store_audit *ret)
+{
+    struct store_audit row = {.sequence = (uint64_t)sq_call_get_int(call)};
+    row.time_ms = sq_call_get_int(call);
+    TRY(sq_call_get_fixed(call, row.hash, sizeof row.hash));
+    row.marked = sqlite3_column_type(call->st, call->at + 1) != SQLITE_NULL;
+    if (row.marked)
+        TRY(sq_call_get_fixed(call, row.mark, sizeof row.mark));
+    else
+        call->at++;
+    *ret = row;
     return ERR_OK;
 }
 
@@ -174,11 +199,8 @@ enum err sq_node_audit_head(struct sq_db *db, struct store_audit *ret)
     struct sq_call call CLEANUP(sq_call_done) = {0};
     TRY(sq_call_start(db, SQ_AUDIT_HEAD, &call));
     TRY(sq_call_step(&call, &row));
-    if (row) {
-        head.sequence = (uint64_t)sq_call_get_int(&call);
-        head.time_ms = sq_call_get_int(&call);
-        TRY(sq_call_get_fixed(&call, head.hash, sizeof head.hash));
-    }
+    if (row)
+        TRY(take_audit(&call, &head));
     *ret = head;
     return ERR_OK;
 }
@@ -197,9 +219,7 @@ enum err sq_node_audit_list(struct sq_db *db, uint64_t from, uint32_t limit, str
         TRY(sq_call_step(&call, &row));
         if (!row)
             break;
-        list[count].sequence = (uint64_t)sq_call_get_int(&call);
-        list[count].time_ms = sq_call_get_int(&call);
-        TRY(sq_call_get_fixed(&call, list[count].hash, sizeof list[count].hash));
+        TRY(take_audit(&call, &list[count]));
         TRY(sq_call_get_blob(&call, arena, &list[count].record));
     }
     *ret = list;
