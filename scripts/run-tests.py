@@ -83,6 +83,7 @@ def steps():
         ("sizes", gate(["scripts/check-size"])),
         ("documents", gate(["scripts/check-docs"])),
         ("spec tables", gate(["scripts/gen-kmip", "--check"])),
+        ("api tables", gate(["scripts/gen-api", "--check"])),
         ("release build", gate(["scripts/build"])),
         ("cppcheck", gate(["scripts/check-static", "cppcheck"])),
         ("clang-tidy", gate(["scripts/check-static", "clang-tidy"])),

@@ -9,12 +9,15 @@
 
 // How the one who asks stands to the object: nothing is known of one yet (may this principal use
 // this verb at all?), it is its own, a wallet lets it read the object, or read and modify it, or it
-// is another's. (That a grant lets somebody manage a wallet says nothing about its objects.)
+// is another's. (That a grant lets somebody manage a wallet says nothing about its objects.) Users
+// may also manage the wallet, endpoint or group that is meant, or the account may be their own.
 enum authz_relation {
     AUTHZ_NO_OBJECT,
     AUTHZ_OWN,
     AUTHZ_WALLET_READ,
     AUTHZ_WALLET_MODIFY,
+    AUTHZ_MANAGES,
+    AUTHZ_SELF,
     AUTHZ_OTHER
 };
 
@@ -32,7 +35,7 @@ struct authz_decision authz_decide(const struct principal *who, enum verb verb,
 enum authz_channel { AUTHZ_FROM_FRONT, AUTHZ_FROM_WEB };
 
 // Whether a batch may have come over such a channel, whatever it says of itself: a front speaks for
-// endpoints and never administers, web for local users and never uses keys. `writes` tells whether
+// endpoints and never administers, web for people and never uses keys. `writes` tells whether
 // the engine may change the store. Which endpoint or which user it is, the engine has to believe.
 struct authz_decision authz_may_carry(enum authz_channel channel, bool writes,
                                       const struct batch *batch);

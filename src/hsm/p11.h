@@ -34,6 +34,7 @@ struct p11 {
     CK_SESSION_HANDLE session;
     bool initialized;
     bool in_session;
+    bool no_data_objects; // the token refused one
     int64_t call_begun;
     CK_OBJECT_HANDLE created[P11_CREATED_MAX];
     struct hsm_key created_keys[P11_CREATED_MAX];
@@ -92,7 +93,9 @@ MUST_USE enum err p11_key_find(struct p11 *p11, const struct hsm_key *key,
                                CK_OBJECT_HANDLE out[P11_MATCHES_MAX], size_t *ret_count);
 
 // ERR_CONFLICT when the token refuses the id because a key has it: made by somebody since the
-// number was taken.
+// number was taken. Where the token has no data objects the key is made under a random id and given
+// its own afterwards, if that can be: NSS puts a key that is made in the place of one with its id,
+// another server's perhaps, and leaves both where the id is changed.
 MUST_USE enum err p11_key_create(struct p11 *p11, const struct hsm_key *key, bool extractable);
 
 // Whether any secret key, whatever its label, has this id.

@@ -7,9 +7,10 @@
 // the library tells; a key that came out otherwise is destroyed. No use but ENCRYPT and DECRYPT is
 // asked for: HSMs refuse keys that may do everything.
 #include "base/log.h"
+#include "base/rand.h"
 #include "hsm/p11.h"
 
-enum { AES_256 = 32 };
+enum { AES_256 = 32, APART_LEN = 16 };
 
 enum err p11_key_find(struct p11 *p11, const struct hsm_key *key,
                       CK_OBJECT_HANDLE out[P11_MATCHES_MAX], size_t *ret_count)
@@ -115,6 +116,32 @@ static CK_RV generate(struct p11 *p11, const struct hsm_key *key, bool extractab
     return rv;
 }
 
+static bool may_set_id(const struct p11 *p11)
+{
+    return p11->no_data_objects && p11->functions->C_SetAttributeValue != NULL &&
+           p11->functions->C_DestroyObject != NULL;
+}
+
+// Where the token has no data objects: under an id that no key has, then under its own. A key that
+// the token gives no other id is destroyed, and one is made as everywhere.
+static CK_RV generate_numbered(struct p11 *p11, const struct hsm_key *key, bool extractable,
+                               CK_OBJECT_HANDLE *ret)
+{
+    if (!may_set_id(p11))
+        return generate(p11, key, extractable, ret);
+    struct hsm_key apart = *key;
+    CK_ATTRIBUTE id = {CKA_ID, (void *)(uintptr_t)key->id, key->id_len};
+    apart.id_len = APART_LEN;
+    rand_bytes(apart.id, apart.id_len);
+    CK_RV rv = generate(p11, &apart, extractable, ret);
+    if (rv != CKR_OK || P11_CALL(p11, C_SetAttributeValue, p11->session, *ret, &id, 1) == CKR_OK)
+        return rv;
+    char text[P11_RV_TEXT];
+    rv = P11_CALL(p11, C_DestroyObject, p11->session, *ret);
+    log_event(LOG_LEVEL_WARN, "key_without_number_destroyed rv=\"%s\"", p11_rv_text(rv, text));
+    return generate(p11, key, extractable, ret);
+}
+
 static const char *advice(CK_RV rv, bool extractable)
 {
     if (rv == CKR_FUNCTION_NOT_SUPPORTED)
@@ -204,7 +231,7 @@ enum err p11_key_create(struct p11 *p11, const struct hsm_key *key, bool extract
     if (p11->created_count >= P11_CREATED_MAX)
         FAIL(ERR_TOO_LARGE, "one HSM operation makes at most %d root keys", P11_CREATED_MAX);
     CK_OBJECT_HANDLE object = 0;
-    CK_RV rv = generate(p11, key, extractable, &object);
+    CK_RV rv = generate_numbered(p11, key, extractable, &object);
     if (rv == CKR_ATTRIBUTE_VALUE_INVALID && is_taken(p11, key))
         FAIL(ERR_CONFLICT, "another key on the HSM has the id %u already", key->number);
     if (rv != CKR_OK)

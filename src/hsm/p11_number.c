@@ -149,6 +149,7 @@ static bool create_object(struct p11 *p11, const char *label, uint32_t number)
     if (rv != CKR_OK)
         rv = P11_CALL(p11, C_CreateObject, p11->session, template + 1, count - 1, &object);
     char text[P11_RV_TEXT];
+    p11->no_data_objects = rv != CKR_OK && rv != CKR_FUNCTION_NOT_SUPPORTED;
     if (rv != CKR_OK)
         log_event(LOG_LEVEL_WARN, "key_number_object_not_kept number=%u rv=\"%s\"", number,
                   p11_rv_text(rv, text));

@@ -92,6 +92,12 @@ static enum err latch(struct core *core, const struct hsm_settings *settings,
     FAIL(ERR_HSM_PIN, "%s", detail);
 }
 
+void core_make_ram(const struct core *core)
+{
+    if (core->has_record && ram_prepare(core->root, &core->record.server) != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "no_place_in_ram reason=\"%s\"", err_detail());
+}
+
 static enum err unseal(struct core *core, const char *trace, bool attended,
                        struct opener_found *found, struct wallet **ret)
 {
@@ -101,6 +107,7 @@ static enum err unseal(struct core *core, const char *trace, bool attended,
     TRY(opener_settings(&o, &settings));
     TRY(opener_credential(&o, &core->record, &credential));
     settings.attended = attended;
+    core_make_ram(core);
     if (!attended)
         TRY(latch_check(core->root, &settings, secret_span(credential)));
     enum err err =

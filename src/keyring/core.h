@@ -68,6 +68,10 @@ MUST_USE enum err core_open_by_hsm(struct core *core, const char *trace, bool at
 MUST_USE enum err core_unseal(struct core *core, const char *trace, bool attended,
                               struct opener_found *found, struct wallet **ret);
 
+// Makes the place of the wallet in RAM, if that is still to be done: hsmd is walled off from what
+// it finds when it starts, so the place must be there before. Without one nothing will be written.
+void core_make_ram(const struct core *core);
+
 // A check of the HSM with the stored credential, and of the files of contract A3: exactly one root
 // key answers and opens the store. The outcome is noted in `monitor`. Blocks for the HSM.
 MUST_USE enum err core_check_hsm(struct core *core, const char *trace);

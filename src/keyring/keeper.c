@@ -82,7 +82,7 @@ void keeper_freep(struct keeper **keeper)
 
 static bool may_attach(enum proc_role role)
 {
-    return role == ROLE_READER || role == ROLE_WRITER || role == ROLE_ADMIN;
+    return role == ROLE_READER || role == ROLE_WRITER || role == ROLE_ADMIN || role == ROLE_PEOPLE;
 }
 
 // The slot of this peer, else a free one.

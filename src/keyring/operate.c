@@ -17,15 +17,16 @@ enum { DETAIL_MAX = 600, CHARS_MAX = 1024, PASSWORD_LEN = 32 };
 static const struct {
     const char *name;
     enum err (*run)(struct operation *op);
+    bool reaches_hsm; // also on a server without one
 } operations[KEYRING_OPERATION_END] = {
     [KEYRING_SETUP] = {"setup", op_setup_run},
     [KEYRING_HSM_STATUS] = {"status", op_status_run},
-    [KEYRING_HSM_INITIALIZE] = {"initialize", op_initialize_run},
-    [KEYRING_HSM_CREDENTIAL] = {"set_credential", op_credential_run},
+    [KEYRING_HSM_INITIALIZE] = {"initialize", op_initialize_run, true},
+    [KEYRING_HSM_CREDENTIAL] = {"set_credential", op_credential_run, true},
     [KEYRING_REVERSE_MIGRATE] = {"reverse_migrate", op_reverse_run},
     [KEYRING_HSM_VERIFY] = {"verify", op_verify_run},
     [KEYRING_OPEN_WALLET] = {"open_wallet", op_status_open},
-    [KEYRING_PRE_RESTORE] = {"pre_restore", op_credential_prepare},
+    [KEYRING_PRE_RESTORE] = {"pre_restore", op_credential_prepare, true},
     [KEYRING_CHANGE_PASSPHRASE] = {"change_passphrase", op_passphrase_run},
     [KEYRING_ROTATE_PASSWORD] = {"rotate_wallet_password", op_rotate_password},
     [KEYRING_ROTATE_MASTER] = {"rotate_master_key", op_rotate_master},
@@ -337,6 +338,8 @@ enum err operate_run(struct core *core, enum keyring_operation operation, struct
     enum err err = parse_params(&op, doc);
     if (op.dry_run)
         (void)json_object_set_new(op.result, "dry_run", json_true());
+    if (err == ERR_OK && operations[operation].reaches_hsm)
+        core_make_ram(core);
     if (err == ERR_OK)
         err = operations[operation].run(&op);
     (void)snprintf(detail, sizeof detail, "%s", err_detail());

@@ -409,6 +409,7 @@ enum err model_get_object(struct cursor *in, struct arena *arena, struct object_
 static enum err put_principal(struct buf *out, const struct principal *who)
 {
     TRY(buf_put_u8(out, (uint8_t)who->kind));
+    TRY(buf_put_u8(out, (uint8_t)who->credential));
     TRY(buf_put(out, span_of(who->fingerprint, sizeof who->fingerprint)));
     TRY(buf_put_u32(out, who->uid));
     TRY(buf_put(out, span_of(who->id.bytes, sizeof who->id.bytes)));
@@ -419,11 +420,14 @@ static enum err put_principal(struct buf *out, const struct principal *who)
 static enum err get_principal(struct cursor *in, struct principal *ret)
 {
     uint8_t kind;
+    uint8_t credential;
     struct span bytes;
     TRY(cursor_u8(in, &kind));
-    if (kind > PRINCIPAL_LOCAL)
+    TRY(cursor_u8(in, &credential));
+    if (kind > PRINCIPAL_USER || credential > CREDENTIAL_CERTIFICATE)
         FAIL(ERR_MESSAGE, "a record holds an unknown kind of principal");
     ret->kind = (enum principal_kind)kind;
+    ret->credential = (enum credential_kind)credential;
     TRY(cursor_bytes(in, sizeof ret->fingerprint, &bytes));
     memcpy(ret->fingerprint, bytes.data, sizeof ret->fingerprint);
     TRY(cursor_u32(in, &ret->uid));

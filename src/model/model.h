@@ -12,6 +12,7 @@
 #ifndef KW_MODEL_MODEL_H
 #define KW_MODEL_MODEL_H
 
+#include "api_table.h"
 #include "base/arena.h"
 #include "base/rand.h"
 
@@ -24,101 +25,62 @@ enum {
     TEXT_MAX = 64 * 1024, // bytes of a text or of a name
 };
 
-// What may be asked. The first group has KMIP's operation codes (1.4 section 9.1.3.2.27). An item
-// that the kmip room could not understand travels as VERB_NONE, so that the batch keeps its order
-// and its error handling: the engine fails it (ERR_OPERATION), and the kmip room says why. Query
-// and Discover Versions are answered by the kmip room; in a batch with others the engine just says
-// ERR_OK, and a batch of them alone never gets to it.
+// What may be asked, from spec/api. The first group has KMIP's operation codes (1.4 section
+// 9.1.3.2.27). An item that the kmip room could not understand travels as VERB_NONE, so that the
+// batch keeps its order and its error handling: the engine fails it (ERR_OPERATION), and the kmip
+// room says why. Query and Discover Versions are answered by the kmip room; in a batch with others
+// the engine just says ERR_OK, and a batch of them alone never gets to it. Administration has its
+// parameters in `doc`, secrets aside in `secrets`, its answer in reply.doc. Events are what the
+// server does by itself and records; nobody may ask for them.
+#define VERB_WITH_CODE(id, code, ...) VERB_##id = (code),
+#define VERB_NEXT(id, ...)            VERB_##id,
 enum verb {
     VERB_NONE = 0,
-    VERB_CREATE = 1,
-    VERB_CREATE_KEY_PAIR = 2,
-    VERB_REGISTER = 3,
-    VERB_LOCATE = 8,
-    VERB_GET = 10,
-    VERB_GET_ATTRIBUTES = 11,
-    VERB_GET_ATTRIBUTE_LIST = 12,
-    VERB_ADD_ATTRIBUTE = 13,
-    VERB_MODIFY_ATTRIBUTE = 14,
-    VERB_DELETE_ATTRIBUTE = 15,
-    VERB_ACTIVATE = 18,
-    VERB_REVOKE = 19,
-    VERB_DESTROY = 20,
-    VERB_QUERY = 24,
-    VERB_DISCOVER_VERSIONS = 30,
-    // Administration: parameters in `doc`, secrets aside in `secrets`, answer in reply.doc.
-    VERB_ADMIN_FIRST = 0x1000,
-    VERB_STATUS = VERB_ADMIN_FIRST, // anyone local
-    VERB_SETUP,
-    VERB_HSM_STATUS,
-    VERB_HSM_INITIALIZE,
-    VERB_HSM_SET_CREDENTIAL,
-    VERB_HSM_REVERSE_MIGRATE,
-    VERB_HSM_VERIFY,
-    VERB_HSM_OPEN_WALLET,
-    VERB_HSM_PRE_RESTORE,
-    VERB_ENDPOINT_ADD,
-    VERB_ENDPOINT_ENROLL,
-    VERB_ENDPOINT_LIST,
-    VERB_ENDPOINT_SHOW,
-    VERB_KEY_LIST,
-    VERB_KEY_CREATE,
-    VERB_KEY_SHOW,
-    VERB_AUDIT_VERIFY,
-    VERB_AUDIT_LIST,
-    VERB_PASSPHRASE_CHANGE,
-    VERB_ROTATE_WALLET_PASSWORD,
-    VERB_ROTATE_MASTER_KEY,
-    VERB_ROTATE_DATA_KEYS,
-    VERB_ROTATION_SHOW,
-    VERB_ALERT_LIST,
-    VERB_ENDPOINT_SUSPEND,
-    VERB_ENDPOINT_RESUME,
-    VERB_ENDPOINT_REENROLL,
-    VERB_ENDPOINT_ROTATE,
-    VERB_ENDPOINT_UPDATE,
-    VERB_ENDPOINT_DELETE,
-    VERB_ENDPOINT_ACCESS,
-    VERB_ENDPOINT_OBJECTS,
-    VERB_KEY_ACCESS,
-    VERB_WALLET_LIST,
-    VERB_WALLET_CREATE,
-    VERB_WALLET_SHOW,
-    VERB_WALLET_UPDATE,
-    VERB_WALLET_DELETE,
-    VERB_WALLET_OBJECTS,
-    VERB_WALLET_ADD,
-    VERB_WALLET_REMOVE,
-    VERB_WALLET_GRANT,
-    VERB_WALLET_REVOKE,
-    VERB_GROUP_LIST,
-    VERB_GROUP_CREATE,
-    VERB_GROUP_SHOW,
-    VERB_GROUP_UPDATE,
-    VERB_GROUP_DELETE,
-    VERB_GROUP_ADD,
-    VERB_GROUP_REMOVE,
-    VERB_ADMIN_END,
-    // What the server does by itself and records; nobody may ask for these.
-    VERB_EVENT_FIRST = 0x2000,
-    VERB_ALERT_RAISED = VERB_EVENT_FIRST,
-    VERB_ALERT_CLEARED,
-    VERB_DATA_KEYS_ROTATED,
-    VERB_EVENT_END
+    API_KMIP_VERBS(VERB_WITH_CODE) VERB_BEFORE_ADMIN = 0x0fff,
+    API_ADMIN_VERBS(VERB_NEXT) VERB_ADMIN_END,
+    VERB_BEFORE_EVENTS = 0x1fff,
+    API_EVENTS(VERB_NEXT) VERB_EVENT_END,
+    VERB_ADMIN_FIRST = VERB_BEFORE_ADMIN + 1,
+    VERB_EVENT_FIRST = VERB_BEFORE_EVENTS + 1
 };
+#undef VERB_WITH_CODE
+#undef VERB_NEXT
 
 enum principal_kind {
     PRINCIPAL_NOBODY,
     PRINCIPAL_ENDPOINT, // by the fingerprint of this connection's client certificate
     PRINCIPAL_LOCAL,    // by the peer credentials of the local socket
+    PRINCIPAL_USER,     // by a session, an API token or a certificate, over HTTPS
+};
+
+// What a user has shown. `fingerprint` is the SHA-256 of the secret, or of the certificate (DER).
+enum credential_kind {
+    CREDENTIAL_NONE,
+    CREDENTIAL_SESSION,
+    CREDENTIAL_TOKEN,
+    CREDENTIAL_CERTIFICATE
+};
+
+// Roles and privileges that hold for everything of their kind, one bit each.
+enum right {
+    RIGHT_SYSTEM = API_BY_SYSTEM,
+    RIGHT_KEY = API_BY_KEY,
+    RIGHT_AUDIT = API_BY_AUDIT,
+    RIGHT_MONITOR = API_BY_MONITOR,
+    RIGHT_CREATE_ENDPOINT = API_BY_CREATE_ENDPOINT,
+    RIGHT_CREATE_GROUP = API_BY_CREATE_GROUP,
+    RIGHT_ALL = RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT | RIGHT_MONITOR | RIGHT_CREATE_ENDPOINT |
+                RIGHT_CREATE_GROUP
 };
 
 struct principal {
     enum principal_kind kind;
-    uint8_t fingerprint[32]; // SHA-256 of the certificate (DER); endpoints
+    enum credential_kind credential; // users
+    uint8_t fingerprint[32]; // SHA-256: of an endpoint's certificate (DER), of a user's credential
     uint32_t uid;            // user id of the peer; local
-    struct uuid id;          // set by the engine: the endpoint's id
+    struct uuid id;          // set by the engine: the endpoint's or user's id
     struct span name;        // set by the engine
+    uint32_t rights;         // set by the engine: of enum right; users
     struct span address;     // "127.0.0.1:40000", for the audit trail
 };
 

@@ -101,14 +101,13 @@ static enum err take_object(struct op *op, const json_t *doc, struct store_objec
 // {"id"} → {"access": […]}: the owner first, then everybody by wallet
 enum err access_key_run(struct op *op)
 {
-    static const char *const fields[] = {"id", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_object row;
     struct uuid after = {{0}};
     struct uuid *wallets = NULL;
     size_t count = LIST_MAX;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take_object(op, doc, &row));
     json_t *list = json_array();
     TRY(doc_set(answer, "access", list));
@@ -153,14 +152,13 @@ static enum err add_reach(struct op *op, json_t *list, const struct store_endpoi
 // {"name"} → {"access": […]}: what it owns, then wallet by wallet
 enum err access_endpoint_run(struct op *op)
 {
-    static const char *const fields[] = {"name", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_endpoint row;
     struct store_grant *grants = NULL;
     size_t count = 0;
     uint64_t own = 0;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take_endpoint(op, doc, &row));
     struct store_query query = {.owner = row.id};
     TRY(store_object_count(op->ops->set.store, &query, &own));
@@ -191,7 +189,6 @@ static enum err add_object(struct op *op, json_t *list, const struct uuid *who,
 // {"name", "cursor", "limit"} → {"keys": […], "next_cursor"}: each object that it can reach
 enum err access_objects_run(struct op *op)
 {
-    static const char *const fields[] = {"name", "cursor", "limit", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     CLEANUP(reach_freep) struct reach *reach = NULL;
@@ -200,7 +197,7 @@ enum err access_objects_run(struct op *op)
     int64_t limit = PAGE_DEFAULT;
     const struct store_object *at = NULL;
     struct uuid last = {{0}};
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take_endpoint(op, doc, &row));
     TRY(doc_cursor(doc, &query.after));
     TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));

@@ -133,7 +133,7 @@ enum err alert_list_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
     json_t *list = NULL;
-    TRY(doc_params(op, NULL, &doc));
+    TRY(doc_params(op, &doc));
     enum err err = load(op->ops, op->arena, &list);
     if (err != ERR_OK) {
         json_decref(list);

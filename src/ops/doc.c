@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// jansson, with strict parameters: duplicate fields and unknown ones are errors.
+// jansson, with strict parameters: duplicate fields and unknown ones are errors, and each has the
+// type that spec/api gives it.
 #include "ops/doc.h"
 
 #include <stdlib.h>
@@ -13,16 +14,94 @@ void doc_freep(json_t **doc)
     *doc = NULL;
 }
 
-static bool is_listed(const char *const *fields, const char *name)
+#define ROW(verb, name, type, required, choices) {VERB_##verb, name, type, required, choices},
+static const struct field {
+    enum verb verb;
+    const char *name;
+    enum api_type type;
+    bool required;
+    const char *choices; // "one|other", or "": any
+} fields[] = {API_FIELDS(ROW)};
+
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static const struct field *find_field(enum verb verb, const char *name)
 {
-    for (size_t i = 0; fields != NULL && fields[i] != NULL; i++) {
-        if (strcmp(fields[i], name) == 0)
-            return true;
+    for (size_t i = 0; i < FIELDS; i++) {
+        if (fields[i].verb == verb && strcmp(fields[i].name, name) == 0)
+            return &fields[i];
     }
-    return false;
+    return NULL;
 }
 
-enum err doc_params(const struct op *op, const char *const *fields, json_t **ret)
+static bool has_type(const json_t *value, enum api_type type)
+{
+    switch (type) {
+    case API_TEXT:
+        return json_is_string(value);
+    case API_INTEGER:
+        return json_is_integer(value);
+    case API_BOOLEAN:
+        return json_is_boolean(value);
+    case API_LIST:
+        return json_is_array(value);
+    case API_OBJECT:
+        return json_is_object(value);
+    case API_ANY:
+    default:
+        return true;
+    }
+}
+
+static const char *type_name(enum api_type type)
+{
+    static const char *const names[] = {
+        [API_TEXT] = "a text", [API_INTEGER] = "an integer", [API_BOOLEAN] = "true or false",
+        [API_LIST] = "a list", [API_OBJECT] = "an object",   [API_ANY] = "a value",
+    };
+    return names[type];
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t len = strlen(value);
+    for (const char *at = choices;; at++) {
+        size_t word = strcspn(at, "|");
+        if (word == len && memcmp(at, value, len) == 0)
+            return true;
+        at += word;
+        if (*at == '\0')
+            return false;
+    }
+}
+
+static enum err check_field(enum verb verb, const char *name, const json_t *value)
+{
+    const struct field *field = find_field(verb, name);
+    if (field == NULL)
+        FAIL(ERR_INVALID, "there is no parameter \"%.64s\"", name);
+    if (json_is_null(value))
+        return ERR_OK;
+    if (!has_type(value, field->type))
+        FAIL(ERR_INVALID, "\"%s\" must be %s", name, type_name(field->type));
+    if (field->choices[0] != '\0' && !is_choice(field->choices, json_string_value(value)))
+        FAIL(ERR_INVALID, "\"%s\" must be one of %s", name, field->choices);
+    return ERR_OK;
+}
+
+static enum err check_required(enum verb verb, const json_t *doc)
+{
+    for (size_t i = 0; i < FIELDS; i++) {
+        if (fields[i].verb != verb || !fields[i].required)
+            continue;
+        const json_t *value = json_object_get(doc, fields[i].name);
+        if (value == NULL || json_is_null(value))
+            FAIL(ERR_MISSING_DATA, "\"%s\" is missing", fields[i].name);
+    }
+    return ERR_OK;
+}
+
+enum err doc_params(const struct op *op, json_t **ret)
 {
     json_error_t error;
     struct span in = op->request->doc;
@@ -37,10 +116,9 @@ enum err doc_params(const struct op *op, const char *const *fields, json_t **ret
              error.position);
     if (!json_is_object(doc))
         FAIL(ERR_INVALID, "the parameters are no JSON object");
-    for (void *at = json_object_iter(doc); at != NULL; at = json_object_iter_next(doc, at)) {
-        if (!is_listed(fields, json_object_iter_key(at)))
-            FAIL(ERR_INVALID, "there is no parameter \"%.64s\"", json_object_iter_key(at));
-    }
+    for (void *at = json_object_iter(doc); at != NULL; at = json_object_iter_next(doc, at))
+        TRY(check_field(op->request->verb, json_object_iter_key(at), json_object_iter_value(at)));
+    TRY(check_required(op->request->verb, doc));
     *ret = doc;
     doc = NULL;
     return ERR_OK;

@@ -13,9 +13,10 @@ enum { DOC_MAX = 256 * 1024, DOC_ANSWER_MAX = 3 * 1024 * 1024 };
 
 void doc_freep(json_t **doc);
 
-// The request's parameters (an empty object when there are none). `fields` is NULL-terminated, or
-// NULL for none. ERR_INVALID. The caller frees.
-MUST_USE enum err doc_params(const struct op *op, const char *const *fields, json_t **ret);
+// The request's parameters (an empty object when there are none), checked against the verb's fields
+// in spec/api: unknown ones, a wrong type and what is no choice are ERR_INVALID, one that is wanted
+// and absent is ERR_MISSING_DATA. The caller frees.
+MUST_USE enum err doc_params(const struct op *op, json_t **ret);
 
 // An optional integer: *ret stays as it is when it is absent.
 MUST_USE enum err doc_integer(const json_t *doc, const char *name, int64_t least, int64_t most,

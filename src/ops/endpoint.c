@@ -79,12 +79,11 @@ static enum err register_endpoint(struct op *op, const struct peer_record *recor
 // {"name", "type", "description"} → the one-time token
 enum err endpoint_add_run(struct op *op)
 {
-    static const char *const fields[] = {"name", "type", "description", "dry_run", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct peer_record record = {0};
     struct store_endpoint existing;
     bool dry_run = false;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(doc_dry_run(doc, &dry_run));
     TRY(named_take_name(doc, "name", &record.name));
     TRY(doc_text(doc, "type", NAMED_TEXT_MAX, false, &record.type));
@@ -198,12 +197,11 @@ static enum err enroll(struct op *op, struct store_endpoint *row, struct span cs
 // {"name", "csr"} and the secret "token" → client certificate and CA certificate
 enum err endpoint_enroll_run(struct op *op)
 {
-    static const char *const fields[] = {"name", "csr", "token", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row = {0};
     struct span name;
     struct span csr;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_take_name(doc, "name", &name));
     TRY(arena_copy(op->arena, name, &op->detail));
     TRY(endpoint_csr(doc, &csr));
@@ -262,14 +260,13 @@ enum err endpoint_describe(struct op *op, const struct store_endpoint *row, json
 // {"cursor", "limit"} → {"endpoints": […], "next_cursor": text or null}
 enum err endpoint_list_run(struct op *op)
 {
-    static const char *const fields[] = {"cursor", "limit", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_endpoint *rows = NULL;
     struct uuid after = {{0}};
     size_t count = 0;
     int64_t limit = PAGE_DEFAULT;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(doc_cursor(doc, &after));
     TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
     TRY(store_endpoint_list(op->ops->set.store, &after, (uint32_t)limit, op->arena, &rows, &count));
@@ -289,12 +286,11 @@ enum err endpoint_list_run(struct op *op)
 // {"name"} → the endpoint
 enum err endpoint_show_run(struct op *op)
 {
-    static const char *const fields[] = {"name", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row;
     struct span name;
     json_t *answer = NULL;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_take_name(doc, "name", &name));
     TRY(endpoint_find(op, name, &row));
     op->object = row.id;

@@ -42,11 +42,10 @@ static bool is_certified(const struct store_endpoint *row)
 
 static enum err set_state(struct op *op, bool suspend)
 {
-    static const char *const fields[] = {"name", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row;
     struct span name;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take(op, doc, &row, &name));
     if (suspend == (row.state == ENDPOINT_SUSPENDED))
         FAIL(ERR_WRONG_STATE, "endpoint \"%.*s\" is %s", (int)name.len, (const char *)name.data,
@@ -72,12 +71,11 @@ enum err endpoint_life_resume_run(struct op *op)
 // {"name"} → a new one-time token. What certificate there is counts until the token is used.
 enum err endpoint_life_reenroll_run(struct op *op)
 {
-    static const char *const fields[] = {"name", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row;
     struct span name;
     char token[ENDPOINT_TOKEN_LEN + 1];
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take(op, doc, &row, &name));
     if (row.state == ENDPOINT_SUSPENDED)
         FAIL(ERR_WRONG_STATE, "endpoint \"%.*s\" is suspended: resume it first", (int)name.len,
@@ -96,14 +94,13 @@ enum err endpoint_life_reenroll_run(struct op *op)
 // seconds longer, the one before that no more.
 enum err endpoint_life_rotate_run(struct op *op)
 {
-    static const char *const fields[] = {"name", "csr", "keep_old_s", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row;
     struct span name;
     struct span csr;
     json_t *answer = NULL;
     int64_t keep = KEEP_OLD_S;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take(op, doc, &row, &name));
     TRY(endpoint_csr(doc, &csr));
     TRY(doc_integer(doc, "keep_old_s", 0, KEEP_OLD_MAX_S, &keep));
@@ -154,12 +151,10 @@ static enum err take_default_wallet(struct op *op, const json_t *doc, struct sto
 // {"name", "new_name", "type", "description", "default_wallet": name, "" for none} → the endpoint
 enum err endpoint_life_update_run(struct op *op)
 {
-    static const char *const fields[] = {"name",        "new_name",       "type",
-                                         "description", "default_wallet", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row;
     struct span name;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take(op, doc, &row, &name));
     TRY(take_texts(op, doc, &row));
     TRY(take_default_wallet(op, doc, &row));
@@ -190,12 +185,11 @@ static enum err give_objects(struct op *op, const json_t *doc, const struct stor
 // {"name", "reassign_to"} → how many objects went to the other endpoint
 enum err endpoint_life_delete_run(struct op *op)
 {
-    static const char *const fields[] = {"name", "reassign_to", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row;
     struct span name;
     uint64_t count = 0;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take(op, doc, &row, &name));
     struct store_query query = {.owner = row.id, .states = living};
     if (json_object_get(doc, "reassign_to") != NULL) {

@@ -59,10 +59,9 @@ static enum err answer_group(struct op *op, const struct store_named *row)
 // {"name"} → the group with the names of its members
 enum err group_show_run(struct op *op)
 {
-    static const char *const fields[] = {"name", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_named row;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, NAMED_ENDPOINT_GROUP, doc, "name", &row));
     op->object = row.id;
     return answer_group(op, &row);
@@ -70,12 +69,11 @@ enum err group_show_run(struct op *op)
 
 static enum err change(struct op *op, bool add)
 {
-    static const char *const fields[] = {"name", "endpoint", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_named row;
     struct store_endpoint endpoint;
     struct span name;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, NAMED_ENDPOINT_GROUP, doc, "name", &row));
     TRY(named_take_name(doc, "endpoint", &name));
     TRY(endpoint_find(op, name, &endpoint));

@@ -43,9 +43,6 @@ static const struct row *find(enum verb verb)
 
 enum err hsm_run(struct op *op)
 {
-    static const char *const fields[] = {"dry_run", "vendor", "token_label", "use_token_label",
-                                         NULL};
-    static const char *const few_fields[] = {"dry_run", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     bool dry_run = false;
     const struct row *row = find(op->request->verb);
@@ -53,7 +50,7 @@ enum err hsm_run(struct op *op)
         FAIL(ERR_OPERATION, "the operation is not supported");
     if (op->ops->in_transaction || op->ops->set.role != OPS_ADMIN)
         FAIL(ERR_INVALID, "this must be asked for alone, of the administration process");
-    TRY(doc_params(op, row->token ? fields : few_fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(doc_dry_run(doc, &dry_run));
     if (row->changes && !dry_run)
         TRY(trail_attempt(op));

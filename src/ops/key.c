@@ -60,10 +60,9 @@ enum err key_answer_page(struct op *op, const json_t *doc, struct store_query *q
 // {"cursor", "limit"} → {"keys": […], "next_cursor": text or null}
 enum err key_list_run(struct op *op)
 {
-    static const char *const fields[] = {"cursor", "limit", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_query query = {.any_owner = true};
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     return key_answer_page(op, doc, &query);
 }
 
@@ -110,13 +109,12 @@ static enum err take_wanted(struct op *op, const json_t *doc, struct wanted *wan
 // {"algorithm", "length", "name", "owner"} → the key without its material
 enum err key_create_run(struct op *op)
 {
-    static const char *const fields[] = {"algorithm", "length", "name", "owner", "dry_run", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct wanted wanted = {0};
     struct store_endpoint owner;
     struct object object;
     json_t *answer = NULL;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(take_wanted(op, doc, &wanted));
     TRY(arena_copy(op->arena, wanted.name, &op->detail));
     TRY(make_symmetric(op, &wanted.attrs, &object));
@@ -134,7 +132,6 @@ enum err key_create_run(struct op *op)
 // {"id"} → summary and all attributes
 enum err key_show_run(struct op *op)
 {
-    static const char *const fields[] = {"id", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = NULL;
     struct request request = *op->request;
@@ -142,7 +139,7 @@ enum err key_show_run(struct op *op)
     struct object object;
     struct attrs all;
     json_t *list = NULL;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(doc_text(doc, "id", UUID_TEXT_LEN, true, &request.uid));
     inner.request = &request;
     enum err err = object_get(&inner, &object);

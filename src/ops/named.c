@@ -130,14 +130,13 @@ static enum err list_item(struct op *op, const struct store_named *row, const ch
 
 enum err named_list(struct op *op, uint32_t kind, const char *list_name, const char *members)
 {
-    static const char *const fields[] = {"cursor", "limit", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_named *rows = NULL;
     struct uuid after = {{0}};
     size_t count = 0;
     int64_t limit = PAGE_DEFAULT;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(doc_cursor(doc, &after));
     TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
     TRY(store_named_list(op->ops->set.store, kind, &after, (uint32_t)limit, op->arena, &rows,
@@ -161,13 +160,12 @@ static enum err taken(enum err err, uint32_t kind, struct span name)
 
 enum err named_create(struct op *op, uint32_t kind)
 {
-    static const char *const fields[] = {"name", "description", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct named_record record;
     json_t *answer = NULL;
     struct store_named row = {
         .id = uuid_ordered(clock_wall_ms()), .version = 1, .kind = kind, .created = op->now};
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_take_name(doc, "name", &record.name));
     TRY(doc_text(doc, "description", NAMED_TEXT_MAX, false, &record.description));
     TRY(named_tell(op, &row.id, "%s \"%.*s\"", kind_name(kind), (int)record.name.len,
@@ -180,12 +178,11 @@ enum err named_create(struct op *op, uint32_t kind)
 
 enum err named_update(struct op *op, uint32_t kind)
 {
-    static const char *const fields[] = {"name", "new_name", "description", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_named row;
     struct named_record record;
     json_t *answer = NULL;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, kind, doc, "name", &row));
     TRY(open_record(op, &row, &record));
     TRY(named_tell(op, &row.id, "%s \"%.*s\"", kind_name(kind), (int)record.name.len,
@@ -202,11 +199,10 @@ enum err named_update(struct op *op, uint32_t kind)
 
 enum err named_delete(struct op *op, uint32_t kind)
 {
-    static const char *const fields[] = {"name", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_named row;
     struct named_record record;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, kind, doc, "name", &row));
     TRY(open_record(op, &row, &record));
     TRY(named_tell(op, &row.id, "%s \"%.*s\"", kind_name(kind), (int)record.name.len,

@@ -21,6 +21,12 @@
 
 enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000, MAINTAIN_MS = 5000, OUTCOME_S = 24 * 3600 };
 
+// The admin and the people engine begin and end a transaction for each batch.
+static bool works_alone(const struct ops *ops)
+{
+    return ops->set.role == OPS_ADMIN || ops->set.role == OPS_PEOPLE;
+}
+
 enum err ops_new(const struct ops_settings *settings, struct ops **ret)
 {
     CLEANUP(ops_freep) struct ops *ops = calloc(1, sizeof *ops);
@@ -32,7 +38,7 @@ enum err ops_new(const struct ops_settings *settings, struct ops **ret)
     if (settings->role == OPS_READER)
         TRY(audit_journal_open(settings->root, settings->index, settings->audit_strict,
                                &ops->journal));
-    if (settings->role != OPS_ADMIN)
+    if (!works_alone(ops))
         TRY(seen_open(settings, &ops->seen));
     *ret = ops;
     ops = NULL;
@@ -126,12 +132,12 @@ static enum err end_transaction(struct ops *ops)
 
 enum err ops_begin(struct ops *ops)
 {
-    return ops->set.role == OPS_ADMIN ? ERR_OK : begin_transaction(ops);
+    return works_alone(ops) ? ERR_OK : begin_transaction(ops);
 }
 
 enum err ops_end(struct ops *ops)
 {
-    return ops->set.role == OPS_ADMIN ? ERR_OK : end_transaction(ops);
+    return works_alone(ops) ? ERR_OK : end_transaction(ops);
 }
 
 void ops_abort(struct ops *ops)
@@ -278,8 +284,8 @@ static enum err run_in_transaction(struct op *op, struct replies *replies)
     return run_items(op, replies, undo);
 }
 
-// The admin engine: a turn of its own for each batch, or none for an operation that keeps its own.
-static enum err run_admin(struct op *op, struct replies *replies)
+// A turn of its own for each batch, or none for an operation that keeps its own.
+static enum err run_alone(struct op *op, struct replies *replies)
 {
     const struct dispatch_row *row = dispatch_find(op->batch->items[0].verb);
     op->ops->keys_stale = true;
@@ -303,8 +309,8 @@ enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena 
     if (batch->count == 0 || batch->count > BATCH_MAX)
         FAIL(ERR_MESSAGE, "a batch has 1 to %d items", BATCH_MAX);
     TRY(arena_alloc(arena, replies.count, sizeof *replies.items, &replies.items));
-    if (ops->set.role == OPS_ADMIN)
-        TRY(run_admin(&op, &replies));
+    if (works_alone(ops))
+        TRY(run_alone(&op, &replies));
     else
         TRY(run_in_transaction(&op, &replies));
     *ret = replies;

@@ -6,8 +6,8 @@
 //
 // An engine works in turns: ops_begin, any number of ops_run_batch, ops_end. A reader's turn is one
 // read snapshot, a writer's one transaction; only when ops_end has succeeded may answers leave. The
-// admin engine runs one batch a turn, and operations on the root of trust, which may take minutes,
-// hold no transaction meanwhile.
+// admin engine and the people engine run one batch a turn; operations on the root of trust, which
+// may take minutes, and the hashing of passwords hold no transaction meanwhile.
 #ifndef KW_OPS_OPS_H
 #define KW_OPS_OPS_H
 
@@ -15,7 +15,7 @@
 #include "model/model.h"
 #include "store/store.h"
 
-enum ops_role { OPS_READER, OPS_WRITER, OPS_ADMIN };
+enum ops_role { OPS_READER, OPS_WRITER, OPS_ADMIN, OPS_PEOPLE };
 
 enum {
     OPS_RECHECK_MS = 200,    // how often an idle engine asks a locked keeper

@@ -10,11 +10,10 @@
 // {"dry_run"} → {"data_key_rotation": …}
 enum err rotation_start_run(struct op *op)
 {
-    static const char *const fields[] = {"dry_run", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct reseal reseal = {0};
     bool dry_run = false;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(doc_dry_run(doc, &dry_run));
     if (op->ops->set.role != OPS_WRITER)
         FAIL(ERR_INVALID, "this must be asked of the writing process");
@@ -59,7 +58,7 @@ enum err rotation_show_run(struct op *op)
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct keyring_status status = {0};
     struct reseal reseal;
-    TRY(doc_params(op, NULL, &doc));
+    TRY(doc_params(op, &doc));
     bool known = op->ops->keeper != NULL && keyring_status(op->ops->keeper, &status) == ERR_OK;
     json_t *list = json_array();
     TRY(doc_set(answer, "generation",

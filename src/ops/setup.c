@@ -42,10 +42,9 @@ static enum err take_host(struct setup *setup, const json_t *value)
 
 static enum err take_params(struct op *op, struct setup *setup)
 {
-    static const char *const fields[] = {"server_names", "dry_run", NULL};
     size_t i;
     json_t *value;
-    TRY(doc_params(op, fields, &setup->doc));
+    TRY(doc_params(op, &setup->doc));
     TRY(doc_dry_run(setup->doc, &setup->dry_run));
     json_t *names = json_object_get(setup->doc, "server_names");
     if (names != NULL && !json_is_array(names))

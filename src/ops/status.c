@@ -36,7 +36,7 @@ enum err status_run(struct op *op)
     uint64_t objects = 0;
     const char *reason;
     CLEANUP(doc_freep) json_t *doc = NULL;
-    TRY(doc_params(op, NULL, &doc));
+    TRY(doc_params(op, &doc));
     if (op->ops->keeper == NULL || keyring_status(op->ops->keeper, &status) != ERR_OK)
         reason = "the key process is not running or does not answer; it is being started";
     else

@@ -54,7 +54,7 @@ enum err trail_verify_run(struct op *op)
 {
     struct audit_verdict verdict;
     CLEANUP(doc_freep) json_t *doc = NULL;
-    TRY(doc_params(op, NULL, &doc));
+    TRY(doc_params(op, &doc));
     TRY(audit_verify(op->ops->set.root, op->ops->set.store, &verdict));
     verdict.what[sizeof verdict.what - 1] = '\0';
     return doc_answer(op, json_pack("{s:b, s:I, s:I, s:I, s:s}", "sound", verdict.sound, "records",
@@ -105,14 +105,13 @@ static enum err list_rows(struct op *op, const struct store_audit *rows, size_t 
 // {"cursor": first sequence, "limit": 1 to 1000} → {"records": […], "next_cursor": text or null}
 enum err trail_list_run(struct op *op)
 {
-    static const char *const fields[] = {"cursor", "limit", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_audit *rows = NULL;
     size_t count = 0;
     uint64_t from = 1;
     int64_t limit = LIST_DEFAULT;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(doc_sequence(doc, &from));
     TRY(doc_integer(doc, "limit", 1, 1000, &limit));
     TRY(store_audit_list(op->ops->set.store, from, (uint32_t)limit, op->arena, &rows, &count));

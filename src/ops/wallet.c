@@ -68,12 +68,11 @@ static enum err add_grants(struct op *op, const struct uuid *wallet, json_t *ans
 // {"name"} → the wallet with its grants
 enum err wallet_show_run(struct op *op)
 {
-    static const char *const fields[] = {"name", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = NULL;
     struct store_named row;
     uint64_t count = 0;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, NAMED_WALLET, doc, "name", &row));
     op->object = row.id;
     TRY(named_describe(op, &row, &answer));
@@ -86,11 +85,10 @@ enum err wallet_show_run(struct op *op)
 // {"name", "cursor", "limit"} → {"keys": […], "next_cursor"}
 enum err wallet_objects_run(struct op *op)
 {
-    static const char *const fields[] = {"name", "cursor", "limit", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_named wallet;
     struct store_query query = {.any_owner = true};
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, NAMED_WALLET, doc, "name", &wallet));
     op->object = wallet.id;
     query.wallet = wallet.id;
@@ -106,12 +104,11 @@ struct change {
 
 static enum err take_change(struct op *op, struct change *ret)
 {
-    static const char *const fields[] = {"name", "object", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_object row;
     struct span name;
     struct span member;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, NAMED_WALLET, doc, "name", &ret->wallet));
     TRY(named_take_name(doc, "name", &name));
     TRY(doc_text(doc, "object", UUID_TEXT_LEN, true, &member));
@@ -183,13 +180,11 @@ static enum err take_grantee(struct op *op, const json_t *doc, struct store_gran
 // {"name", "endpoint" or "endpoint_group", "access", "manage"}, in place of the grant before
 enum err wallet_grant_run(struct op *op)
 {
-    static const char *const fields[] = {"name",   "endpoint", "endpoint_group",
-                                         "access", "manage",   NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_named wallet;
     struct store_grant grant = {0};
     struct span name;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, NAMED_WALLET, doc, "name", &wallet));
     TRY(take_grantee(op, doc, &grant, &name));
     TRY(access_take(doc, &grant.access));
@@ -208,12 +203,11 @@ enum err wallet_grant_run(struct op *op)
 // {"name", "endpoint" or "endpoint_group"}
 enum err wallet_revoke_run(struct op *op)
 {
-    static const char *const fields[] = {"name", "endpoint", "endpoint_group", NULL};
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_named wallet;
     struct store_grant grant = {0};
     struct span name;
-    TRY(doc_params(op, fields, &doc));
+    TRY(doc_params(op, &doc));
     TRY(named_find(op, NAMED_WALLET, doc, "name", &wallet));
     TRY(take_grantee(op, doc, &grant, &name));
     TRY(named_tell(op, &wallet.id, "%s \"%.*s\" on wallet \"%s\"", kind_name(grant.kind),

@@ -27,10 +27,11 @@ static size_t kept_count;
 const char *proc_role_name(enum proc_role role)
 {
     static const char *const names[ROLE_COUNT] = {
-        [ROLE_NONE] = "none",     [ROLE_SUPERVISOR] = "supervisor", [ROLE_FRONT] = "front",
-        [ROLE_WEB] = "web",       [ROLE_READER] = "reader",         [ROLE_WRITER] = "writer",
-        [ROLE_ADMIN] = "admin",   [ROLE_KEEPER] = "keeper",         [ROLE_HSMD] = "hsmd",
-        [ROLE_PROVER] = "prover", [ROLE_LISTENER] = "listener",     [ROLE_TICKETS] = "tickets",
+        [ROLE_NONE] = "none",       [ROLE_SUPERVISOR] = "supervisor", [ROLE_FRONT] = "front",
+        [ROLE_WEB] = "web",         [ROLE_READER] = "reader",         [ROLE_WRITER] = "writer",
+        [ROLE_ADMIN] = "admin",     [ROLE_PEOPLE] = "people",         [ROLE_KEEPER] = "keeper",
+        [ROLE_HSMD] = "hsmd",       [ROLE_PROVER] = "prover",         [ROLE_LISTENER] = "listener",
+        [ROLE_TICKETS] = "tickets",
     };
     return (unsigned)role < ROLE_COUNT ? names[role] : "unknown";
 }

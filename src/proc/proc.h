@@ -22,6 +22,7 @@ enum proc_role {
     ROLE_READER,   // keyward-engine --role reader
     ROLE_WRITER,   // keyward-engine --role writer: group commit
     ROLE_ADMIN,    // keyward-engine --role admin: slow work, root of trust
+    ROLE_PEOPLE,   // keyward-engine --role people: sign-ins, which hash passwords
     ROLE_KEEPER,   // keyward-keeper
     ROLE_HSMD,     // keyward-hsmd: one operation, then gone
     ROLE_PROVER,   // keyward-keeper --prove: opens staged files in a fresh process, then gone
@@ -78,10 +79,31 @@ bool proc_has_kept(void);
 // supervisor.
 MUST_USE enum err proc_harden(void);
 
-// Walls off all files but those below these directories of the root prefix, for good (Landlock).
-// Wants no_new_privs, so call it after proc_harden. A kernel without Landlock is logged and
-// accepted.
-MUST_USE enum err proc_wall_files(int root, const char *const *paths, size_t count);
+// How far a process may reach into a tree of files.
+enum proc_reach {
+    PROC_REACH_NONE, // not at all
+    PROC_REACH_READ, // read files and list directories
+    PROC_REACH_OWN,  // and change them, but make nothing other than files and directories
+    PROC_REACH_MOVE, // and move them between the trees that have this (Linux 5.19 and later)
+    PROC_REACH_ALL   // whatever the file system would let it do
+};
+
+struct proc_tree {
+    const char *path; // from the root prefix, or absolute
+    enum proc_reach reach;
+};
+
+// Walls off all files but those below these directories, which must exist, for good (Landlock).
+// Wants no_new_privs, so call it after proc_harden. A kernel without Landlock, or with one too old
+// for what the trees ask, is logged and accepted.
+MUST_USE enum err proc_wall_in(int root, const struct proc_tree *trees, size_t count);
+
+// The other way round, for hsmd, whose library may need anything: every file of the machine can be
+// reached but for these trees, each as its own `reach` says. One may lie within another; where one
+// does not exist, what is made there later is walled off, too. What stands beside a tree is allowed
+// by its name, so in the directories on the way to one nothing new can be made or listed; a file
+// system that is mounted a second time elsewhere is a way round.
+MUST_USE enum err proc_wall_off(int root, const struct proc_tree *trees, size_t count);
 
 // Installs the role's seccomp allow-list (table in proc/seccomp.c): any other call ends the process
 // (SIGSYS). Call after everything is opened; not for ROLE_HSMD before its library is loaded (its

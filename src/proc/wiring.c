@@ -6,7 +6,8 @@
 const struct wiring_pair wiring_pairs[] = {
     {ROLE_FRONT, ROLE_READER},  {ROLE_FRONT, ROLE_WRITER}, {ROLE_WEB, ROLE_READER},
     {ROLE_WEB, ROLE_WRITER},    {ROLE_WEB, ROLE_ADMIN},    {ROLE_READER, ROLE_KEEPER},
-    {ROLE_WRITER, ROLE_KEEPER}, {ROLE_ADMIN, ROLE_KEEPER},
+    {ROLE_WRITER, ROLE_KEEPER}, {ROLE_ADMIN, ROLE_KEEPER}, {ROLE_WEB, ROLE_PEOPLE},
+    {ROLE_PEOPLE, ROLE_KEEPER},
 };
 const size_t wiring_pair_count = sizeof wiring_pairs / sizeof *wiring_pairs;
 
@@ -22,8 +23,9 @@ const char *wiring_program(enum proc_role role)
     static const char *const programs[ROLE_COUNT] = {
         [ROLE_FRONT] = "keyward-front",   [ROLE_WEB] = "keyward-web",
         [ROLE_READER] = "keyward-engine", [ROLE_WRITER] = "keyward-engine",
-        [ROLE_ADMIN] = "keyward-engine",  [ROLE_KEEPER] = "keyward-keeper",
-        [ROLE_HSMD] = "keyward-hsmd",     [ROLE_PROVER] = "keyward-keeper",
+        [ROLE_ADMIN] = "keyward-engine",  [ROLE_PEOPLE] = "keyward-engine",
+        [ROLE_KEEPER] = "keyward-keeper", [ROLE_HSMD] = "keyward-hsmd",
+        [ROLE_PROVER] = "keyward-keeper",
     };
     return (unsigned)role < ROLE_COUNT ? programs[role] : NULL;
 }
@@ -31,9 +33,8 @@ const char *wiring_program(enum proc_role role)
 const char *wiring_role_argument(enum proc_role role)
 {
     static const char *const arguments[ROLE_COUNT] = {
-        [ROLE_READER] = "--role=reader",
-        [ROLE_WRITER] = "--role=writer",
-        [ROLE_ADMIN] = "--role=admin",
+        [ROLE_READER] = "--role=reader", [ROLE_WRITER] = "--role=writer",
+        [ROLE_ADMIN] = "--role=admin",   [ROLE_PEOPLE] = "--role=people",
         [ROLE_PROVER] = "--prove",
     };
     return (unsigned)role < ROLE_COUNT ? arguments[role] : NULL;

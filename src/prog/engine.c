@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// keyward-engine --role reader|writer|admin --root DIR --index N: takes batches from fronts and
-// web, runs them turn by turn (ops/ops.h), answers.
+// keyward-engine --role reader|writer|admin|people --root DIR --index N: takes batches from fronts
+// and web, runs them turn by turn (ops/ops.h), answers.
 //
 // A turn takes what has queued up on all channels, up to a bound. Its answers are kept aside until
 // the turn has ended well: a writer's are durable by then, a reader's recorded. When the outcome of
@@ -190,9 +190,15 @@ static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_f
     return ERR_OK;
 }
 
+// One batch at a time, whose operation keeps its own transaction.
+static bool works_alone(const struct engine *engine)
+{
+    return engine->role == ROLE_ADMIN || engine->role == ROLE_PEOPLE;
+}
+
 static size_t turn_limit(const struct engine *engine)
 {
-    if (engine->role == ROLE_ADMIN)
+    if (works_alone(engine))
         return 1;
     return engine->role == ROLE_WRITER ? TURN_BATCHES : READ_BATCHES;
 }
@@ -273,7 +279,7 @@ static enum err run_turn(struct engine *engine)
         engine->left_over = true;
         return ERR_OK;
     }
-    return engine->role == ROLE_ADMIN ? ERR_OK : err;
+    return works_alone(engine) ? ERR_OK : err;
 }
 
 static void flush_all(struct engine *engine)
@@ -391,6 +397,8 @@ static enum err make_ops(struct engine *engine)
     };
     if (engine->role != ROLE_READER)
         settings.role = engine->role == ROLE_WRITER ? OPS_WRITER : OPS_ADMIN;
+    if (engine->role == ROLE_PEOPLE)
+        settings.role = OPS_PEOPLE;
     TRY(kv_load(engine->root, PATH_CONF, &conf));
     TRY(kv_get_bool(conf, "AUDIT_STRICT", false, &settings.audit_strict));
     TRY(file_mkdirs(engine->root, PATH_AUDIT_DIR));
@@ -409,8 +417,8 @@ static enum err run(struct engine *engine, const char *root)
         return ERR_OK;
     TRY(make_ops(engine));
     // The store, the journals and the certificates: no wallet, no credential, nothing in RAM.
-    static const char *const own[] = {PATH_STATE_DIR};
-    TRY(proc_wall_files(engine->root, own, sizeof own / sizeof *own));
+    static const struct proc_tree own[] = {{PATH_STATE_DIR, PROC_REACH_OWN}};
+    TRY(proc_wall_in(engine->root, own, sizeof own / sizeof *own));
     TRY(proc_confine(engine->role));
     TRY(proc_ready());
     log_event(LOG_LEVEL_INFO, "started role=%s index=%u", proc_role_name(engine->role),
@@ -420,7 +428,7 @@ static enum err run(struct engine *engine, const char *root)
 
 static enum proc_role role_of(const char *name)
 {
-    for (int role = ROLE_READER; role <= ROLE_ADMIN; role++) {
+    for (int role = ROLE_READER; role <= ROLE_PEOPLE; role++) {
         if (strcmp(proc_role_name((enum proc_role)role), name) == 0)
             return (enum proc_role)role;
     }
@@ -454,8 +462,8 @@ int main(int argc, char **argv)
     static struct engine engine = {.root = -1};
     const char *root = parse(argc, argv, &engine);
     if (root == NULL) {
-        (void)fprintf(stderr, "usage: keyward-engine --role reader|writer|admin --root DIR "
-                              "--index N (started by keywardd)\n");
+        (void)fprintf(stderr, "usage: keyward-engine --role reader|writer|admin|people "
+                              "--root DIR --index N (started by keywardd)\n");
         return 2;
     }
     log_setup(proc_role_name(engine.role), LOG_LEVEL_INFO);

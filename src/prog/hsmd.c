@@ -14,12 +14,35 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "hsm/hsm_env.h"
 #include "hsm/hsm_probe.h"
 #include "hsm/hsm_serve.h"
 #include "proc/proc.h"
 
 enum { ATTACH_MS = 10000 };
+
+// The library may want any file of the machine. Of the server's it gets its configuration, to read,
+// and the directory of the traces; no wallet, no credential, no store, no key of the TLS port, not
+// even when it runs as root.
+static enum err wall_off(int root)
+{
+    static const struct proc_tree trees[] = {
+        {"usr/local/okv", PROC_REACH_READ},
+        {PATH_TDE_DIR, PROC_REACH_NONE},
+        {PATH_HSM_WALLET_DIR, PROC_REACH_NONE},
+        {PATH_HSM_RESTORE_DIR, PROC_REACH_NONE},
+        {PATH_HSM_DIR "/hsmbundle", PROC_REACH_NONE},
+        {PATH_RAM_DIR, PROC_REACH_NONE},
+        {PATH_STATE_DIR, PROC_REACH_NONE},
+        {PATH_CONF_DIR, PROC_REACH_READ},
+        {PATH_RUN_DIR, PROC_REACH_NONE},
+        {"var/okv", PROC_REACH_NONE},
+        {PATH_HSM_LOG_DIR, PROC_REACH_ALL},
+    };
+    TRY(file_mkdirs(root, PATH_HSM_LOG_DIR));
+    return proc_wall_off(root, trees, sizeof trees / sizeof *trees);
+}
 
 // The first channel that the supervisor sends is the keeper's.
 static enum err attach(struct ipc **ret)
@@ -36,7 +59,7 @@ static enum err attach(struct ipc **ret)
     }
 }
 
-// The filter comes before the library: its constructors run when it is loaded.
+// Walls and filter come before the library: its constructors run when it is loaded.
 static enum err run(const char *prefix)
 {
     CLEANUP(file_closep) int root = -1;
@@ -46,6 +69,7 @@ static enum err run(const char *prefix)
     TRY(attach(&keeper));
     TRY(proc_ready());
     TRY(hsm_serve_catch(keeper));
+    TRY(wall_off(root));
     TRY(proc_confine(ROLE_HSMD));
     return hsm_serve(root, keeper, PROC_CONTROL_FD);
 }
@@ -88,6 +112,7 @@ static enum err probe(const char *prefix)
     TRY(proc_harden());
     TRY(file_open_dir(prefix, &root));
     TRY(read_credential(&credential));
+    TRY(wall_off(root));
     TRY(proc_confine(ROLE_HSMD));
     return hsm_probe(root, span_buf(&credential), out);
 }

@@ -2,6 +2,7 @@
 //
 // keyward-keeper: holds the TDE wallet and the master keys. With --prove: a fresh process that
 // opens an operation's staged files for the keeper, then ends.
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,11 +37,9 @@ static enum err monitor_seconds(int root, uint32_t *ret)
     return ERR_OK;
 }
 
-static enum err run_keeper(int root)
+static enum err run_keeper(int root, uint32_t seconds)
 {
-    uint32_t seconds = 0;
     CLEANUP(keeper_freep) struct keeper *keeper = NULL;
-    TRY(monitor_seconds(root, &seconds));
     TRY(keeper_new(root, PROC_CONTROL_FD, &keeper));
     keeper_watch_hsm(keeper, seconds);
     const struct hsm_rpc_pump pump = {keeper_serve, keeper_fds, keeper};
@@ -75,13 +74,41 @@ static enum err run_prover(int root)
     return prover_serve(root, keeper);
 }
 
+// The documented files, the root record and what belongs to it, and the place in RAM, wherever that
+// is (keyring/ram.h makes a link and a directory). The store and the TLS key lie beside the record.
+static enum err wall_in(int root)
+{
+    static const struct proc_tree trees[] = {{"usr/local/okv", PROC_REACH_MOVE},
+                                             {PATH_STATE_DIR, PROC_REACH_MOVE},
+                                             {"mnt", PROC_REACH_ALL},
+                                             {"/dev/shm", PROC_REACH_OWN}};
+    size_t count = sizeof trees / sizeof *trees;
+    for (size_t i = 0; i < count - 1; i++)
+        TRY(file_mkdirs(root, trees[i].path));
+    if (!file_exists(AT_FDCWD, "/dev/shm"))
+        count--;
+    return proc_wall_in(root, trees, count);
+}
+
+// The prover opens what is staged and writes nothing.
+static enum err wall_in_prover(int root)
+{
+    static const struct proc_tree trees[] = {{"usr/local/okv", PROC_REACH_READ},
+                                             {PATH_STATE_DIR, PROC_REACH_READ}};
+    return proc_wall_in(root, trees, sizeof trees / sizeof *trees);
+}
+
 static enum err run(const char *root_path, bool prove)
 {
     CLEANUP(file_closep) int root = -1;
     TRY(proc_harden());
     TRY(file_open_dir(root_path, &root));
+    uint32_t seconds = 0;
+    if (!prove)
+        TRY(monitor_seconds(root, &seconds));
+    TRY(prove ? wall_in_prover(root) : wall_in(root));
     TRY(proc_confine(prove ? ROLE_PROVER : ROLE_KEEPER));
-    return prove ? run_prover(root) : run_keeper(root);
+    return prove ? run_prover(root) : run_keeper(root, seconds);
 }
 
 int main(int argc, char **argv)

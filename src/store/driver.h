@@ -7,7 +7,7 @@
 #ifndef KW_STORE_DRIVER_H
 #define KW_STORE_DRIVER_H
 
-#include "store/store.h"
+#include "store/people.h"
 
 struct store_driver {
     enum err (*open)(int root, const char *path, enum store_mode mode, void **ret_self);
@@ -84,6 +84,41 @@ struct store_driver {
                             struct store_grant **ret, size_t *ret_count);
     enum err (*access_get)(void *self, const struct uuid *who, const struct uuid *object,
                            uint32_t *ret);
+
+    enum err (*user_put)(void *self, const struct store_user *user);
+    enum err (*user_update)(void *self, const struct store_user *user);
+    enum err (*user_get)(void *self, const struct uuid *id, struct arena *arena,
+                         struct store_user *ret);
+    enum err (*user_by_name)(void *self, const uint8_t name_hash[STORE_HASH_LEN],
+                             struct arena *arena, struct store_user *ret);
+    enum err (*user_list)(void *self, uint32_t rights, const struct uuid *after, uint32_t limit,
+                          struct arena *arena, struct store_user **ret, size_t *ret_count);
+    enum err (*user_remove)(void *self, const struct uuid *id, uint64_t version);
+    enum err (*privilege_put)(void *self, const struct store_privilege *privilege);
+    enum err (*privilege_remove)(void *self, const struct store_privilege *privilege);
+    enum err (*privilege_has)(void *self, const struct store_privilege *privilege, bool *ret);
+    enum err (*privilege_list)(void *self, const struct uuid *user, const struct uuid *after,
+                               uint32_t limit, struct arena *arena, struct uuid **ret,
+                               size_t *ret_count);
+    enum err (*privilege_of)(void *self, const struct uuid *thing, const struct uuid *after,
+                             uint32_t limit, struct arena *arena, struct uuid **ret,
+                             size_t *ret_count);
+    enum err (*credential_put)(void *self, const struct store_credential *credential);
+    enum err (*credential_update)(void *self, const struct store_credential *credential);
+    enum err (*credential_get)(void *self, const struct uuid *id, struct arena *arena,
+                               struct store_credential *ret);
+    enum err (*credential_by_hash)(void *self, const uint8_t hash[32], struct arena *arena,
+                                   struct store_credential *ret);
+    enum err (*credential_list)(void *self, const struct uuid *user, const struct uuid *after,
+                                uint32_t limit, struct arena *arena, struct store_credential **ret,
+                                size_t *ret_count);
+    enum err (*credential_remove)(void *self, const struct uuid *id);
+    enum err (*credential_forget)(void *self, int64_t before_s);
+    enum err (*tries_get)(void *self, const uint8_t name_hash[STORE_HASH_LEN],
+                          struct store_tries *ret);
+    enum err (*tries_put)(void *self, const struct store_tries *tries);
+    enum err (*tries_remove)(void *self, const uint8_t name_hash[STORE_HASH_LEN]);
+    enum err (*tries_forget)(void *self, int64_t before_s);
 
     enum err (*setting_put)(void *self, bool node, const char *name, struct span value);
     enum err (*setting_get)(void *self, bool node, const char *name, struct arena *arena,

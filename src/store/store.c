@@ -8,21 +8,9 @@
 
 #include <stdlib.h>
 
-#include "store/driver.h"
+#include "store/rules.h"
 
 enum { SAVE_DEPTH = 2, PATH_LIMIT = 1024 };
-
-struct store {
-    const struct store_driver *driver;
-    void *self;
-    enum store_mode mode; // that it was opened with
-    bool active;          // a transaction is open
-    enum store_mode kind; // of that transaction
-    unsigned depth;       // of saves
-    bool doomed, failed;
-    bool seen; // store_changed was asked before, and then
-    uint64_t seen_version;
-};
 
 enum err store_open(int root, const char *path, enum store_mode mode, struct store **ret)
 {
@@ -55,35 +43,9 @@ void store_closep(struct store **store)
     *store = NULL;
 }
 
-static enum err usable(const struct store *store)
-{
-    if (store->failed)
-        FAIL(ERR_IO, "the store takes nothing more since a commit failed: it must be opened again");
-    if (store->doomed)
-        FAIL(ERR_IO, "the transaction cannot go on since a write in it failed");
-    return ERR_OK;
-}
-
-static enum err writable(const struct store *store)
-{
-    TRY(usable(store));
-    if (!store->active || store->kind != STORE_WRITE)
-        FAIL(ERR_INTERNAL, "a change was asked for outside a write transaction");
-    return ERR_OK;
-}
-
-// Passes the result of a writing verb on, and dooms the transaction where nobody can tell any more
-// what it holds.
-static enum err wrote(struct store *store, enum err err)
-{
-    if (err != ERR_OK && err != ERR_CONFLICT && err != ERR_NOT_FOUND && err != ERR_INVALID)
-        store->doomed = true;
-    return err;
-}
-
 enum err store_begin(struct store *store, enum store_mode mode)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     if (store->active)
         FAIL(ERR_INTERNAL, "a transaction is open already");
     if (mode == STORE_WRITE && store->mode != STORE_WRITE)
@@ -97,7 +59,7 @@ enum err store_begin(struct store *store, enum store_mode mode)
 
 enum err store_commit(struct store *store)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     if (!store->active || store->depth != 0)
         FAIL(ERR_INTERNAL, "there is no transaction to commit, or a save in it is still open");
     if (store->kind == STORE_READ) {
@@ -130,7 +92,7 @@ void store_rollback(struct store *store)
 
 enum err store_changed(struct store *store, bool *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     uint64_t version = 0;
     TRY(store->driver->changed(store->self, &version));
     *ret = !store->seen || version != store->seen_version;
@@ -141,7 +103,7 @@ enum err store_changed(struct store *store, bool *ret)
 
 enum err store_maintain(struct store *store, int64_t outcomes_before_s, bool *ret_done)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     if (store->active || store->mode != STORE_WRITE)
         FAIL(ERR_INTERNAL, "housekeeping was asked for inside a transaction or by a reader");
     return store->driver->maintain(store->self, outcomes_before_s, ret_done);
@@ -149,21 +111,21 @@ enum err store_maintain(struct store *store, int64_t outcomes_before_s, bool *re
 
 enum err store_save(struct store *store)
 {
-    TRY(writable(store));
+    TRY(rules_writable(store));
     if (store->depth >= SAVE_DEPTH)
         FAIL(ERR_INTERNAL, "saves nest to %d", SAVE_DEPTH);
-    TRY(wrote(store, store->driver->save(store->self, store->depth)));
+    TRY(rules_wrote(store, store->driver->save(store->self, store->depth)));
     store->depth++;
     return ERR_OK;
 }
 
 enum err store_keep(struct store *store)
 {
-    TRY(writable(store));
+    TRY(rules_writable(store));
     if (store->depth == 0)
         FAIL(ERR_INTERNAL, "there is no save to keep");
     store->depth--;
-    return wrote(store, store->driver->keep(store->self, store->depth));
+    return rules_wrote(store, store->driver->keep(store->self, store->depth));
 }
 
 void store_undo(struct store *store)
@@ -178,14 +140,14 @@ void store_undo(struct store *store)
 enum err store_outcome_put(struct store *store, const struct uuid *id, int64_t now_s,
                            struct span answer)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->outcome_put(store->self, id, now_s, answer));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->outcome_put(store->self, id, now_s, answer));
 }
 
 enum err store_outcome_find(struct store *store, const struct uuid *id, struct arena *arena,
                             bool *ret_found, struct span *ret_answer)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->outcome_find(store->self, id, arena, ret_found, ret_answer);
 }
 
@@ -198,28 +160,28 @@ static enum err check_key(const struct store_data_key *key)
 
 enum err store_data_key_put(struct store *store, const struct store_data_key *key)
 {
-    TRY(writable(store));
+    TRY(rules_writable(store));
     TRY(check_key(key));
-    return wrote(store, store->driver->data_key_put(store->self, key));
+    return rules_wrote(store, store->driver->data_key_put(store->self, key));
 }
 
 enum err store_data_key_update(struct store *store, const struct store_data_key *key)
 {
-    TRY(writable(store));
+    TRY(rules_writable(store));
     TRY(check_key(key));
-    return wrote(store, store->driver->data_key_update(store->self, key));
+    return rules_wrote(store, store->driver->data_key_update(store->self, key));
 }
 
 enum err store_data_key_delete(struct store *store, const struct uuid *id)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->data_key_delete(store->self, id));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->data_key_delete(store->self, id));
 }
 
 enum err store_data_key_list(struct store *store, struct arena *arena, struct store_data_key **ret,
                              size_t *ret_count)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->data_key_list(store->self, arena, ret, ret_count);
 }
 
@@ -233,23 +195,24 @@ static enum err check_index_count(size_t count)
 enum err store_object_put(struct store *store, const struct store_object *object,
                           const struct store_index *index, size_t index_count)
 {
-    TRY(writable(store));
+    TRY(rules_writable(store));
     TRY(check_index_count(index_count));
-    return wrote(store, store->driver->object_put(store->self, object, index, index_count));
+    return rules_wrote(store, store->driver->object_put(store->self, object, index, index_count));
 }
 
 enum err store_object_update(struct store *store, const struct store_object *object,
                              const struct store_index *index, size_t index_count)
 {
-    TRY(writable(store));
+    TRY(rules_writable(store));
     TRY(check_index_count(index_count));
-    return wrote(store, store->driver->object_update(store->self, object, index, index_count));
+    return rules_wrote(store,
+                       store->driver->object_update(store->self, object, index, index_count));
 }
 
 enum err store_object_get(struct store *store, const struct uuid *id, struct arena *arena,
                           struct store_object *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->object_get(store->self, id, arena, ret);
 }
 
@@ -260,25 +223,18 @@ static enum err check_query(const struct store_query *query)
     return ERR_OK;
 }
 
-static enum err check_limit(uint32_t limit)
-{
-    if (limit < 1 || limit > STORE_FIND_MAX)
-        FAIL(ERR_INVALID, "a page holds 1 to %d rows, not %u", STORE_FIND_MAX, (unsigned)limit);
-    return ERR_OK;
-}
-
 enum err store_object_find(struct store *store, const struct store_query *query,
                            struct arena *arena, struct store_object **ret, size_t *ret_count)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     TRY(check_query(query));
-    TRY(check_limit(query->limit));
+    TRY(rules_limit(query->limit));
     return store->driver->object_find(store->self, query, arena, ret, ret_count);
 }
 
 enum err store_object_count(struct store *store, const struct store_query *query, uint64_t *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     TRY(check_query(query));
     return store->driver->object_count(store->self, query, ret);
 }
@@ -286,26 +242,26 @@ enum err store_object_count(struct store *store, const struct store_query *query
 enum err store_object_move(struct store *store, const struct uuid *from, const struct uuid *to,
                            uint64_t *ret_count)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->object_move(store->self, from, to, ret_count));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->object_move(store->self, from, to, ret_count));
 }
 
 enum err store_endpoint_put(struct store *store, const struct store_endpoint *endpoint)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->endpoint_put(store->self, endpoint));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->endpoint_put(store->self, endpoint));
 }
 
 enum err store_endpoint_update(struct store *store, const struct store_endpoint *endpoint)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->endpoint_update(store->self, endpoint));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->endpoint_update(store->self, endpoint));
 }
 
 enum err store_endpoint_get(struct store *store, const struct uuid *id, struct arena *arena,
                             struct store_endpoint *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->endpoint_get(store->self, id, arena, ret);
 }
 
@@ -313,7 +269,7 @@ enum err store_endpoint_by_fingerprint(struct store *store, const uint8_t finger
                                        struct arena *arena, struct store_endpoint *ret)
 {
     static const uint8_t none[32];
-    TRY(usable(store));
+    TRY(rules_usable(store));
     if (memcmp(fingerprint, none, sizeof none) == 0)
         FAIL(ERR_NOT_FOUND, "there is no endpoint with this certificate");
     return store->driver->endpoint_by_fingerprint(store->self, fingerprint, arena, ret);
@@ -322,52 +278,52 @@ enum err store_endpoint_by_fingerprint(struct store *store, const uint8_t finger
 enum err store_endpoint_by_name(struct store *store, const uint8_t name_hash[STORE_HASH_LEN],
                                 struct arena *arena, struct store_endpoint *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->endpoint_by_name(store->self, name_hash, arena, ret);
 }
 
 enum err store_endpoint_list(struct store *store, const struct uuid *after, uint32_t limit,
                              struct arena *arena, struct store_endpoint **ret, size_t *ret_count)
 {
-    TRY(usable(store));
-    TRY(check_limit(limit));
+    TRY(rules_usable(store));
+    TRY(rules_limit(limit));
     return store->driver->endpoint_list(store->self, after, limit, arena, ret, ret_count);
 }
 
 enum err store_endpoint_remove(struct store *store, const struct uuid *id, uint64_t version)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->endpoint_remove(store->self, id, version));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->endpoint_remove(store->self, id, version));
 }
 
 enum err store_seen_put(struct store *store, const struct uuid *id, int64_t time_s)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->seen_put(store->self, id, time_s));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->seen_put(store->self, id, time_s));
 }
 
 enum err store_seen_get(struct store *store, const struct uuid *id, int64_t *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->seen_get(store->self, id, ret);
 }
 
 enum err store_named_put(struct store *store, const struct store_named *named)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->named_put(store->self, named));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->named_put(store->self, named));
 }
 
 enum err store_named_update(struct store *store, const struct store_named *named)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->named_update(store->self, named));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->named_update(store->self, named));
 }
 
 enum err store_named_get(struct store *store, const struct uuid *id, struct arena *arena,
                          struct store_named *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->named_get(store->self, id, arena, ret);
 }
 
@@ -375,7 +331,7 @@ enum err store_named_by_name(struct store *store, uint32_t kind,
                              const uint8_t name_hash[STORE_HASH_LEN], struct arena *arena,
                              struct store_named *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->named_by_name(store->self, kind, name_hash, arena, ret);
 }
 
@@ -383,88 +339,88 @@ enum err store_named_list(struct store *store, uint32_t kind, const struct uuid 
                           uint32_t limit, struct arena *arena, struct store_named **ret,
                           size_t *ret_count)
 {
-    TRY(usable(store));
-    TRY(check_limit(limit));
+    TRY(rules_usable(store));
+    TRY(rules_limit(limit));
     return store->driver->named_list(store->self, kind, after, limit, arena, ret, ret_count);
 }
 
 enum err store_named_remove(struct store *store, const struct uuid *id, uint64_t version)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->named_remove(store->self, id, version));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->named_remove(store->self, id, version));
 }
 
 enum err store_member_put(struct store *store, const struct uuid *set, const struct uuid *member)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->member_put(store->self, set, member));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->member_put(store->self, set, member));
 }
 
 enum err store_member_remove(struct store *store, const struct uuid *set, const struct uuid *member)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->member_remove(store->self, set, member));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->member_remove(store->self, set, member));
 }
 
 enum err store_member_list(struct store *store, const struct uuid *set, const struct uuid *after,
                            uint32_t limit, struct arena *arena, struct uuid **ret,
                            size_t *ret_count)
 {
-    TRY(usable(store));
-    TRY(check_limit(limit));
+    TRY(rules_usable(store));
+    TRY(rules_limit(limit));
     return store->driver->member_list(store->self, set, after, limit, arena, ret, ret_count);
 }
 
 enum err store_member_count(struct store *store, const struct uuid *set, uint64_t *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->member_count(store->self, set, ret);
 }
 
 enum err store_member_of(struct store *store, const struct uuid *member, const struct uuid *after,
                          uint32_t limit, struct arena *arena, struct uuid **ret, size_t *ret_count)
 {
-    TRY(usable(store));
-    TRY(check_limit(limit));
+    TRY(rules_usable(store));
+    TRY(rules_limit(limit));
     return store->driver->member_of(store->self, member, after, limit, arena, ret, ret_count);
 }
 
 enum err store_grant_put(struct store *store, const struct store_grant *grant)
 {
     const uint32_t all = GRANT_READ | GRANT_MODIFY | GRANT_MANAGE;
-    TRY(writable(store));
+    TRY(rules_writable(store));
     if ((grant->access & GRANT_READ) == 0 || (grant->access & ~all) != 0)
         FAIL(ERR_INVALID, "a grant lets its grantee read at least");
-    return wrote(store, store->driver->grant_put(store->self, grant));
+    return rules_wrote(store, store->driver->grant_put(store->self, grant));
 }
 
 enum err store_grant_remove(struct store *store, const struct uuid *wallet,
                             const struct uuid *grantee)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->grant_remove(store->self, wallet, grantee));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->grant_remove(store->self, wallet, grantee));
 }
 
 enum err store_grant_list(struct store *store, const struct uuid *wallet, const struct uuid *after,
                           uint32_t limit, struct arena *arena, struct store_grant **ret,
                           size_t *ret_count)
 {
-    TRY(usable(store));
-    TRY(check_limit(limit));
+    TRY(rules_usable(store));
+    TRY(rules_limit(limit));
     return store->driver->grant_list(store->self, wallet, after, limit, arena, ret, ret_count);
 }
 
 enum err store_grant_reach(struct store *store, const struct uuid *who, struct arena *arena,
                            struct store_grant **ret, size_t *ret_count)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->grant_reach(store->self, who, arena, ret, ret_count);
 }
 
 enum err store_access_get(struct store *store, const struct uuid *who, const struct uuid *object,
                           uint32_t *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->access_get(store->self, who, object, ret);
 }
 
@@ -478,35 +434,35 @@ static enum err check_name(const char *name)
 
 enum err store_setting_put(struct store *store, bool node, const char *name, struct span value)
 {
-    TRY(writable(store));
+    TRY(rules_writable(store));
     TRY(check_name(name));
-    return wrote(store, store->driver->setting_put(store->self, node, name, value));
+    return rules_wrote(store, store->driver->setting_put(store->self, node, name, value));
 }
 
 enum err store_setting_get(struct store *store, bool node, const char *name, struct arena *arena,
                            struct span *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     TRY(check_name(name));
     return store->driver->setting_get(store->self, node, name, arena, ret);
 }
 
 enum err store_audit_append(struct store *store, const struct store_audit *row)
 {
-    TRY(writable(store));
-    return wrote(store, store->driver->audit_append(store->self, row));
+    TRY(rules_writable(store));
+    return rules_wrote(store, store->driver->audit_append(store->self, row));
 }
 
 enum err store_audit_head(struct store *store, struct store_audit *ret)
 {
-    TRY(usable(store));
+    TRY(rules_usable(store));
     return store->driver->audit_head(store->self, ret);
 }
 
 enum err store_audit_list(struct store *store, uint64_t from, uint32_t limit, struct arena *arena,
                           struct store_audit **ret, size_t *ret_count)
 {
-    TRY(usable(store));
-    TRY(check_limit(limit));
+    TRY(rules_usable(store));
+    TRY(rules_limit(limit));
     return store->driver->audit_list(store->self, from, limit, arena, ret, ret_count);
 }

@@ -386,7 +386,7 @@ static void stop_roles(struct children *all, const enum proc_role *roles, size_t
 void children_stop(struct children *all, int timeout_ms)
 {
     static const enum proc_role outer[] = {ROLE_FRONT, ROLE_WEB};
-    static const enum proc_role engines[] = {ROLE_READER, ROLE_WRITER, ROLE_ADMIN};
+    static const enum proc_role engines[] = {ROLE_READER, ROLE_WRITER, ROLE_ADMIN, ROLE_PEOPLE};
     static const enum proc_role inner[] = {ROLE_KEEPER};
     int64_t deadline = clock_mono_ms() + timeout_ms;
     all->stopping = true;

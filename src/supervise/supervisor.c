@@ -127,7 +127,8 @@ static enum err count_of(const struct kv *conf, const char *key, uint32_t fallba
 
 static enum err add_all(struct supervisor *self)
 {
-    static const enum proc_role single[] = {ROLE_KEEPER, ROLE_WRITER, ROLE_ADMIN, ROLE_WEB};
+    static const enum proc_role single[] = {ROLE_KEEPER, ROLE_WRITER, ROLE_ADMIN, ROLE_PEOPLE,
+                                            ROLE_WEB};
     uint32_t fronts;
     uint32_t readers;
     uint32_t have = cores();

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "web/doc.h"
+#include "web/openapi.h"
 #include "web/query.h"
 #include "web/route.h"
 
@@ -116,6 +117,11 @@ static enum err build_document(const struct api_call *call, const struct route_m
     return ERR_OK;
 }
 
+static bool is_slow(enum proc_role engine)
+{
+    return engine == ROLE_ADMIN || engine == ROLE_PEOPLE;
+}
+
 static enum err ask(struct engines *engines, const struct api_call *call,
                     const struct route_match *match, struct waiting *waiting)
 {
@@ -131,15 +137,20 @@ static enum err ask(struct engines *engines, const struct api_call *call,
                           .items = &request,
                           .count = 1};
     enum proc_role engine = match->route->engine;
-    return engines_ask(engines, engine, &batch, engine == ROLE_ADMIN ? API_ADMIN_MS : API_ENGINE_MS,
+    return engines_ask(engines, engine, &batch, is_slow(engine) ? API_ADMIN_MS : API_ENGINE_MS,
                        engine_answered, waiting);
 }
 
-static void answer_alive(const struct uuid *id, api_done done, void *context)
+// What the web process knows by itself: that it lives, and what it serves.
+static void answer_itself(const struct route *route, const struct uuid *id, api_done done,
+                          void *context)
 {
     struct answer answer;
+    struct span doc = span_str("{\"status\":\"alive\"}");
+    if (strcmp(route->path, ROUTE_OPENAPI) == 0)
+        doc = span_of(openapi_document, openapi_document_len);
     answer_init(&answer, id);
-    enum err err = answer_document(&answer, 200, span_str("{\"status\":\"alive\"}"));
+    enum err err = answer_document(&answer, 200, doc);
     finish(&answer, err, done, context);
 }
 
@@ -154,7 +165,7 @@ void api_handle(struct engines *engines, const struct api_call *call, api_done d
         return;
     }
     if (match.route->verb == VERB_NONE) {
-        answer_alive(&id, done, context);
+        answer_itself(match.route, &id, done, context);
         return;
     }
     struct waiting *waiting = malloc(sizeof *waiting);

@@ -7,18 +7,16 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-static const char *const secret_names[SECRETS_MAX] = {
-    "credential",
-    "recovery_passphrase",
-    "new_recovery_passphrase",
-    "token",
-};
+#define NAME(name) name,
+static const char *const secret_names[] = {API_SECRETS(NAME)};
+
+enum { SECRET_NAMES = sizeof secret_names / sizeof *secret_names };
 
 struct doc {
     json_t *root;
     char *text; // of the root, for doc_fill
-    struct buf secrets[SECRETS_MAX];
-    bool has[SECRETS_MAX];
+    struct buf secrets[SECRET_NAMES];
+    bool has[SECRET_NAMES];
 };
 
 static enum err check_depth(struct span body)
@@ -89,10 +87,10 @@ enum err doc_parse(struct span body, struct doc **ret)
     CLEANUP(doc_freep) struct doc *doc = calloc(1, sizeof *doc);
     if (doc == NULL)
         FAIL(ERR_MEMORY, "no memory for a document");
-    for (size_t i = 0; i < SECRETS_MAX; i++)
+    for (size_t i = 0; i < SECRET_NAMES; i++)
         buf_init(&doc->secrets[i], DOC_SECRET_MAX, true);
     TRY(load(body.len > 0 ? body : span_str("{}"), &doc->root));
-    for (size_t i = 0; i < SECRETS_MAX; i++)
+    for (size_t i = 0; i < SECRET_NAMES; i++)
         TRY(lift(doc, i));
     *ret = doc;
     doc = NULL;
@@ -115,7 +113,7 @@ void doc_free(struct doc *doc)
         return;
     drop_text(doc);
     json_decref(doc->root);
-    for (size_t i = 0; i < SECRETS_MAX; i++)
+    for (size_t i = 0; i < SECRET_NAMES; i++)
         buf_done(&doc->secrets[i]);
     free(doc);
 }
@@ -160,7 +158,7 @@ enum err doc_fill(struct doc *doc, struct request *request)
         FAIL(ERR_MEMORY, "no memory for a document");
     request->doc = span_str(doc->text);
     request->secret_count = 0;
-    for (size_t i = 0; i < SECRETS_MAX; i++) {
+    for (size_t i = 0; i < SECRET_NAMES; i++) {
         if (doc->has[i])
             request->secrets[request->secret_count++] =
                 (struct named_secret){span_str(secret_names[i]), span_buf(&doc->secrets[i])};

@@ -1,70 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of routes and its matching. A literal part is compared byte for byte, before decoding,
-// so that no encoded form of a path is a second name for it; a {field} takes what lies before the
-// next '/' or ':' (a ':' in a name is sent as %3A).
+// The table of routes (from spec/api) and its matching. A literal part is compared byte for byte,
+// before decoding, so that no encoded form of a path is a second name for it; a {field} takes what
+// lies before the next '/' or ':' (a ':' in a name is sent as %3A).
 #include "web/route.h"
 
 #include <stdio.h>
 
-#define API "/api/v1"
-
-static const struct route routes[] = {
-    {"GET", ROUTE_ALIVE, VERB_NONE, ROLE_NONE, 0, 200},
-    {"GET", ROUTE_READY, VERB_STATUS, ROLE_READER, 0, 200},
-    {"GET", API "/status", VERB_STATUS, ROLE_READER, 0, 200},
-    {"POST", API "/setup", VERB_SETUP, ROLE_ADMIN, ROUTE_DRY_RUN, 200},
-    {"GET", API "/hsm", VERB_HSM_STATUS, ROLE_ADMIN, 0, 200},
-    {"POST", API "/hsm:initialize", VERB_HSM_INITIALIZE, ROLE_ADMIN, ROUTE_DRY_RUN, 200},
-    {"POST", API "/hsm:set-credential", VERB_HSM_SET_CREDENTIAL, ROLE_ADMIN, ROUTE_DRY_RUN, 200},
-    {"POST", API "/hsm:reverse-migrate", VERB_HSM_REVERSE_MIGRATE, ROLE_ADMIN, ROUTE_DRY_RUN, 200},
-    {"POST", API "/hsm:verify", VERB_HSM_VERIFY, ROLE_ADMIN, 0, 200},
-    {"POST", API "/hsm:open-wallet", VERB_HSM_OPEN_WALLET, ROLE_ADMIN, 0, 200},
-    {"POST", API "/hsm:pre-restore", VERB_HSM_PRE_RESTORE, ROLE_ADMIN, ROUTE_DRY_RUN, 200},
-    {"POST", API "/recovery-passphrase:change", VERB_PASSPHRASE_CHANGE, ROLE_ADMIN, ROUTE_DRY_RUN,
-     200},
-    {"GET", API "/rotation", VERB_ROTATION_SHOW, ROLE_READER, 0, 200},
-    {"POST", API "/rotation:wallet-password", VERB_ROTATE_WALLET_PASSWORD, ROLE_ADMIN,
-     ROUTE_DRY_RUN, 200},
-    {"POST", API "/rotation:master-key", VERB_ROTATE_MASTER_KEY, ROLE_ADMIN, ROUTE_DRY_RUN, 200},
-    {"POST", API "/rotation:data-keys", VERB_ROTATE_DATA_KEYS, ROLE_WRITER, ROUTE_DRY_RUN, 200},
-    {"GET", API "/alerts", VERB_ALERT_LIST, ROLE_READER, 0, 200},
-    {"GET", API "/endpoints", VERB_ENDPOINT_LIST, ROLE_READER, ROUTE_PAGE, 200},
-    {"POST", API "/endpoints", VERB_ENDPOINT_ADD, ROLE_WRITER, ROUTE_DRY_RUN, 201},
-    {"GET", API "/endpoints/{name}", VERB_ENDPOINT_SHOW, ROLE_READER, 0, 200},
-    {"POST", API "/endpoints/{name}:enroll", VERB_ENDPOINT_ENROLL, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoints/{name}:suspend", VERB_ENDPOINT_SUSPEND, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoints/{name}:resume", VERB_ENDPOINT_RESUME, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoints/{name}:re-enroll", VERB_ENDPOINT_REENROLL, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoints/{name}:rotate", VERB_ENDPOINT_ROTATE, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoints/{name}:update", VERB_ENDPOINT_UPDATE, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoints/{name}:delete", VERB_ENDPOINT_DELETE, ROLE_WRITER, 0, 200},
-    {"GET", API "/endpoints/{name}/access", VERB_ENDPOINT_ACCESS, ROLE_READER, 0, 200},
-    {"GET", API "/endpoints/{name}/objects", VERB_ENDPOINT_OBJECTS, ROLE_READER, ROUTE_PAGE, 200},
-    {"GET", API "/wallets", VERB_WALLET_LIST, ROLE_READER, ROUTE_PAGE, 200},
-    {"POST", API "/wallets", VERB_WALLET_CREATE, ROLE_WRITER, 0, 201},
-    {"GET", API "/wallets/{name}", VERB_WALLET_SHOW, ROLE_READER, 0, 200},
-    {"GET", API "/wallets/{name}/objects", VERB_WALLET_OBJECTS, ROLE_READER, ROUTE_PAGE, 200},
-    {"POST", API "/wallets/{name}:update", VERB_WALLET_UPDATE, ROLE_WRITER, 0, 200},
-    {"POST", API "/wallets/{name}:delete", VERB_WALLET_DELETE, ROLE_WRITER, 0, 200},
-    {"POST", API "/wallets/{name}:add", VERB_WALLET_ADD, ROLE_WRITER, 0, 200},
-    {"POST", API "/wallets/{name}:remove", VERB_WALLET_REMOVE, ROLE_WRITER, 0, 200},
-    {"POST", API "/wallets/{name}:grant", VERB_WALLET_GRANT, ROLE_WRITER, 0, 200},
-    {"POST", API "/wallets/{name}:revoke", VERB_WALLET_REVOKE, ROLE_WRITER, 0, 200},
-    {"GET", API "/endpoint-groups", VERB_GROUP_LIST, ROLE_READER, ROUTE_PAGE, 200},
-    {"POST", API "/endpoint-groups", VERB_GROUP_CREATE, ROLE_WRITER, 0, 201},
-    {"GET", API "/endpoint-groups/{name}", VERB_GROUP_SHOW, ROLE_READER, 0, 200},
-    {"POST", API "/endpoint-groups/{name}:update", VERB_GROUP_UPDATE, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoint-groups/{name}:delete", VERB_GROUP_DELETE, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoint-groups/{name}:add", VERB_GROUP_ADD, ROLE_WRITER, 0, 200},
-    {"POST", API "/endpoint-groups/{name}:remove", VERB_GROUP_REMOVE, ROLE_WRITER, 0, 200},
-    {"GET", API "/keys", VERB_KEY_LIST, ROLE_READER, ROUTE_PAGE, 200},
-    {"POST", API "/keys", VERB_KEY_CREATE, ROLE_WRITER, ROUTE_DRY_RUN, 201},
-    {"GET", API "/keys/{id}", VERB_KEY_SHOW, ROLE_READER, 0, 200},
-    {"GET", API "/keys/{id}/access", VERB_KEY_ACCESS, ROLE_READER, 0, 200},
-    {"GET", API "/audit", VERB_AUDIT_LIST, ROLE_READER, ROUTE_PAGE, 200},
-    {"POST", API "/audit:verify", VERB_AUDIT_VERIFY, ROLE_ADMIN, 0, 200},
-};
+#define ROW(method, path, id, engine, query, own, status)                                          \
+    {method, path, VERB_##id, ROLE_##engine, query, own, status},
+static const struct route routes[] = {{"GET", ROUTE_ALIVE, VERB_NONE, ROLE_NONE, 0, "", 200},
+                                      {"GET", ROUTE_OPENAPI, VERB_NONE, ROLE_NONE, 0, "", 200},
+                                      {"GET", ROUTE_READY, VERB_STATUS, ROLE_READER, 0, "", 200},
+                                      API_ROUTES(ROW)};
 
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
 
@@ -158,5 +106,5 @@ enum err route_find(const char *method, struct span path, struct route_match *re
     }
     if (used > 0)
         FAIL(ERR_OPERATION, "this address is served with %s only", allow);
-    FAIL(ERR_NOT_FOUND, "there is no such address: see the list of routes in docs/API.md");
+    FAIL(ERR_NOT_FOUND, "there is no such address: see the list of routes at /api/openapi.json");
 }

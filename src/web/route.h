@@ -18,14 +18,17 @@ enum { ROUTE_ALLOW_MAX = 32, ROUTE_VALUE_MAX = 256 };
 // Health for load balancers: alive, and ready to serve keys.
 #define ROUTE_ALIVE "/healthz"
 #define ROUTE_READY "/readyz"
+// The description of the interface itself.
+#define ROUTE_OPENAPI "/api/openapi.json"
 
 struct route {
     const char *method;
     const char *path; // with at most one {field}, whose value goes into the document
     enum verb verb;   // VERB_NONE: answered by the web process itself
     enum proc_role engine;
-    unsigned query; // ROUTE_*
-    int status;     // HTTP status of success
+    unsigned query;  // ROUTE_*
+    const char *own; // further query parameters, fields of the document: "state,owner"
+    int status;      // HTTP status of success
 };
 
 struct route_match {

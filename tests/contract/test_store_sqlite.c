@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "store/people.h"
 #include "store/sqlite/sq_find.h"
-#include "store/store.h"
 #include "tests/unit/check.h"
 
 #define DB "store.db"
@@ -150,11 +150,31 @@ static void a_newer_schema_is_refused_also_while_open(void **state)
     struct store *store = opened(STORE_WRITE);
     CLEANUP(store_closep) struct store *reader = opened(STORE_READ);
     store_close(store);
-    run_sql("UPDATE schema_version SET version = 2");
+    run_sql("UPDATE schema_version SET version = 99");
     FAILS(ERR_VERSION, store_begin(reader, STORE_READ));
     FAILS(ERR_VERSION, store_open(root, DB, STORE_WRITE, &store));
-    assert_non_null(strstr(err_detail(), "schema 2"));
+    assert_non_null(strstr(err_detail(), "schema 99"));
     FAILS(ERR_VERSION, store_open(root, DB, STORE_READ, &store));
+}
+
+static void an_older_schema_is_brought_forward_with_what_is_in_it(void **state)
+{
+    (void)state;
+    struct store *store = opened(STORE_WRITE);
+    struct store_named wallet = {.id = {{7}}, .version = 1, .kind = NAMED_WALLET};
+    OK(store_begin(store, STORE_WRITE));
+    OK(store_named_put(store, &wallet));
+    OK(store_commit(store));
+    store_close(store);
+    run_sql("DROP TABLE account; DROP TABLE privilege; DROP TABLE credential; DROP TABLE tries;"
+            "UPDATE schema_version SET version = 1");
+    FAILS(ERR_VERSION, store_open(root, DB, STORE_READ, &store));
+    CLEANUP(store_closep) struct store *again = opened(STORE_WRITE);
+    struct store_user user = {.id = {{8}}, .version = 1};
+    OK(store_named_get(again, &wallet.id, arena, &wallet));
+    OK(store_begin(again, STORE_WRITE));
+    OK(store_user_put(again, &user));
+    OK(store_commit(again));
 }
 
 static void a_reader_cannot_write(void **state)
@@ -611,6 +631,7 @@ int main(void)
         TEST(a_wider_mode_is_refused_by_name),
         TEST(what_is_no_store_is_refused),
         TEST(a_newer_schema_is_refused_also_while_open),
+        TEST(an_older_schema_is_brought_forward_with_what_is_in_it),
         TEST(a_reader_cannot_write),
         TEST(destroyed_material_is_gone_from_file_and_log_after_housekeeping),
         TEST(housekeeping_gives_way_to_a_reader),

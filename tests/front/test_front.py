@@ -25,7 +25,7 @@ import client as kmip  # noqa: E402
 
 ATTACH, STOP, READY = 1, 2, 3
 MESSAGE = "IIII400s"  # struct proc_message
-READER, WRITER, LISTENER, TICKETS = 4, 5, 10, 11
+READER, WRITER, LISTENER, TICKETS = 4, 5, 11, 12
 
 
 def openssl(*arguments, cwd):

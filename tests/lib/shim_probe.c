@@ -122,6 +122,25 @@ static void note(const char *path, const char *text)
     close(fd);
 }
 
+// Each path of KWSHIM_FILES, which are separated by colons: for reading, and for writing where it
+// is no directory.
+static void probe_files(const char *trace)
+{
+    char text[2048];
+    char path[512];
+    const char *at = getenv("KWSHIM_FILES");
+    while (at != NULL && *at != '\0') {
+        size_t len = strcspn(at, ":");
+        snprintf(path, sizeof path, "%.*s", (int)len, at);
+        int reading = opened(path, O_RDONLY | O_NONBLOCK);
+        int writing = opened(path, O_WRONLY | O_NONBLOCK);
+        snprintf(text, sizeof text, "probe read:%s %d\nprobe write:%s %d\n", path, reading, path,
+                 writing);
+        note(trace, text);
+        at += len + (at[len] == ':');
+    }
+}
+
 void shim_probe(void)
 {
     char text[64];
@@ -135,4 +154,5 @@ void shim_probe(void)
         snprintf(text, sizeof text, " %d\n", attempts[i].try());
         note(path, text);
     }
+    probe_files(path);
 }

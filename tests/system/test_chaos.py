@@ -10,7 +10,7 @@ import time
 import chaos
 from server import wait_for
 
-ROLES = {"front", "web", "reader", "writer", "admin", "keeper"}
+ROLES = {"front", "web", "reader", "writer", "admin", "people", "keeper"}
 
 
 def settled(server):

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+import more_tokens
 import prepared
 import tokens
 from prepared import root_of_trust, set_security
@@ -108,7 +109,7 @@ def left_behind(made, token, numbers):
     assert accounted == root_keys(token)
 
 
-@pytest.mark.parametrize("words", ["", "stale", "only17=null", "uniqueid nodata"])
+@pytest.mark.parametrize("words", ["", "stale", "only17=null", "uniqueid nodata", "replaceid nodata"])
 def test_four_servers_at_once_share_no_key(servers, tmp_path, words):
     made = servers(4)
     token = made[0].token
@@ -121,22 +122,45 @@ def test_four_servers_at_once_share_no_key(servers, tmp_path, words):
     left_behind(made, token, numbers)
 
 
-def test_at_once_on_opencryptoki(make_server, tmp_path):
-    with tokens.OpenCryptoki(tmp_path / "token") as token:
-        made = [make_server(f"server-{i}", prefix=token.enter([])) for i in range(2)]
+@pytest.mark.parametrize("kind", [tokens.OpenCryptoki, more_tokens.NssToken], ids=lambda kind: kind.kind)
+def test_at_once_on_other_tokens(make_server, tmp_path, kind):
+    """NSS puts a key that is made in the place of one that has its CKA_ID."""
+    with kind(tmp_path / "token") as token:
+        made = [make_server(f"server-{i}", prefix=token.enter([])) for i in range(3)]
         for server in made:
             server.setup()
             server.use_token(token)
             server.keys = dict([server.create_key()])
         numbers = initialize_all(made, token)
-        assert len(set(numbers)) == 2 and {f"{n:08x}" for n in numbers} <= set(root_keys(token))
+        assert len(set(numbers)) == 3 and {f"{n:08x}" for n in numbers} <= set(root_keys(token))
         for server in made:
             server.stop()
             server.keyward("start")
             wait_for("the wallet to open", lambda server=server: status(server)["status"] == "up", 40)
-            assert served(server)
+            assert served(server) and verify(server)["healthy"], failed(verify(server))
+        left_behind(made, token, numbers)
         for server in made:
             server.remove()
+
+
+def test_where_a_key_replaces_another_the_later_server_takes_the_next_number(servers, tmp_path):
+    """The other's search comes before, its key after the first one's: the worst that a race can do on NSS."""
+    slow, quick = servers(2)
+    token = slow.token
+    shim, direct = Shim(token, tmp_path / "slow"), Shim(token, tmp_path / "quick")
+    shim.set("replaceid", "nodata", "slow=C_GenerateKey:3000")
+    direct.set("replaceid", "nodata")
+    slow.use_token(shim)
+    quick.use_token(direct)
+    set_security(slow, HSM_TIMEOUT="20")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        running = pool.submit(slow.initialize, shim)
+        wait_for("the slow server to have its number", lambda: shim.calls("C_GenerateKey"))
+        quick.initialize(direct)
+        running.result()
+    numbers = [status(server)["key_number"] for server in (quick, slow)]
+    assert numbers == [1, 2]
+    all_live([quick, slow], token, numbers)
 
 
 def root_label(server):

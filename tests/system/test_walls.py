@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The walls between the processes: what each binary links, how each process is confined, and that a killed one comes back
 while the others go on serving (contract B13, ARCHITECTURE.md)."""
+import errno
 import os
 import shutil
 import signal
@@ -9,9 +10,11 @@ import tempfile
 
 import pytest
 
+import prepared
 from server import PROGRAMS, processes_below, wait_for
+from shim import Shim
 
-ROLES = ["front", "web", "reader", "writer", "admin", "keeper"]
+ROLES = ["front", "web", "reader", "writer", "admin", "people", "keeper"]
 
 
 def needed(program):
@@ -66,6 +69,59 @@ def test_every_process_is_confined(server):
         assert status["Seccomp"] == "2", process.role
         core = [line for line in open(f"/proc/{process.pid}/limits") if line.startswith("Max core file size")]
         assert core[0].split()[4:6] == ["0", "0"], process.role
+
+
+# What the vendor's library finds when it opens it, as root or not: EACCES, or 0 for what it may.
+SHUT = [prepared.TDE, prepared.CREDENTIAL, prepared.PASSWORD, prepared.RESTORE, prepared.RECORD, prepared.STORE,
+        "usr/local/okv/tde", "usr/local/okv/hsm/wallet", "usr/local/okv/hsm/restore", "mnt/okvram", "mnt/okvram/cwallet.sso",
+        "mnt/okvram/ewallet.p12", "var/lib/keyward", "var/lib/keyward/tls/server.key", "var/lib/keyward/audit", "run/keyward",
+        "run/keyward/keywardd.pid", "var/okv/log/keywardd.log"]
+READABLE = [prepared.CONF, prepared.HSM_CONF, prepared.HSM_ENV, "etc/keyward/keywardd.conf"]
+
+
+def test_a_library_reaches_no_wallet_no_store_and_no_key(kept, tmp_path):
+    server = kept("hsm")
+    shim = Shim(server.token, tmp_path / "shim")
+    beside = server.root / "opt"
+    beside.mkdir()
+    (beside / "vendor.conf").write_text("x")
+    paths = [*SHUT, *READABLE, "opt/vendor.conf", "var/okv/log/hsm"]
+    shim.env["KWSHIM_FILES"] = ":".join(str(server.root / path) for path in paths) + ":/etc/passwd:/dev/null"
+    server.use_token(shim)
+    server.start()
+    ram = server.root / "mnt/okvram"
+    wait_for("the wallet in RAM", lambda: (ram / "cwallet.sso").exists())
+    assert ram.is_symlink(), "the test wants the place in RAM to be elsewhere"
+    for act in (lambda: server.keyward("verify", program="hsmclient"), lambda: server.json("hsm", "status"),
+                lambda: server.keyward("hsm", "set-credential", "--credential-file", server.secret_file("pin", shim.pin))):
+        shim.set("probe=C_Initialize:1-")
+        act()
+        found = shim.probes()
+        there = {path: (found[f"read:{server.root / path}"], found[f"write:{server.root / path}"]) for path in paths}
+        missing = [path for path in SHUT if not (server.root / path).exists()]
+        assert missing == [], "a path that is not there shows nothing"
+        assert {path: there[path] for path in SHUT} == {path: (errno.EACCES, errno.EACCES) if not (server.root / path).is_dir()
+                                                        else (errno.EACCES, errno.EISDIR) for path in SHUT}
+        assert {path: there[path] for path in READABLE} == dict.fromkeys(READABLE, (0, errno.EACCES))
+        assert there["opt/vendor.conf"] == (0, 0) and there["var/okv/log/hsm"] == (0, errno.EISDIR)
+        assert (found["read:/etc/passwd"], found["write:/dev/null"]) == (0, 0)
+        # Nor does it see into the processes that hold keys.
+        assert found["read-parent"] == errno.EACCES and found["trace-parent"] == errno.EPERM
+    assert "no_landlock" not in server.log()
+
+
+def test_a_library_that_is_loaded_first_finds_no_place_in_ram(kept, tmp_path):
+    """A child of the library may outlive its operation: what Initialize writes to RAM is out of its reach, too."""
+    server = kept("plain")
+    shim = Shim(server.token, tmp_path / "shim")
+    server.use_token(shim)
+    server.start()
+    assert not (server.root / "mnt/okvram").exists()
+    shim.env["KWSHIM_FILES"] = str(server.root / "mnt/okvram")
+    server.use_token(shim)
+    shim.set("probe=C_Initialize:1-")
+    server.initialize(shim)
+    assert shim.probes()[f"read:{server.root / 'mnt/okvram'}"] == errno.EACCES
 
 
 def test_no_secret_stands_in_arguments_or_environment(hsm_server):

@@ -15,7 +15,7 @@ from server import PROGRAMS
 
 MESSAGE = "=IIII400s"  # struct proc_message
 ATTACH, STOP, READY = 1, 2, 3
-LISTENER = 10
+LISTENER = 11
 
 
 class Web:

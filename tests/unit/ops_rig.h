@@ -122,8 +122,8 @@ enum err keyring_operate(struct ipc *keeper, enum keyring_operation operation, s
 struct rig {
     char path[64];
     int root;
-    struct store *stores[3]; // by enum ops_role
-    struct ops *engines[3];
+    struct store *stores[OPS_PEOPLE + 1]; // by enum ops_role
+    struct ops *engines[OPS_PEOPLE + 1];
     struct arena *arena;
     uint16_t version;
     uint8_t client[32]; // fingerprint of the endpoint "client"
@@ -152,6 +152,22 @@ RIG struct principal endpoint(const uint8_t fingerprint[32])
 }
 
 // Runs one request as this principal, on the engine that serves its verb.
+// The engine that web would ask, or a front.
+RIG enum ops_role engine_of(enum verb verb)
+{
+#define ROW(method, path, id, engine, ...) {VERB_##id, OPS_##engine},
+    static const struct {
+        enum verb verb;
+        enum ops_role role;
+    } rows[] = {API_ROUTES(ROW)};
+#undef ROW
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].verb == verb)
+            return rows[i].role;
+    }
+    return verb_writes(verb) ? OPS_WRITER : OPS_READER;
+}
+
 RIG enum err run_as(struct principal who, struct request *request)
 {
     struct batch batch = {.who = who,
@@ -161,12 +177,7 @@ RIG enum err run_as(struct principal who, struct request *request)
                           .count = 1};
     if (request->maximum_items == 0)
         request->maximum_items = -1;
-    enum ops_role role = verb_writes(request->verb) ? OPS_WRITER : OPS_READER;
-    if (request->verb == VERB_SETUP ||
-        (request->verb >= VERB_PASSPHRASE_CHANGE && request->verb <= VERB_ROTATE_MASTER_KEY) ||
-        (request->verb >= VERB_HSM_STATUS && request->verb <= VERB_HSM_PRE_RESTORE))
-        role = OPS_ADMIN;
-    rig.reply = run_batch(role, &batch).items[0];
+    rig.reply = run_batch(engine_of(request->verb), &batch).items[0];
     return rig.reply.status;
 }
 
@@ -253,7 +264,7 @@ RIG int rig_up(void **state)
     OK(file_open_dir(rig.path, &rig.root));
     OK(file_mkdirs(rig.root, "var/lib/keyward/audit"));
     OK(arena_new(256 * 1024 * 1024, &rig.arena));
-    for (int role = OPS_ADMIN; role >= OPS_READER; role--) {
+    for (int role = OPS_PEOPLE; role >= OPS_READER; role--) {
         enum store_mode mode = role == OPS_READER ? STORE_READ : STORE_WRITE;
         OK(store_open(rig.root, name, mode, &rig.stores[role]));
         struct ops_settings settings = {.role = (enum ops_role)role,
@@ -271,7 +282,7 @@ RIG int rig_serving(void **state)
 {
     (void)rig_up(state);
     OK(admin(VERB_SETUP, "{}", "recovery_passphrase", "a passphrase of the tests"));
-    for (int role = OPS_READER; role <= OPS_ADMIN; role++)
+    for (int role = OPS_READER; role <= OPS_PEOPLE; role++)
         ops_set_keeper(rig.engines[role], (struct ipc *)&fake_keeper);
     make_endpoint("client", rig.client);
     make_endpoint("other", rig.other);
@@ -281,7 +292,7 @@ RIG int rig_serving(void **state)
 RIG int rig_down(void **state)
 {
     (void)state;
-    for (int role = OPS_READER; role <= OPS_ADMIN; role++) {
+    for (int role = OPS_READER; role <= OPS_PEOPLE; role++) {
         ops_freep(&rig.engines[role]);
         store_closep(&rig.stores[role]);
     }

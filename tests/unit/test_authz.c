@@ -62,14 +62,20 @@ static void each_verb_and_relation(void (*check)(enum verb verb, enum authz_rela
     }
 }
 
+static bool is_for_anyone(enum verb verb)
+{
+    return verb == VERB_ENDPOINT_ENROLL;
+}
+
 static void check_nobody(enum verb verb, enum authz_relation relation)
 {
-    assert_false(decide(PRINCIPAL_NOBODY, 0, verb, relation).permit);
-    assert_false(decide(PRINCIPAL_NOBODY, SERVICE, verb, relation).permit);
+    bool want = is_for_anyone(verb) && relation == AUTHZ_NO_OBJECT;
+    assert_int_equal(decide(PRINCIPAL_NOBODY, 0, verb, relation).permit, want);
+    assert_int_equal(decide(PRINCIPAL_NOBODY, SERVICE, verb, relation).permit, want);
     assert_false(decide((enum principal_kind)99, 0, verb, relation).permit);
 }
 
-static void nobody_may_do_anything(void **state)
+static void who_is_not_known_may_only_enroll(void **state)
 {
     (void)state;
     each_verb_and_relation(check_nobody);
@@ -97,6 +103,8 @@ static bool endpoint_may(enum verb verb, enum authz_relation relation)
         return reads_an_object(verb);
     case AUTHZ_WALLET_MODIFY:
         return reads_an_object(verb) || changes_an_object(verb);
+    case AUTHZ_MANAGES:
+    case AUTHZ_SELF:
     case AUTHZ_OTHER:
     default:
         return false;
@@ -150,6 +158,58 @@ static void another_local_user_sees_the_status_and_enrolls(void **state)
     each_verb_and_relation(check_stranger);
 }
 
+static bool user_may(uint32_t rights, enum verb verb, enum authz_relation relation)
+{
+    struct principal who = {.kind = PRINCIPAL_USER, .rights = rights};
+    return authz_decide(&who, verb, relation, SERVICE).permit;
+}
+
+static void a_user_uses_no_keys_over_kmip_and_sets_up_no_server(void **state)
+{
+    (void)state;
+    for (int verb = 0; verb < VERB_ADMIN_FIRST; verb++)
+        assert_false(user_may(RIGHT_ALL, (enum verb)verb, AUTHZ_NO_OBJECT));
+    assert_false(user_may(RIGHT_ALL, VERB_SETUP, AUTHZ_NO_OBJECT));
+}
+
+static void a_role_opens_what_is_its_own_and_nothing_else(void **state)
+{
+    static const struct {
+        enum verb verb;
+        uint32_t rights;
+    } rows[] = {
+        {VERB_HSM_INITIALIZE, RIGHT_SYSTEM},
+        {VERB_PASSPHRASE_CHANGE, RIGHT_SYSTEM},
+        {VERB_ENDPOINT_SUSPEND, RIGHT_SYSTEM},
+        {VERB_ENDPOINT_ADD, RIGHT_SYSTEM | RIGHT_CREATE_ENDPOINT},
+        {VERB_WALLET_GRANT, RIGHT_KEY},
+        {VERB_ENDPOINT_GROUP_CREATE, RIGHT_KEY | RIGHT_CREATE_GROUP},
+        {VERB_AUDIT_LIST, RIGHT_AUDIT},
+        {VERB_AUDIT_VERIFY, RIGHT_AUDIT},
+        {VERB_HSM_STATUS, RIGHT_SYSTEM | RIGHT_MONITOR},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (uint32_t right = 1; right <= RIGHT_ALL; right <<= 1)
+            assert_int_equal(user_may(right, rows[i].verb, AUTHZ_OTHER),
+                             (rows[i].rights & right) != 0);
+        assert_false(user_may(0, rows[i].verb, AUTHZ_OTHER));
+    }
+}
+
+static void a_relation_opens_only_the_thing_itself(void **state)
+{
+    (void)state;
+    assert_true(user_may(0, VERB_WALLET_GRANT, AUTHZ_NO_OBJECT)); // which wallet is not known yet
+    assert_true(user_may(0, VERB_WALLET_GRANT, AUTHZ_MANAGES));
+    assert_false(user_may(0, VERB_WALLET_GRANT, AUTHZ_WALLET_MODIFY));
+    assert_false(user_may(0, VERB_WALLET_GRANT, AUTHZ_OTHER));
+    assert_true(user_may(0, VERB_KEY_SHOW, AUTHZ_WALLET_READ));
+    assert_false(user_may(0, VERB_KEY_SHOW, AUTHZ_OTHER));
+    assert_false(user_may(RIGHT_SYSTEM, VERB_KEY_SHOW, AUTHZ_OTHER));
+    assert_false(user_may(RIGHT_ALL, VERB_KEY_SHOW + 0x800, AUTHZ_OWN));
+}
+
 static bool may_carry(enum authz_channel channel, bool writes, enum principal_kind kind,
                       enum verb verb)
 {
@@ -160,7 +220,7 @@ static bool may_carry(enum authz_channel channel, bool writes, enum principal_ki
     return decision.permit;
 }
 
-static void a_front_speaks_for_endpoints_and_web_for_local_users(void **state)
+static void a_front_speaks_for_endpoints_and_web_for_people(void **state)
 {
     (void)state;
     for (int number = 0; number < VERB_ADMIN_END + 16; number++) {
@@ -169,6 +229,9 @@ static void a_front_speaks_for_endpoints_and_web_for_local_users(void **state)
         bool none = verb == VERB_NONE;
         assert_int_equal(may_carry(AUTHZ_FROM_FRONT, true, PRINCIPAL_ENDPOINT, verb), kmip);
         assert_int_equal(may_carry(AUTHZ_FROM_WEB, true, PRINCIPAL_LOCAL, verb), !kmip || none);
+        assert_int_equal(may_carry(AUTHZ_FROM_WEB, true, PRINCIPAL_USER, verb), !kmip || none);
+        assert_int_equal(may_carry(AUTHZ_FROM_WEB, true, PRINCIPAL_NOBODY, verb), !kmip || none);
+        assert_false(may_carry(AUTHZ_FROM_FRONT, true, PRINCIPAL_USER, verb));
         assert_false(may_carry(AUTHZ_FROM_FRONT, true, PRINCIPAL_LOCAL, verb));
         assert_false(may_carry(AUTHZ_FROM_FRONT, true, PRINCIPAL_NOBODY, verb));
         assert_false(may_carry(AUTHZ_FROM_WEB, true, PRINCIPAL_ENDPOINT, verb));
@@ -187,12 +250,15 @@ static void a_reader_is_asked_for_no_change(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_may_do_anything),
+        cmocka_unit_test(who_is_not_known_may_only_enroll),
         cmocka_unit_test(an_endpoint_uses_what_it_owns_and_what_wallets_open_to_it),
         cmocka_unit_test(every_operation_on_an_object_that_writes_wants_modify),
         cmocka_unit_test(root_and_the_service_administer_and_use_no_keys),
         cmocka_unit_test(another_local_user_sees_the_status_and_enrolls),
-        cmocka_unit_test(a_front_speaks_for_endpoints_and_web_for_local_users),
+        cmocka_unit_test(a_front_speaks_for_endpoints_and_web_for_people),
+        cmocka_unit_test(a_user_uses_no_keys_over_kmip_and_sets_up_no_server),
+        cmocka_unit_test(a_role_opens_what_is_its_own_and_nothing_else),
+        cmocka_unit_test(a_relation_opens_only_the_thing_itself),
         cmocka_unit_test(a_reader_is_asked_for_no_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

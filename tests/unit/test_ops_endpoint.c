@@ -71,7 +71,7 @@ static void a_suspended_endpoint_is_refused_from_the_next_request_on(void **stat
     FAILS(ERR_AUTHENTICATION, run(&create));
     OK(locate_as(rig.other));
     FAILS(ERR_WRONG_STATE, on(VERB_ENDPOINT_SUSPEND, "client"));
-    FAILS(ERR_WRONG_STATE, on(VERB_ENDPOINT_REENROLL, "client"));
+    FAILS(ERR_WRONG_STATE, on(VERB_ENDPOINT_RE_ENROLL, "client"));
     OK(on(VERB_ENDPOINT_RESUME, "client"));
     assert_true(answers("\"state\":\"enrolled\""));
     OK(locate_as(rig.client));
@@ -100,7 +100,7 @@ static void the_old_certificate_dies_at_the_new_enrolment(void **state)
     (void)state;
     char token[128];
     uint8_t fresh[32];
-    OK(on(VERB_ENDPOINT_REENROLL, "client"));
+    OK(on(VERB_ENDPOINT_RE_ENROLL, "client"));
     (void)snprintf(token, sizeof token, "%s", answer_text("token"));
     OK(locate_as(rig.client));
     OK(on(VERB_ENDPOINT_SHOW, "client"));
@@ -134,7 +134,7 @@ static void two_certificates_count_until_the_deadline(void **state)
     OK(locate_as(rig.client));
     FAILS(ERR_INVALID,
           certify(VERB_ENDPOINT_ROTATE, "client", ",\"keep_old_s\":99999999", NULL, second));
-    FAILS(ERR_INVALID, on(VERB_ENDPOINT_ROTATE, "client"));
+    FAILS(ERR_MISSING_DATA, on(VERB_ENDPOINT_ROTATE, "client"));
 }
 
 static void five_wrong_tokens_close_the_door(void **state)

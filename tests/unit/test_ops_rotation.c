@@ -24,7 +24,7 @@ static bool rotating(const char *state)
 {
     char text[64];
     (void)snprintf(text, sizeof text, "\"state\":\"%s\"", state);
-    OK(admin(VERB_ROTATION_SHOW, "", NULL, NULL));
+    OK(admin(VERB_ROTATE_STATUS, "", NULL, NULL));
     return answers(text);
 }
 

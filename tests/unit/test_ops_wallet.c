@@ -151,12 +151,12 @@ static void a_group_passes_its_grants_on_to_its_members(void **state)
     struct span uid = make_key("grouped");
     OK(ask(VERB_WALLET_CREATE, "{'name':'for groups'}"));
     OK(put_in("for groups", uid));
-    OK(ask(VERB_GROUP_CREATE, "{'name':'rac'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_CREATE, "{'name':'rac'}"));
     OK(ask(VERB_WALLET_GRANT, "{'name':'for groups','endpoint_group':'rac','access':'read-only'}"));
     FAILS(ERR_NOT_FOUND, as_other(VERB_GET, uid));
-    OK(ask(VERB_GROUP_ADD, "{'name':'rac','endpoint':'other'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_ADD, "{'name':'rac','endpoint':'other'}"));
     assert_true(answers("\"members\":[\"other\"]"));
-    FAILS(ERR_CONFLICT, ask(VERB_GROUP_ADD, "{'name':'rac','endpoint':'other'}"));
+    FAILS(ERR_CONFLICT, ask(VERB_ENDPOINT_GROUP_ADD, "{'name':'rac','endpoint':'other'}"));
     OK(as_other(VERB_GET, uid));
     assert_int_equal(located_by_name(rig.other, "grouped"), 1);
     OK(ask(VERB_KEY_ACCESS, "{'id':'%.*s'}", (int)uid.len, (const char *)uid.data));
@@ -166,11 +166,11 @@ static void a_group_passes_its_grants_on_to_its_members(void **state)
     OK(ask(VERB_ENDPOINT_ACCESS, "{'name':'other'}"));
     assert_true(answers("\"wallet\":\"for groups\",\"access\":\"read-only\",\"manage\":false,"
                         "\"group\":\"rac\",\"objects\":1"));
-    OK(ask(VERB_GROUP_REMOVE, "{'name':'rac','endpoint':'other'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_REMOVE, "{'name':'rac','endpoint':'other'}"));
     FAILS(ERR_NOT_FOUND, as_other(VERB_GET, uid));
-    FAILS(ERR_NOT_FOUND, ask(VERB_GROUP_REMOVE, "{'name':'rac','endpoint':'other'}"));
-    OK(ask(VERB_GROUP_ADD, "{'name':'rac','endpoint':'other'}"));
-    OK(ask(VERB_GROUP_DELETE, "{'name':'rac'}"));
+    FAILS(ERR_NOT_FOUND, ask(VERB_ENDPOINT_GROUP_REMOVE, "{'name':'rac','endpoint':'other'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_ADD, "{'name':'rac','endpoint':'other'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_DELETE, "{'name':'rac'}"));
     FAILS(ERR_NOT_FOUND, as_other(VERB_GET, uid));
 }
 
@@ -279,22 +279,22 @@ static void wallets_and_groups_are_named_and_listed(void **state)
     OK(ask(VERB_WALLET_CREATE, "{'name':'named','description':'first'}"));
     FAILS(ERR_CONFLICT, ask(VERB_WALLET_CREATE, "{'name':'named'}"));
     assert_true(says("wallet \"named\" exists already"));
-    OK(ask(VERB_GROUP_CREATE, "{'name':'named'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_CREATE, "{'name':'named'}"));
     OK(ask(VERB_WALLET_UPDATE, "{'name':'named','new_name':'renamed'}"));
     FAILS(ERR_NOT_FOUND, ask(VERB_WALLET_SHOW, "{'name':'named'}"));
     OK(ask(VERB_WALLET_SHOW, "{'name':'renamed'}"));
     assert_true(answers("\"description\":\"first\""));
     assert_true(answers("\"grants\":[]"));
-    OK(ask(VERB_GROUP_SHOW, "{'name':'named'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_SHOW, "{'name':'named'}"));
     assert_true(answers("\"members\":[]"));
-    OK(ask(VERB_GROUP_UPDATE, "{'name':'named','description':'second'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_UPDATE, "{'name':'named','description':'second'}"));
     assert_true(answers("\"description\":\"second\""));
-    OK(ask(VERB_GROUP_CREATE, "{'name':'taken'}"));
-    FAILS(ERR_CONFLICT, ask(VERB_GROUP_UPDATE, "{'name':'named','new_name':'taken'}"));
+    OK(ask(VERB_ENDPOINT_GROUP_CREATE, "{'name':'taken'}"));
+    FAILS(ERR_CONFLICT, ask(VERB_ENDPOINT_GROUP_UPDATE, "{'name':'named','new_name':'taken'}"));
     OK(ask(VERB_WALLET_LIST, "{'limit':1}"));
     assert_true(answers("\"next_cursor\":\""));
     OK(ask(VERB_WALLET_LIST, "{'limit':1,'cursor':'%s'}", answer_text("next_cursor")));
-    OK(ask(VERB_GROUP_LIST, "{}"));
+    OK(ask(VERB_ENDPOINT_GROUP_LIST, "{}"));
     assert_true(answers("\"endpoint_groups\":[{"));
     OK(ask(VERB_WALLET_DELETE, "{'name':'renamed'}"));
     FAILS(ERR_NOT_FOUND, ask(VERB_WALLET_DELETE, "{'name':'renamed'}"));
@@ -328,7 +328,7 @@ static void what_is_wrong_is_refused_by_name(void **state)
          ERR_NOT_FOUND},
         {VERB_WALLET_GRANT, "{'name':'strict','endpoint':'other','access':'read-only','manage':1}",
          ERR_INVALID},
-        {VERB_GROUP_ADD, "{'name':'none','endpoint':'other'}", ERR_NOT_FOUND},
+        {VERB_ENDPOINT_GROUP_ADD, "{'name':'none','endpoint':'other'}", ERR_NOT_FOUND},
         {VERB_KEY_ACCESS, "{'id':'no identifier'}", ERR_NOT_FOUND},
         {VERB_ENDPOINT_ACCESS, "{'name':'nobody'}", ERR_NOT_FOUND},
     };
@@ -342,7 +342,7 @@ static void what_is_wrong_is_refused_by_name(void **state)
 static void an_endpoint_administers_no_wallet(void **state)
 {
     (void)state;
-    for (int verb = VERB_ENDPOINT_SUSPEND; verb <= VERB_GROUP_REMOVE; verb++) {
+    for (int verb = VERB_ENDPOINT_SUSPEND; verb <= VERB_ENDPOINT_GROUP_REMOVE; verb++) {
         struct request request = {.verb = (enum verb)verb, .doc = span_str("{\"name\":\"x\"}")};
         FAILS(ERR_NOT_PERMITTED, run(&request));
     }

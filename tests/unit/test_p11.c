@@ -32,6 +32,8 @@ static struct {
     CK_ULONG lie; // C_FindObjects tells that many more
     int searches;
     int generated;
+    int apart; // keys made under an id that is no number
+    CK_RV set_rv;
     CK_RV generate_rv[4];
     bool not_sensitive; // keys come out so
     bool no_attributes;
@@ -184,9 +186,23 @@ static CK_RV fake_C_GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechani
     assert_int_equal(pick(template, count, CKA_PRIVATE) != NULL, fake.generated == 0);
     assert_int_equal(pick(template, count, CKA_CLASS) != NULL, fake.generated < 2);
     CK_RV rv = fake.generate_rv[fake.generated++];
+    const CK_ATTRIBUTE *id = pick(template, count, CKA_ID);
     if (rv == CKR_OK)
-        *ret = add(false, number_of(pick(template, count, CKA_ID)));
+        *ret = add(false, id->ulValueLen == 4 ? number_of(id) : 0);
+    fake.apart += rv == CKR_OK && id->ulValueLen == 16;
     return rv;
+}
+
+static CK_RV fake_C_SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                                      CK_ATTRIBUTE *template, CK_ULONG count)
+{
+    (void)session;
+    assert_int_equal(count, 1);
+    assert_int_equal(template->type, CKA_ID);
+    fake.generated = 0; // what is made next is a new key
+    if (fake.set_rv == CKR_OK)
+        fake.objects[object - 1].number = number_of(template);
+    return fake.set_rv;
 }
 
 static CK_RV fake_C_GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
@@ -225,6 +241,7 @@ static CK_FUNCTION_LIST functions = {
     .C_DestroyObject = fake_C_DestroyObject,
     .C_GenerateKey = fake_C_GenerateKey,
     .C_GetAttributeValue = fake_C_GetAttributeValue,
+    .C_SetAttributeValue = fake_C_SetAttributeValue,
 };
 
 static const CK_FLAGS usable =
@@ -433,6 +450,37 @@ static void the_template_shrinks_step_by_step(void **state)
     assert_true(says("CKR_TEMPLATE_INCONSISTENT"));
 }
 
+static int keys_of_number(uint32_t number)
+{
+    int count = 0;
+    for (size_t i = 0; i < FAKE_OBJECTS; i++)
+        count += fake.objects[i].used && !fake.objects[i].data && fake.objects[i].number == number;
+    return count;
+}
+
+static void without_data_objects_a_key_gets_its_number_afterwards(void **state)
+{
+    struct p11 *p11 = (struct p11 *)*state;
+    struct hsm_key key = one();
+    OK(p11_key_create(p11, &key, false));
+    assert_int_equal(fake.apart, 0);
+    fake.objects[0].used = false;
+    fake.no_data = true;
+    fake.generated = 0;
+    assert_int_equal(take(p11), 1);
+    (void)add(false, 1); // another server, meanwhile
+    OK(p11_key_create(p11, &key, false));
+    assert_int_equal(fake.apart, 1);
+    assert_int_equal(keys_of_number(1), 2);
+    // A token that changes no id: nothing is left of the try.
+    fake.set_rv = CKR_ATTRIBUTE_READ_ONLY;
+    fake.generated = 0;
+    OK(p11_key_create(p11, &key, false));
+    assert_int_equal(fake.apart, 2);
+    assert_int_equal(keys_of_number(1), 3);
+    assert_int_equal(keys_of_number(0), 0);
+}
+
 static void a_key_that_came_out_otherwise_is_withdrawn(void **state)
 {
     struct p11 *p11 = (struct p11 *)*state;
@@ -502,6 +550,7 @@ int main(void)
         ON_FAKE(of_two_number_objects_the_larger_counts_and_both_go),
         ON_FAKE(the_last_number_is_not_passed),
         ON_FAKE(the_template_shrinks_step_by_step),
+        ON_FAKE(without_data_objects_a_key_gets_its_number_afterwards),
         ON_FAKE(a_key_that_came_out_otherwise_is_withdrawn),
         ON_FAKE(one_process_makes_a_bounded_number_of_keys),
         ON_FAKE(codes_have_names),

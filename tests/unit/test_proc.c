@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -182,7 +183,7 @@ static bool is_ended(int status)
 static void the_others_make_no_code_no_socket_and_reach_nobody(void **state)
 {
     static const enum proc_role roles[] = {ROLE_FRONT, ROLE_WEB,    ROLE_READER, ROLE_WRITER,
-                                           ROLE_ADMIN, ROLE_KEEPER, ROLE_PROVER};
+                                           ROLE_ADMIN, ROLE_PEOPLE, ROLE_KEEPER, ROLE_PROVER};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(roles); i++) {
         assert_int_equal(confined(roles[i], map_data), 0);
@@ -196,10 +197,10 @@ static void the_others_make_no_code_no_socket_and_reach_nobody(void **state)
 // In a child: behind the wall, a file inside is read and made, one outside is not.
 static int live_behind_a_wall(int root)
 {
-    static const char *const inside[] = {"own"};
+    static const struct proc_tree inside[] = {{"own", PROC_REACH_OWN}};
     struct buf bytes CLEANUP(buf_done);
     buf_init(&bytes, 100, false);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || proc_wall_files(root, inside, 1) != ERR_OK)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || proc_wall_in(root, inside, 1) != ERR_OK)
         return 1;
     if (file_read(root, "own/file", 100, &bytes) != ERR_OK ||
         file_write(root, "own/made", span_str("x")) != ERR_OK)
@@ -229,6 +230,89 @@ static void a_walled_process_reaches_its_own_files_alone(void **state)
     (void)close(root);
 }
 
+// The test's own tree. `late` is made after the wall has been built.
+static void build_tree(int root)
+{
+    static const char *const directories[] = {"okv/tde", "okv/etc", "log/hsm", "vendor"};
+    static const char *const files[] = {"okv/tde/wallet", "okv/etc/conf", "log/server",
+                                        "vendor/file"};
+    for (size_t i = 0; i < COUNT_OF(directories); i++)
+        OK(file_mkdirs(root, directories[i]));
+    for (size_t i = 0; i < COUNT_OF(files); i++)
+        OK(file_write(root, files[i], span_str("here")));
+    assert_int_equal(symlinkat("okv/tde", root, "round"), 0);
+    assert_int_equal(symlinkat("/", root, "top"), 0);
+}
+
+static int fails(int root, const char *path, int flags)
+{
+    CLEANUP(file_closep) int fd = openat(root, path, flags | O_CLOEXEC, 0600);
+    return fd < 0 ? errno : 0;
+}
+
+// In a child, behind a wall with windows. The number of the first check that fails, 0: none.
+static int look_round(int root)
+{
+    static const struct proc_tree trees[] = {
+        {"okv", PROC_REACH_READ},  {"okv/tde", PROC_REACH_NONE},
+        {"log", PROC_REACH_NONE},  {"log/hsm", PROC_REACH_ALL},
+        {"late", PROC_REACH_NONE}, {"vendor/deep/late", PROC_REACH_NONE},
+    };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        proc_wall_off(root, trees, COUNT_OF(trees)) != ERR_OK)
+        return 99;
+    const struct {
+        const char *path;
+        int flags;
+        int wanted;
+    } tries[] = {
+        {"okv/tde/wallet", O_RDONLY, EACCES},
+        {"round/wallet", O_RDONLY, EACCES},
+        {"okv/tde", O_RDONLY | O_DIRECTORY, EACCES},
+        {"okv/tde/made", O_WRONLY | O_CREAT, EACCES},
+        {"okv/etc/conf", O_RDONLY, 0},
+        {"okv/etc/conf", O_WRONLY, EACCES},
+        {"okv/etc/made", O_WRONLY | O_CREAT, EACCES},
+        {"log/server", O_WRONLY | O_APPEND, EACCES},
+        {"log/hsm/made", O_WRONLY | O_CREAT, 0},
+        {"vendor/file", O_RDWR, 0},
+        {"vendor/deep", O_WRONLY | O_CREAT, EACCES},
+        {"late", O_WRONLY | O_CREAT, EACCES},
+        {"/etc/passwd", O_RDONLY, 0},
+        {"/dev/null", O_RDWR, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(tries); i++) {
+        if (fails(root, tries[i].path, tries[i].flags) != tries[i].wanted)
+            return (int)i + 1;
+    }
+    // Nor may it be cut, removed, moved out, or be reached by another name.
+    if (unlinkat(root, "okv/tde/wallet", 0) == 0 || renameat(root, "okv", root, "moved") == 0 ||
+        renameat(root, "okv/tde/wallet", root, "vendor/wallet") == 0 ||
+        linkat(root, "okv/tde/wallet", root, "vendor/wallet", 0) == 0)
+        return 50;
+    char round[64];
+    (void)snprintf(round, sizeof round, "/proc/self/fd/%d/okv/tde/wallet", root);
+    return fails(AT_FDCWD, round, O_RDONLY) == EACCES ? 0 : 51;
+}
+
+static void a_library_reaches_everything_but_what_is_walled_off(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/keyward-wall-XXXXXX";
+    int root = -1;
+    int status = -1;
+    assert_non_null(mkdtemp(path));
+    OK(file_open_dir(path, &root));
+    build_tree(root);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(look_round(root));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+    OK(file_remove_tree(AT_FDCWD, path));
+    (void)close(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +322,7 @@ int main(void)
         cmocka_unit_test(hsmd_reaches_none_of_its_siblings),
         cmocka_unit_test(the_others_make_no_code_no_socket_and_reach_nobody),
         cmocka_unit_test(a_walled_process_reaches_its_own_files_alone),
+        cmocka_unit_test(a_library_reaches_everything_but_what_is_walled_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

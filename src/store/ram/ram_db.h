@@ -17,6 +17,10 @@ enum ram_table {
     RAM_NAMED,
     RAM_MEMBER, // key: set, member
     RAM_GRANT,  // key: wallet, grantee
+    RAM_USER,
+    RAM_PRIVILEGE, // key: user, thing
+    RAM_CREDENTIAL,
+    RAM_TRIES, // key: hash of the name
     RAM_SETTING,
     RAM_NODE_SETTING,
     RAM_AUDIT,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "store/driver.h"
+#include "store/ram/ram_people.h"
 #include "store/ram/ram_rows.h"
 #include "store/ram/ram_sets.h"
 
@@ -395,6 +396,128 @@ static enum err do_access_get(void *self, const struct uuid *who, const struct u
     return ERR_OK;
 }
 
+static enum err do_user_put(void *self, const struct store_user *user)
+{
+    return ram_people_user_put(view(self), user, false);
+}
+
+static enum err do_user_update(void *self, const struct store_user *user)
+{
+    return ram_people_user_put(view(self), user, true);
+}
+
+static enum err do_user_get(void *self, const struct uuid *id, struct arena *arena,
+                            struct store_user *ret)
+{
+    return ram_people_user_get(view(self), id, arena, ret);
+}
+
+static enum err do_user_by_name(void *self, const uint8_t name_hash[STORE_HASH_LEN],
+                                struct arena *arena, struct store_user *ret)
+{
+    return ram_people_user_by_name(view(self), name_hash, arena, ret);
+}
+
+static enum err do_user_list(void *self, uint32_t rights, const struct uuid *after, uint32_t limit,
+                             struct arena *arena, struct store_user **ret, size_t *ret_count)
+{
+    return ram_people_user_list(view(self), rights, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_user_remove(void *self, const struct uuid *id, uint64_t version)
+{
+    return ram_people_user_remove(view(self), id, version);
+}
+
+static enum err do_privilege_put(void *self, const struct store_privilege *privilege)
+{
+    return ram_people_privilege_put(view(self), privilege);
+}
+
+static enum err do_privilege_remove(void *self, const struct store_privilege *privilege)
+{
+    return ram_people_privilege_remove(view(self), privilege);
+}
+
+static enum err do_privilege_has(void *self, const struct store_privilege *privilege, bool *ret)
+{
+    return ram_people_privilege_has(view(self), privilege, ret);
+}
+
+static enum err do_privilege_list(void *self, const struct uuid *user, const struct uuid *after,
+                                  uint32_t limit, struct arena *arena, struct uuid **ret,
+                                  size_t *ret_count)
+{
+    return ram_people_privilege_list(view(self), user, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_privilege_of(void *self, const struct uuid *thing, const struct uuid *after,
+                                uint32_t limit, struct arena *arena, struct uuid **ret,
+                                size_t *ret_count)
+{
+    return ram_people_privilege_of(view(self), thing, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_credential_put(void *self, const struct store_credential *credential)
+{
+    return ram_people_credential_put(view(self), credential, false);
+}
+
+static enum err do_credential_update(void *self, const struct store_credential *credential)
+{
+    return ram_people_credential_put(view(self), credential, true);
+}
+
+static enum err do_credential_get(void *self, const struct uuid *id, struct arena *arena,
+                                  struct store_credential *ret)
+{
+    return ram_people_credential_get(view(self), id, arena, ret);
+}
+
+static enum err do_credential_by_hash(void *self, const uint8_t hash[32], struct arena *arena,
+                                      struct store_credential *ret)
+{
+    return ram_people_credential_by_hash(view(self), hash, arena, ret);
+}
+
+static enum err do_credential_list(void *self, const struct uuid *user, const struct uuid *after,
+                                   uint32_t limit, struct arena *arena,
+                                   struct store_credential **ret, size_t *ret_count)
+{
+    return ram_people_credential_list(view(self), user, after, limit, arena, ret, ret_count);
+}
+
+static enum err do_credential_remove(void *self, const struct uuid *id)
+{
+    return ram_people_credential_remove(view(self), id);
+}
+
+static enum err do_credential_forget(void *self, int64_t before_s)
+{
+    return ram_people_credential_forget(view(self), before_s);
+}
+
+static enum err do_tries_get(void *self, const uint8_t name_hash[STORE_HASH_LEN],
+                             struct store_tries *ret)
+{
+    return ram_people_tries_get(view(self), name_hash, ret);
+}
+
+static enum err do_tries_put(void *self, const struct store_tries *tries)
+{
+    return ram_people_tries_put(view(self), tries);
+}
+
+static enum err do_tries_remove(void *self, const uint8_t name_hash[STORE_HASH_LEN])
+{
+    return ram_people_tries_remove(view(self), name_hash);
+}
+
+static enum err do_tries_forget(void *self, int64_t before_s)
+{
+    return ram_people_tries_forget(view(self), before_s);
+}
+
 static enum err do_setting_put(void *self, bool node, const char *name, struct span value)
 {
     return ram_rows_setting_put(view(self), node, name, value);
@@ -465,6 +588,28 @@ const struct store_driver ram_driver = {
     .grant_list = do_grant_list,
     .grant_reach = do_grant_reach,
     .access_get = do_access_get,
+    .user_put = do_user_put,
+    .user_update = do_user_update,
+    .user_get = do_user_get,
+    .user_by_name = do_user_by_name,
+    .user_list = do_user_list,
+    .user_remove = do_user_remove,
+    .privilege_put = do_privilege_put,
+    .privilege_remove = do_privilege_remove,
+    .privilege_has = do_privilege_has,
+    .privilege_list = do_privilege_list,
+    .privilege_of = do_privilege_of,
+    .credential_put = do_credential_put,
+    .credential_update = do_credential_update,
+    .credential_get = do_credential_get,
+    .credential_by_hash = do_credential_by_hash,
+    .credential_list = do_credential_list,
+    .credential_remove = do_credential_remove,
+    .credential_forget = do_credential_forget,
+    .tries_get = do_tries_get,
+    .tries_put = do_tries_put,
+    .tries_remove = do_tries_remove,
+    .tries_forget = do_tries_forget,
     .setting_put = do_setting_put,
     .setting_get = do_setting_get,
     .audit_append = do_audit_append,

@@ -123,8 +123,8 @@ enum err ram_sets_named_list(const struct ram_db *db, uint32_t kind, const struc
 
 void ram_sets_forget(struct ram_db *db, const struct uuid *id)
 {
-    static const enum ram_table tables[] = {RAM_MEMBER, RAM_GRANT};
-    for (size_t t = 0; t < 2; t++) {
+    static const enum ram_table tables[] = {RAM_MEMBER, RAM_GRANT, RAM_PRIVILEGE};
+    for (size_t t = 0; t < 3; t++) {
         for (size_t i = db->tables[tables[t]].count; i-- > 0;) {
             struct uuid first;
             struct uuid second;

@@ -19,7 +19,7 @@ MUST_USE enum err ram_sets_named_list(const struct ram_db *db, uint32_t kind,
 MUST_USE enum err ram_sets_named_remove(struct ram_db *db, const struct uuid *id, uint64_t version);
 
 bool ram_sets_has(const struct ram_db *db, const struct uuid *set, const struct uuid *member);
-// Takes away all memberships and grants that name this id, on either side.
+// Takes away all memberships, grants and privileges that name this id, on either side.
 void ram_sets_forget(struct ram_db *db, const struct uuid *id);
 MUST_USE enum err ram_sets_member_put(struct ram_db *db, const struct uuid *set,
                                       const struct uuid *member);

@@ -6,6 +6,7 @@
 #include "store/sqlite/sq_find.h"
 #include "store/sqlite/sq_node.h"
 #include "store/sqlite/sq_object.h"
+#include "store/sqlite/sq_people.h"
 #include "store/sqlite/sq_sets.h"
 
 static enum err do_open(int root, const char *path, enum store_mode mode, void **ret_self)
@@ -263,6 +264,28 @@ const struct store_driver sq_driver = {
     .grant_list = sq_sets_grant_list,
     .grant_reach = sq_sets_grant_reach,
     .access_get = sq_sets_access_get,
+    .user_put = sq_people_user_put,
+    .user_update = sq_people_user_update,
+    .user_get = sq_people_user_get,
+    .user_by_name = sq_people_user_by_name,
+    .user_list = sq_people_user_list,
+    .user_remove = sq_people_user_remove,
+    .privilege_put = sq_people_privilege_put,
+    .privilege_remove = sq_people_privilege_remove,
+    .privilege_has = sq_people_privilege_has,
+    .privilege_list = sq_people_privilege_list,
+    .privilege_of = sq_people_privilege_of,
+    .credential_put = sq_people_credential_put,
+    .credential_update = sq_people_credential_update,
+    .credential_get = sq_people_credential_get,
+    .credential_by_hash = sq_people_credential_by_hash,
+    .credential_list = sq_people_credential_list,
+    .credential_remove = sq_people_credential_remove,
+    .credential_forget = sq_people_credential_forget,
+    .tries_get = sq_people_tries_get,
+    .tries_put = sq_people_tries_put,
+    .tries_remove = sq_people_tries_remove,
+    .tries_forget = sq_people_tries_forget,
     .setting_put = do_setting_put,
     .setting_get = do_setting_get,
     .audit_append = do_audit_append,

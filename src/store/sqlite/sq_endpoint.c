@@ -158,6 +158,7 @@ enum err sq_endpoint_remove(struct sq_db *db, const struct uuid *id, uint64_t ve
     }
     TRY(remove_by(db, SQ_MEMBER_REMOVE_EVERYWHERE, id));
     TRY(remove_by(db, SQ_GRANT_REMOVE_GRANTEE, id));
+    TRY(remove_by(db, SQ_PRIVILEGE_REMOVE_THING, id));
     return remove_by(db, SQ_SEEN_REMOVE, id);
 }
 

@@ -144,6 +144,7 @@ enum err sq_sets_named_remove(void *self, const struct uuid *id, uint64_t versio
     TRY(run_with(self, SQ_MEMBER_REMOVE_SET, id));
     TRY(run_with(self, SQ_GRANT_REMOVE_WALLET, id));
     TRY(run_with(self, SQ_GRANT_REMOVE_GRANTEE, id));
+    TRY(run_with(self, SQ_PRIVILEGE_REMOVE_THING, id));
     return run_with(self, SQ_ENDPOINT_NO_DEFAULT, id);
 }
 

@@ -9,6 +9,9 @@
 #define ENDPOINT_COLUMNS \
     "id, version, state, name_hash, fingerprint, previous, previous_until, token_hash, token_expires, created, enrolled," \
     " default_wallet, key_id, sealed"
+#define ACCOUNT_COLUMNS \
+    "id, version, state, name_hash, rights, forward, flags, created, password_changed, totp_step, key_id, sealed"
+#define CREDENTIAL_COLUMNS "id, version, kind, hash, account, created, expires, rights, key_id, sealed"
 #define NAMED_COLUMNS "id, version, kind, name_hash, created, key_id, sealed"
 // Somebody and the groups that he is in.
 #define WITH_GROUPS "(SELECT ?1 UNION ALL SELECT set_id FROM member WHERE member = ?1)"
@@ -107,6 +110,45 @@ STATEMENT(GRANT_REACH,
 STATEMENT(ACCESS_GET,
     "SELECT coalesce(max(g.access & 1) | max(g.access & 2) | max(g.access & 4), 0) FROM member m"
     " CROSS JOIN wallet_grant g WHERE m.member = ?2 AND g.wallet = m.set_id AND g.grantee IN " WITH_GROUPS)
+
+STATEMENT(USER_PUT, "INSERT INTO account (" ACCOUNT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+STATEMENT(USER_UPDATE,
+    "UPDATE account SET version = version + 1, state = ?, name_hash = ?, rights = ?, forward = ?, flags = ?, created = ?,"
+    " password_changed = ?, totp_step = ?, key_id = ?, sealed = ? WHERE id = ? AND version = ?")
+STATEMENT(USER_REMOVE, "DELETE FROM account WHERE id = ? AND version = ?")
+STATEMENT(USER_GET, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE id = ?")
+STATEMENT(USER_BY_NAME, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name_hash = ?")
+STATEMENT(USER_LIST,
+    "SELECT " ACCOUNT_COLUMNS " FROM account WHERE id > ?2 AND (?1 = 0 OR rights & ?1 <> 0) ORDER BY id LIMIT ?3")
+STATEMENT(PRIVILEGE_PUT, "INSERT INTO privilege (account, thing) VALUES (?, ?)")
+STATEMENT(PRIVILEGE_REMOVE, "DELETE FROM privilege WHERE account = ? AND thing = ?")
+STATEMENT(PRIVILEGE_REMOVE_USER, "DELETE FROM privilege WHERE account = ?")
+STATEMENT(PRIVILEGE_REMOVE_THING, "DELETE FROM privilege WHERE thing = ?")
+STATEMENT(PRIVILEGE_HAS, "SELECT 1 FROM privilege WHERE account = ? AND thing = ?")
+STATEMENT(PRIVILEGE_LIST, "SELECT thing FROM privilege WHERE account = ? AND thing > ? ORDER BY thing LIMIT ?")
+STATEMENT(PRIVILEGE_OF, "SELECT account FROM privilege WHERE thing = ? AND account > ? ORDER BY account LIMIT ?")
+STATEMENT(CREDENTIAL_PUT, "INSERT INTO credential (" CREDENTIAL_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+STATEMENT(CREDENTIAL_UPDATE,
+    "UPDATE credential SET version = version + 1, kind = ?, hash = ?, account = ?, created = ?, expires = ?, rights = ?,"
+    " key_id = ?, sealed = ? WHERE id = ? AND version = ?")
+STATEMENT(CREDENTIAL_GET, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id = ?")
+STATEMENT(CREDENTIAL_BY_HASH, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE hash = ?")
+STATEMENT(CREDENTIAL_LIST, "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE id > ? ORDER BY id LIMIT ?")
+STATEMENT(CREDENTIAL_LIST_USER,
+    "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE account = ? AND id > ? ORDER BY id LIMIT ?")
+STATEMENT(CREDENTIAL_REMOVE, "DELETE FROM credential WHERE id = ?")
+STATEMENT(CREDENTIAL_REMOVE_USER, "DELETE FROM credential WHERE account = ?")
+STATEMENT(CREDENTIAL_FORGET_SEEN,
+    "DELETE FROM node_seen WHERE endpoint IN (SELECT id FROM credential WHERE expires < ?)")
+STATEMENT(CREDENTIAL_FORGET_SEEN_USER,
+    "DELETE FROM node_seen WHERE endpoint IN (SELECT id FROM credential WHERE account = ?)")
+STATEMENT(CREDENTIAL_FORGET, "DELETE FROM credential WHERE expires < ?")
+STATEMENT(TRIES_GET, "SELECT name_hash, wrong, since, until FROM tries WHERE name_hash = ?")
+STATEMENT(TRIES_PUT,
+    "INSERT INTO tries (name_hash, wrong, since, until) VALUES (?, ?, ?, ?) ON CONFLICT (name_hash) DO UPDATE SET"
+    " wrong = excluded.wrong, since = excluded.since, until = excluded.until")
+STATEMENT(TRIES_REMOVE, "DELETE FROM tries WHERE name_hash = ?")
+STATEMENT(TRIES_FORGET, "DELETE FROM tries WHERE since < ?1 AND until < ?1")
 
 STATEMENT(SETTING_PUT,
     "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
