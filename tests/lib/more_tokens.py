@@ -8,6 +8,9 @@
   through. Hidden by ending the server, frozen by stopping its processes.
 - CamlCrush: SoftHSM behind caml-crush, over TCP in a network namespace of its own, as a network HSM
   behind a cable. Hidden by cutting the cable; a GCM operation kills the connection.
+- Tpm2: tpm2-pkcs11 on an emulated TPM (swtpm) behind its resource manager. It makes no AES key when
+  asked by C_GenerateKey, so that one made by its own tool is to be adopted (.adopt). Optional: the
+  packages of scripts/packages.txt's stage "tpm" may be missing (Tpm2.is_there()).
 
 All of them need root. What runs is started in namespaces of processes, mounts and networks that end
 with this process, however it ends, so that nothing is left over: no process, interface or mount.
@@ -20,6 +23,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 
 import tokens
@@ -354,6 +358,101 @@ class CamlCrush(_BeforeSoftHsm):
     def plug(self):
         self._ip("link", "set", self.far, "up", inside=True)
         _await(self.answers, "the mending of the cable")
+
+
+# $1 is the token's directory, $2 a directory with a short path for the bus's socket.
+TPM2 = r"""
+D=$1 S=$2
+ip link set lo up
+swtpm socket --tpm2 --tpmstate dir="$D/state" --server type=tcp,bindaddr=127.0.0.1,port=2321,disconnect=no \
+    --ctrl type=tcp,bindaddr=127.0.0.1,port=2322 --flags not-need-init,startup-clear >&2 &
+dbus-daemon --session --nofork --nosyslog --address="unix:path=$S/bus" >&2 &
+until [ -S "$S/bus" ]; do read -rt 0.05 <> <(:) || :; done
+until (exec 9<>/dev/tcp/127.0.0.1/2322) 2>&-; do read -rt 0.05 <> <(:) || :; done
+tpm2-abrmd --session --allow-root --tcti=swtpm:host=127.0.0.1,port=2321 >&2 &
+until tpm2_getrandom -Q 4 -o /dev/null 2>&-; do read -rt 0.05 <> <(:) || :; done
+echo ready
+wait
+"""
+
+
+class Tpm2(tokens.Token):
+    """tpm2-pkcs11. .adopt are the settings by which Keyward takes the key that was made for it."""
+
+    kind = "tpm2"
+    library = LIBRARIES / "pkcs11" / "libtpm2_pkcs11.so"
+    adopt = {"HSM_ADOPT_KEY_LABEL": "Premade HSM Root Key"}
+
+    @classmethod
+    def is_there(cls):
+        """Whether the packages are installed."""
+        programs = ("swtpm", "swtpm_setup", "tpm2_ptool", "tpm2-abrmd", "dbus-daemon")
+        return cls.library.exists() and all(shutil.which(program) for program in programs)
+
+    def __init__(self, directory, **common):
+        super().__init__(directory, **common)
+        self.short = pathlib.Path(tempfile.mkdtemp(prefix="kw-"))
+        atexit.register(shutil.rmtree, self.short, True)
+        self.held = None
+        for name in ("state", "store"):
+            (self.directory / name).mkdir(mode=0o700)
+        manager = "tabrmd:bus_type=session"
+        self.env = {"TPM2_PKCS11_STORE": str(self.directory / "store"),
+                    "TPM2_PKCS11_TCTI": manager, "TPM2_PKCS11_LOG_LEVEL": "0",
+                    "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.short}/bus"}
+        try:
+            self.run(["swtpm_setup", "--tpm2", "--tpmstate", self.directory / "state",
+                      "--createek", "--overwrite"])
+            self.show()
+            self._ptool("init")
+            self._ptool("addtoken", "--pid=1", f"--label={self.label}", "--userpin=$TOKEN_PIN",
+                        "--sopin=$TOKEN_SO")
+            self._ptool("addkey", "--algorithm=aes256", f"--label={self.label}",
+                        "--userpin=$TOKEN_PIN", "--id=00000001",
+                        f"--key-label={self.adopt['HSM_ADOPT_KEY_LABEL']}")
+        except BaseException:
+            self.stop()
+            raise
+        self.save()
+
+    # The tool takes PINs from arguments only; they are put in where no other process sees them.
+    def _ptool(self, *words):
+        program = shutil.which("tpm2_ptool")
+        code = ("import os, runpy, sys; sys.argv[:] = [os.path.expandvars(w) for w in sys.argv[1:]]; "
+                "runpy.run_path(sys.argv[0], run_name='__main__')")
+        self.run([sys.executable, "-c", code, program, *words, f"--path={self.directory / 'store'}"],
+                 env={"TPM2TOOLS_TCTI": self.env["TPM2_PKCS11_TCTI"], "TOKEN_PIN": self.pin,
+                      "TOKEN_SO": self.so_pin})
+
+    # A TPM that loses its power without notice counts that as a wrong try, and locks after three.
+    def hide(self):
+        if self.held is not None:
+            self.run(["tpm2_shutdown", "--clear"],
+                     env={"TPM2TOOLS_TCTI": self.env["TPM2_PKCS11_TCTI"]})
+            self.held.stop()
+            self.held = None
+            (self.short / "bus").unlink(missing_ok=True)
+        self.hidden = True
+
+    def show(self):
+        if self.held is None:
+            self.held = _Held(TPM2, [self.directory, self.short], self.directory / "tpm.log",
+                              ["--net"],
+                              env={**self.env, "TPM2TOOLS_TCTI": self.env["TPM2_PKCS11_TCTI"]})
+        self.hidden = False
+
+    def freeze(self):
+        self.held.signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.held.signal(signal.SIGCONT)
+
+    def stop(self):
+        held = getattr(self, "held", None)
+        if held is not None:
+            held.stop()
+        self.held = None
+        shutil.rmtree(self.short, ignore_errors=True)
 
 
 ALL = (tokens.SoftHsm, tokens.OpenCryptoki, NssToken, P11KitServer, CamlCrush)

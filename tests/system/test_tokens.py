@@ -132,7 +132,7 @@ def away_and_back(server):
 def findings(server):
     """What Keyward met while it made its last root key, from its own traces."""
     traces = sorted((server.root / "var/okv/log/hsm").glob("*-initialize-*.log"))
-    made = [text for text in (path.read_text() for path in traces) if "event=root_key_made" in text][-1]
+    made = [text for text in (path.read_text() for path in traces) if "event=mechanism_chosen" in text][-1]
     calls = re.findall(r'function=(C_\w+) rv="(\w+)', made)
     extra = sorted({function for function, rv in calls if rv == "CKR_OK"} - REQUIRED)
     return {
@@ -188,19 +188,19 @@ def test_mechanisms(beside):
     hsm_matrix.note(beside.token.kind, **found)
 
 
+def initialize_without_a_label(server):
+    server.keyward("hsm", "initialize", "--vendor", server.vendor, "--credential-file", server.secret_file("pin", server.token.pin),
+                   "--recovery-passphrase-file", server.secret_file("recovery", PASSPHRASE))
+
+
 def test_no_label_is_needed_where_one_token_can_be_used(beside):
-    arguments = ["--credential-file", beside.secret_file("pin", beside.token.pin),
-                 "--recovery-passphrase-file", beside.secret_file("recovery", PASSPHRASE)]
-    beside.keyward("hsm", "initialize", "--vendor", beside.vendor, *arguments)
+    initialize_without_a_label(beside)
     reboot(beside)
     soon_served(beside)
     assert status(beside)["token_label"] == beside.token.label
     hsm_matrix.note(beside.token.kind, no_label="yes")
 
 
-# Not NSS: a database for one program, in which a key takes the place of another with its CKA_ID (docs/HSM.md).
-@pytest.mark.parametrize("token", [kind for kind in more_tokens.ALL if kind is not more_tokens.NssToken], indirect=True,
-                         ids=lambda kind: kind.kind)
 def test_servers_that_initialize_at_once_get_keys_of_their_own(beside, make_server):
     other = make_server("other", beside.prefix)
     other.setup()
@@ -213,6 +213,55 @@ def test_servers_that_initialize_at_once_get_keys_of_their_own(beside, make_serv
     for server in (beside, other):
         reboot(server)
         soon_served(server)
+
+
+# -- a token that makes no keys --
+@pytest.fixture
+def tpm(make_server, tmp_path):
+    """A server without an HSM beside an emulated TPM."""
+    if not more_tokens.Tpm2.is_there():
+        pytest.skip("the packages of stage tpm are not installed: scripts/install-packages tpm")
+    with more_tokens.Tpm2(tmp_path / "token") as token:
+        server = make_server()
+        server.setup()
+        server.use_token(token)
+        server.token, server.keys = token, dict([server.create_key()])
+        yield server
+        server.remove()
+
+
+def adopted_rounds(server):
+    refused = server.initialize(server.token, check=False)
+    assert refused.returncode == 8 and "HSM_ADOPT_KEY_LABEL" in refused.stderr
+    assert "CKR_FUNCTION_NOT_SUPPORTED" in refused.stderr and served(server)
+    set_security(server, **server.token.adopt)
+    for last in (False, True):
+        with Clients(server):
+            server.initialize(server.token) if last else initialize_without_a_label(server)
+            assert (status(server)["status"], status(server)["key_number"]) == ("up", 0)
+            server.keys.update([server.create_key()])
+            if not last:
+                server.reverse_migrate(server.token)
+
+
+def test_the_whole_life_with_an_adopted_key(tpm):
+    before = tpm.token.keys()
+    adopted_rounds(tpm)
+    reboot(tpm)
+    soon_served(tpm)
+    a_new_pin(tpm)
+    away_and_back(tpm)
+    found = findings(tpm)
+    tpm.reverse_migrate(tpm.token)
+    tpm.token.hide()
+    tpm.restart()
+    assert served(tpm)
+    tpm.token.show()
+    assert tpm.token.keys() == before
+    found |= {name: can_use(tpm, name) for name in hsm_matrix.MECHANISMS}
+    found |= {"number_object": "none: the key is adopted", "attributes": "not asked", "no_label": "yes", "same_id": "makes none",
+              "extra_calls": found["extra_calls"] or "none"}
+    hsm_matrix.note("tpm2", life="passes, with an adopted key", **found)
 
 
 # -- each in its own way --
