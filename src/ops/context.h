@@ -51,6 +51,7 @@ struct ops {
     struct buf scratch;             // clear bytes on their way into an arena; wiped after each use
     struct known_endpoint endpoints[ENDPOINT_CACHE];
     uint64_t turn;
+    bool administered; // by this engine since the turn began: endpoints may have changed
     bool in_transaction;
     int64_t next_anchor; // monotonic ms, as the next
     int64_t next_maintain;

@@ -98,8 +98,9 @@ static enum err begin_transaction(struct ops *ops)
         roll_back(ops);
         return err;
     }
-    if (changed || ops->set.role != OPS_READER)
+    if (changed || ops->administered)
         ops->turn++;
+    ops->administered = false;
     ops->keys_stale = ops->keys_stale || changed;
     refresh(ops);
     if (ops->open || clock_mono_ms() < ops->next_try)
@@ -206,8 +207,10 @@ static enum err run_item(struct op *op, enum err peer_error)
         if (code == ERR_OK)
             return writes ? store_keep(op->ops->set.store) : ERR_OK;
     }
-    if (writes)
+    if (writes) {
         store_undo(op->ops->set.store);
+        op->ops->turn++; // the snapshot may be another one now
+    }
     if (op->ops->made_key) // gone with the item; the next turn reads the others again
         keys_forget(op->ops);
     // A failed operation on the root of trust tells its steps all the same.
@@ -308,6 +311,7 @@ enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena 
     struct op op = {.ops = ops, .arena = arena, .batch = batch, .now = clock_wall_s()};
     if (batch->count == 0 || batch->count > BATCH_MAX)
         FAIL(ERR_MESSAGE, "a batch has 1 to %d items", BATCH_MAX);
+    ops->administered = ops->administered || batch->who.kind != PRINCIPAL_ENDPOINT;
     TRY(arena_alloc(arena, replies.count, sizeof *replies.items, &replies.items));
     if (works_alone(ops))
         TRY(run_alone(&op, &replies));

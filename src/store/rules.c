@@ -12,11 +12,18 @@ enum err rules_usable(const struct store *store)
     return ERR_OK;
 }
 
-enum err rules_writable(const struct store *store)
+enum err rules_writing(const struct store *store)
 {
     TRY(rules_usable(store));
     if (!store->active || store->kind != STORE_WRITE)
         FAIL(ERR_INTERNAL, "a change was asked for outside a write transaction");
+    return ERR_OK;
+}
+
+enum err rules_writable(struct store *store)
+{
+    TRY(rules_writing(store));
+    store->touched = true;
     return ERR_OK;
 }
 

@@ -13,7 +13,9 @@ struct store {
     enum store_mode mode; // that it was opened with
     bool active;          // a transaction is open
     enum store_mode kind; // of that transaction
+    bool touched;         // something may have been changed in it
     unsigned depth;       // of saves
+    bool bare;            // the first of them is the beginning of the transaction itself
     bool doomed, failed;
     bool seen; // store_changed was asked before, and then
     uint64_t seen_version;
@@ -23,7 +25,10 @@ struct store {
 MUST_USE enum err rules_usable(const struct store *store);
 
 // The same, and a write transaction is open.
-MUST_USE enum err rules_writable(const struct store *store);
+MUST_USE enum err rules_writing(const struct store *store);
+
+// The same, at the head of each verb that changes something.
+MUST_USE enum err rules_writable(struct store *store);
 
 // Passes the result of a writing verb on, and dooms the transaction where nobody can tell any more
 // what it holds.

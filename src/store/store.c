@@ -53,8 +53,16 @@ enum err store_begin(struct store *store, enum store_mode mode)
     TRY(store->driver->begin(store->self, mode));
     store->active = true;
     store->kind = mode;
+    store->touched = store->bare = false;
     store->depth = 0;
     return ERR_OK;
+}
+
+// So that store_changed tells of others only.
+static void see_own_commit(struct store *store)
+{
+    if (store->seen && store->driver->changed(store->self, &store->seen_version) != ERR_OK)
+        store->seen = false;
 }
 
 enum err store_commit(struct store *store)
@@ -77,6 +85,7 @@ enum err store_commit(struct store *store)
         return err;
     }
     store->active = false;
+    see_own_commit(store);
     return ERR_OK;
 }
 
@@ -87,6 +96,7 @@ void store_rollback(struct store *store)
     store->driver->rollback(store->self, store->kind);
     store->active = false;
     store->doomed = false;
+    store->bare = false;
     store->depth = 0;
 }
 
@@ -109,23 +119,41 @@ enum err store_maintain(struct store *store, int64_t outcomes_before_s, bool *re
     return store->driver->maintain(store->self, outcomes_before_s, ret_done);
 }
 
+// Before the first change the beginning of the transaction is the save: most transactions have one
+// request, and mostly it succeeds, so that an engine's own savepoint would be made for nothing.
 enum err store_save(struct store *store)
 {
-    TRY(rules_writable(store));
+    TRY(rules_writing(store));
     if (store->depth >= SAVE_DEPTH)
         FAIL(ERR_INTERNAL, "saves nest to %d", SAVE_DEPTH);
-    TRY(rules_wrote(store, store->driver->save(store->self, store->depth)));
+    if (store->depth == 0 && !store->touched)
+        store->bare = true;
+    else
+        TRY(rules_wrote(store, store->driver->save(store->self, store->depth)));
     store->depth++;
     return ERR_OK;
 }
 
 enum err store_keep(struct store *store)
 {
-    TRY(rules_writable(store));
+    TRY(rules_writing(store));
     if (store->depth == 0)
         FAIL(ERR_INTERNAL, "there is no save to keep");
     store->depth--;
+    if (store->depth == 0 && store->bare) {
+        store->bare = false;
+        return ERR_OK;
+    }
     return rules_wrote(store, store->driver->keep(store->self, store->depth));
+}
+
+static enum err begin_again(struct store *store)
+{
+    if (!store->touched)
+        return ERR_OK;
+    store->driver->rollback(store->self, STORE_WRITE);
+    store->touched = false;
+    return store->driver->begin(store->self, STORE_WRITE);
 }
 
 void store_undo(struct store *store)
@@ -133,7 +161,12 @@ void store_undo(struct store *store)
     if (!store->active || store->depth == 0)
         return;
     store->depth--;
-    if (!store->doomed && store->driver->undo(store->self, store->depth) != ERR_OK)
+    bool bare = store->depth == 0 && store->bare;
+    store->bare = store->bare && !bare;
+    if (store->doomed)
+        return;
+    enum err err = bare ? begin_again(store) : store->driver->undo(store->self, store->depth);
+    if (err != ERR_OK)
         store->doomed = true;
 }
 

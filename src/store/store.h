@@ -52,9 +52,10 @@ MUST_USE enum err store_begin(struct store *store, enum store_mode mode);
 MUST_USE enum err store_commit(struct store *store);
 void store_rollback(struct store *store);
 
-// Whether anything was committed, by whatever process, between the snapshot of the current
-// transaction and that of the transaction in which this was asked last (true the first time). Much
-// cheaper than a row, so that a reader may keep what it has read for as long as this says false.
+// Whether anything was committed through another handle, by whatever process, between the snapshot
+// of the current transaction and that of the transaction in which this was asked last (true the
+// first time). Much cheaper than a row, so that what was read may be kept for as long as this says
+// false.
 MUST_USE enum err store_changed(struct store *store, bool *ret);
 
 // Housekeeping for the writer's idle moments, outside a transaction: forgets outcomes older than
@@ -63,7 +64,9 @@ MUST_USE enum err store_changed(struct store *store, bool *ret);
 MUST_USE enum err store_maintain(struct store *store, int64_t outcomes_before_s, bool *ret_done);
 
 // A point to which one request of a group can be taken back: store_save, then store_keep or
-// store_undo. They nest to 2.
+// store_undo. They nest to 2. store_undo may leave another snapshot than the one before: where
+// nothing was changed before the save, the transaction begins again, and another handle may have
+// committed in between.
 MUST_USE enum err store_save(struct store *store);
 MUST_USE enum err store_keep(struct store *store);
 void store_undo(struct store *store);

@@ -460,6 +460,34 @@ static void an_undo_of_the_outer_save_takes_the_kept_inner_one_too(void **state)
     FAILS(ERR_NOT_FOUND, store_object_get(f->reader, &two.id, f->arena, &got));
 }
 
+// The first save of a transaction in which nothing was changed yet costs an engine nothing.
+static void a_save_at_the_beginning_is_undone_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct store_object one = object(1, 9);
+    struct store_object two = object(2, 9);
+    struct store_object three = object(3, 9);
+    struct store_object got;
+    begin(f);
+    OK(store_save(f->writer));
+    OK(store_save(f->writer));
+    OK(store_object_put(f->writer, &one, NULL, 0));
+    store_undo(f->writer);
+    OK(store_object_put(f->writer, &one, NULL, 0));
+    store_undo(f->writer);
+    FAILS(ERR_NOT_FOUND, store_object_get(f->writer, &one.id, f->arena, &got));
+    OK(store_save(f->writer));
+    OK(store_object_put(f->writer, &two, NULL, 0));
+    OK(store_keep(f->writer));
+    OK(store_save(f->writer));
+    OK(store_object_put(f->writer, &three, NULL, 0));
+    store_undo(f->writer);
+    commit(f);
+    FAILS(ERR_NOT_FOUND, store_object_get(f->reader, &one.id, f->arena, &got));
+    OK(store_object_get(f->reader, &two.id, f->arena, &got));
+    FAILS(ERR_NOT_FOUND, store_object_get(f->reader, &three.id, f->arena, &got));
+}
+
 static void calls_out_of_place_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -497,6 +525,34 @@ static void a_change_by_others_is_told_once(void **state)
         assert_int_equal(changed, expected[i]);
         OK(store_commit(f->reader));
     }
+}
+
+static void what_a_handle_commits_itself_is_no_change_to_it(void **state)
+{
+    struct fixture *f = *state;
+    struct store *other = NULL;
+    bool changed = false;
+    begin(f);
+    OK(store_changed(f->writer, &changed));
+    commit(f);
+    for (unsigned n = 1; n <= 3; n++) {
+        struct store_object o = object(n, 9);
+        begin(f);
+        OK(store_changed(f->writer, &changed));
+        assert_false(changed);
+        OK(store_object_put(f->writer, &o, NULL, 0));
+        commit(f);
+    }
+    struct store_object o = object(4, 9);
+    OK(store_open(f->root, f->path, STORE_WRITE, &other));
+    OK(store_begin(other, STORE_WRITE));
+    OK(store_object_put(other, &o, NULL, 0));
+    OK(store_commit(other));
+    begin(f);
+    OK(store_changed(f->writer, &changed));
+    assert_true(changed);
+    commit(f);
+    store_close(other);
 }
 
 // A random walk over objects of one owner, checked against a plain table.
@@ -567,8 +623,10 @@ int main(void)
         BOTH(a_rollback_takes_everything_back),
         BOTH(saves_nest_and_are_kept_or_undone_alone),
         BOTH(an_undo_of_the_outer_save_takes_the_kept_inner_one_too),
+        BOTH(a_save_at_the_beginning_is_undone_alone),
         BOTH(calls_out_of_place_are_refused),
         BOTH(a_change_by_others_is_told_once),
+        BOTH(what_a_handle_commits_itself_is_no_change_to_it),
         BOTH(a_random_walk_agrees_with_a_plain_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,7 +111,7 @@ static void do_rollback(void *self, enum store_mode mode)
     }
     ram_db_unref(handle->view);
     handle->view = NULL;
-    if (mode == STORE_WRITE)
+    if (mode == STORE_WRITE && handle->writer)
         handle->shared->writing = false;
     handle->writer = false;
 }
