@@ -33,9 +33,11 @@ static void fill_known(struct option known[KNOWN_COUNT + 1])
 {
     int n = 0;
     for (int i = 0; i < OPT_COUNT; i++)
-        known[n++] =
-            (struct option){option_rows[i].name,
-                            option_rows[i].meta != NULL ? required_argument : no_argument, NULL, i};
+        known[n++] = (struct option){option_rows[i].name,
+                                     option_rows[i].meta != NULL ? required_argument
+                                     : i < OPT_OWN_COUNT         ? no_argument
+                                                                 : optional_argument,
+                                     NULL, i};
     for (int i = 0; i < REFUSED_COUNT; i++)
         known[n++] = (struct option){refused[i], optional_argument, NULL, REFUSED};
     known[n++] = (struct option){"version", no_argument, NULL, VERSION};
@@ -180,11 +182,12 @@ static enum err check_against_command(const struct cli *cli)
     const char *verb = command->verb == NULL ? "" : command->verb;
     const char *blank = command->verb == NULL ? "" : " ";
     for (int i = 0; i < OPT_COUNT; i++) {
-        if (cli->values[i] != NULL && ((command->options | COMMON_OPTIONS) & BIT(i)) == 0)
+        if (cli->values[i] != NULL && !commands_takes(command, (enum opt)i))
             FAIL(ERR_INVALID, "\"keyward %s%s%s\" does not take --%s", command->noun, blank, verb,
                  option_rows[i].name);
     }
-    if (cli->values[OPT_HELP] != NULL)
+    if (cli_has(cli, OPT_HELP) || cli_has(cli, OPT_FROM_JSON) ||
+        cli_has(cli, OPT_GENERATE_JSON_INPUT))
         return ERR_OK;
     if (cli->name_count < count_words(command->names, true))
         FAIL(ERR_INVALID, "\"keyward %s%s%s\" wants %s: see \"keyward help %s%s%s\"", command->noun,

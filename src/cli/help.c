@@ -26,15 +26,18 @@ static const char common[] =
     "every command takes\n"
     "  --root DIR       the server's root prefix (default: $KEYWARD_ROOT, else /)\n"
     "  -o FORMAT        table, json or name (default: table on a terminal, else json)\n"
+    "  --from-json FILE, --generate-json-input\n"
+    "                   where a command sends something to the server: take it from a file; print\n"
+    "                   a form for it\n"
     "  --help           help on the command, examples first\n";
 
 static void put_command(const struct command *row, FILE *out)
 {
-    char words[64];
+    char words[128];
     (void)snprintf(words, sizeof words, "%s%s%s%s%s", row->noun, row->verb != NULL ? " " : "",
                    row->verb != NULL ? row->verb : "", row->names != NULL ? " " : "",
                    row->names != NULL ? row->names : "");
-    (void)fprintf(out, "  %-26s %s\n", words, row->summary);
+    (void)fprintf(out, "  %-34s  %s\n", words, row->summary);
 }
 
 enum err help_overview(FILE *out)
@@ -78,18 +81,33 @@ enum err help_noun(const char *noun, FILE *out)
     FAIL(ERR_INVALID, "there is no help on \"%.40s\": see \"keyward help\"", noun);
 }
 
+static void put_option(const char *name, const char *meta, const char *help, FILE *out)
+{
+    char words[128];
+    (void)snprintf(words, sizeof words, "--%s%s%s", name, meta != NULL ? " " : "",
+                   meta != NULL ? meta : "");
+    (void)fprintf(out, "  %-36s %s\n", words, help);
+}
+
+static bool asks(const struct command *command)
+{
+    for (const struct use *use = command->uses; use != NULL && use->field != NULL; use++) {
+        if ((use->flags & USE_ASKED) != 0)
+            return true;
+    }
+    return false;
+}
+
 static void put_options(const struct command *command, FILE *out)
 {
-    bool any = false;
-    for (int i = 0; i < OPT_COUNT; i++) {
-        const struct option_row *row = &option_rows[i];
-        if ((command->options & BIT(i)) == 0)
-            continue;
-        char words[64];
-        (void)snprintf(words, sizeof words, "--%s%s%s", row->name, row->meta != NULL ? " " : "",
-                       row->meta != NULL ? row->meta : "");
-        (void)fprintf(out, "%s  %-36s %s\n", any ? "" : "\noptions\n", words, row->help);
-        any = true;
+    if (command->local == 0 && (command->uses == NULL || command->uses->field == NULL))
+        return;
+    (void)fputs("\noptions\n", out);
+    for (const struct use *use = command->uses; use != NULL && use->field != NULL; use++)
+        put_option(option_rows[use->option].name, use->meta, use->help, out);
+    for (int i = 0; i < OPT_OWN_COUNT; i++) {
+        if ((command->local & BIT(i)) != 0)
+            put_option(option_rows[i].name, option_rows[i].meta, option_rows[i].help, out);
     }
 }
 
@@ -105,9 +123,10 @@ enum err help_command(const struct command *command, FILE *out)
     (void)fprintf(out, "\nusage\n  keyward %s%s%s%s%s%s\n    %s\n", command->noun,
                   command->verb != NULL ? " " : "", command->verb != NULL ? command->verb : "",
                   command->names != NULL ? " " : "", command->names != NULL ? command->names : "",
-                  command->options != 0 ? " [options]" : "", command->summary);
+                  command->local != 0 || command->uses != NULL ? " [options]" : "",
+                  command->summary);
     put_options(command, out);
-    if (command->asks != 0)
+    if (asks(command))
         (void)fputs("\nWithout its file a secret is asked for on the terminal. Secrets are never "
                     "taken from\narguments or the environment.\n",
                     out);

@@ -4,6 +4,7 @@
 #include "cli/run.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "cli/handlers.h"
 #include "cli/help.h"
 #include "cli/http.h"
+#include "cli/input.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/service.h"
@@ -24,27 +26,81 @@
 
 enum { PATH_BYTES_MAX = 2048, BODY_FILE_MAX = 1024 * 1024 };
 
-static enum err put_option(json_t *doc, enum opt option, const char *value)
+static json_t *number_of(const char *value)
 {
-    const struct option_row *row = &option_rows[option];
-    int failed = 0;
-    if (row->kind == FIELD_NUMBER) {
-        char *end = NULL;
-        long number = strtol(value, &end, 10);
-        if (!isdigit((unsigned char)*value) || *end != '\0' || number > 10000000)
-            FAIL(ERR_INVALID, "--%s wants a number, not \"%.32s\"", row->name, value);
-        failed = json_object_set_new(doc, row->field, json_integer(number));
-    } else if (row->kind == FIELD_TEXT) {
-        if (!span_is_utf8(span_str(value)))
-            FAIL(ERR_INVALID, "--%s is not text (UTF-8)", row->name);
-        failed = json_object_set_new(doc, row->field, json_string(value));
-    } else if (row->kind == FIELD_TRUE) {
-        failed = json_object_set_new(doc, row->field, json_true());
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    bool good = isdigit((unsigned char)value[*value == '-']) && *end == '\0' && errno == 0;
+    return good ? json_integer(number) : NULL;
+}
+
+static json_t *list_of(const char *value)
+{
+    json_t *list = json_array();
+    for (const char *p = value; *p != '\0';) {
+        size_t len = strcspn(p, ",");
+        (void)json_array_append_new(list, json_stringn(p, len));
+        p += len + (p[len] == ',');
     }
-    if (failed == 0 && option == OPT_TOKEN_LABEL)
+    return list;
+}
+
+json_t *run_value(enum field_kind kind, const char *value)
+{
+    switch (kind) {
+    case FIELD_NUMBER:
+        return number_of(value);
+    case FIELD_TRUE:
+        if (*value != '\0' && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+            return NULL;
+        return json_boolean(strcmp(value, "false") != 0);
+    case FIELD_LIST:
+        return list_of(value);
+    case FIELD_JSON:
+        return json_loads(value, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    case FIELD_TEXT:
+    case FIELD_SECRET:
+    case FIELD_QUERY:
+    default:
+        return json_string(value);
+    }
+}
+
+static enum err put_option(json_t *doc, const struct use *use, const char *text)
+{
+    static const char *const wants[] = {
+        [FIELD_TEXT] = "text (UTF-8)",  [FIELD_NUMBER] = "a number", [FIELD_TRUE] = "true or false",
+        [FIELD_LIST] = "texts (UTF-8)", [FIELD_JSON] = "JSON",
+    };
+    const char *name = option_rows[use->option].name;
+    json_t *value = run_value(use->kind, text);
+    if (value == NULL)
+        FAIL(ERR_INVALID, "--%s wants %s, not \"%.32s\"", name, wants[use->kind], text);
+    int failed = json_object_set_new(doc, use->field, value);
+    if (failed == 0 && use->option == OPT_TOKEN_LABEL)
         failed = json_object_set_new(doc, "use_token_label", json_true());
     if (failed != 0)
         FAIL(ERR_MEMORY, "no memory for a document");
+    return ERR_OK;
+}
+
+// Calls `each` for every field that stands as a word behind the command and was given.
+static enum err each_word(const struct cli *cli, json_t *doc, bool in_path)
+{
+    const char *p = cli->command->words == NULL ? "" : cli->command->words;
+    for (size_t i = 0; *p != '\0' && i < cli->name_count; i++) {
+        char field[64];
+        char part[72];
+        size_t len = strcspn(p, " ");
+        (void)snprintf(field, sizeof field, "%.*s", (int)len, p);
+        (void)snprintf(part, sizeof part, "{%s}", field);
+        bool is_in_path = strstr(cli->command->path, part) != NULL;
+        if (is_in_path == in_path &&
+            json_object_set_new(doc, field, json_string(cli->names[i])) != 0)
+            FAIL(ERR_INVALID, "the word \"%s\" is not text (UTF-8)", field);
+        p += len + (p[len] == ' ');
+    }
     return ERR_OK;
 }
 
@@ -53,19 +109,57 @@ enum err run_document(const struct cli *cli, json_t **ret)
     CLEANUP(json_freep) json_t *doc = json_object();
     if (doc == NULL)
         FAIL(ERR_MEMORY, "no memory for a document");
-    for (int i = 0; i < OPT_COUNT; i++) {
-        if (cli->values[i] != NULL)
-            TRY(put_option(doc, (enum opt)i, cli->values[i]));
+    if (cli->input != NULL && json_object_update(doc, cli->input) != 0)
+        FAIL(ERR_MEMORY, "no memory for a document");
+    for (const struct use *use = cli->command->uses; use != NULL && use->field != NULL; use++) {
+        bool outside = use->kind == FIELD_SECRET || use->kind == FIELD_QUERY;
+        if (!outside && cli->values[use->option] != NULL)
+            TRY(put_option(doc, use, cli->values[use->option]));
     }
-    bool in_path = strchr(cli->command->path, '{') != NULL;
-    if (!in_path && cli->name_count > 0 &&
-        json_object_set_new(doc, "name", json_string(cli->names[0])) != 0)
-        FAIL(ERR_INVALID, "the name is not text (UTF-8)");
-    const char *second = cli->command->second;
-    if (second != NULL && json_object_set_new(doc, second, json_string(cli->names[1])) != 0)
-        FAIL(ERR_INVALID, "the second name is not text (UTF-8)");
+    TRY(each_word(cli, doc, false));
+    input_keep_document(cli->command, doc);
     *ret = doc;
     doc = NULL;
+    return ERR_OK;
+}
+
+// The path's field, from the words or from the input.
+static enum err put_path_value(const struct cli *cli, const char *field, struct buf *out)
+{
+    CLEANUP(json_freep) json_t *words = json_object();
+    TRY(each_word(cli, words, true));
+    const json_t *value = json_object_get(words, field);
+    if (value == NULL)
+        value = json_object_get(cli->input, field);
+    if (!json_is_string(value))
+        FAIL(ERR_INVALID, "\"%s\" is missing: give it as a word, or in the file of --from-json",
+             field);
+    return client_encode(out, json_string_value(value));
+}
+
+static enum err put_query(const struct cli *cli, struct buf *out)
+{
+    char mark = '?';
+    for (const struct use *use = cli->command->uses; use != NULL && use->field != NULL; use++) {
+        const char *value = cli->values[use->option];
+        const json_t *given = json_object_get(cli->input, use->field);
+        char number[32];
+        if (use->kind != FIELD_QUERY)
+            continue;
+        if (value == NULL && json_is_integer(given)) {
+            (void)snprintf(number, sizeof number, "%lld", (long long)json_integer_value(given));
+            value = number;
+        } else if (value == NULL) {
+            value = json_string_value(given);
+        }
+        if (value == NULL)
+            continue;
+        TRY(buf_printf(out, "%c%s=", mark, use->field));
+        TRY(client_encode(out, value));
+        mark = '&';
+    }
+    if (cli->values[OPT_DRY_RUN] != NULL)
+        TRY(buf_printf(out, "%cdry_run=true", mark));
     return ERR_OK;
 }
 
@@ -75,19 +169,13 @@ enum err run_path(const struct cli *cli, struct buf *out)
     size_t open = strcspn(path, "{");
     TRY(buf_put(out, span_of(path, open)));
     if (path[open] != '\0') {
-        TRY(client_encode(out, cli->names[0]));
+        char field[64];
+        (void)snprintf(field, sizeof field, "%.*s", (int)strcspn(path + open + 1, "}"),
+                       path + open + 1);
+        TRY(put_path_value(cli, field, out));
         TRY(buf_put_str(out, strchr(path, '}') + 1));
     }
-    char mark = '?';
-    for (int i = 0; i < OPT_COUNT; i++) {
-        if (option_rows[i].kind != FIELD_QUERY || cli->values[i] == NULL)
-            continue;
-        TRY(buf_printf(out, "%c%s=", mark, option_rows[i].field));
-        TRY(client_encode(out, cli->values[i]));
-        mark = '&';
-    }
-    if (cli->values[OPT_DRY_RUN] != NULL)
-        TRY(buf_printf(out, "%cdry_run=true", mark));
+    TRY(put_query(cli, out));
     return buf_put_u8(out, 0);
 }
 
@@ -126,7 +214,7 @@ enum err run_command(struct cli *cli)
     return ERR_OK;
 }
 
-static enum err read_body(const char *path, struct buf *out)
+enum err run_read_file(const char *path, struct buf *out)
 {
     if (strcmp(path, "-") != 0)
         return file_read(AT_FDCWD, path, BODY_FILE_MAX, out);
@@ -182,7 +270,7 @@ enum err api_run(struct cli *cli)
     TRY(buf_printf(&path, "%s%s", whole ? "" : "/api/v1", word));
     TRY(buf_put_u8(&path, 0));
     if (cli_has(cli, OPT_BODY_FILE))
-        TRY(read_body(cli->values[OPT_BODY_FILE], &body));
+        TRY(run_read_file(cli->values[OPT_BODY_FILE], &body));
     TRY(client_open_root(cli));
     return send_raw(cli, (const char *)path.data, span_buf(&body));
 }
@@ -227,6 +315,10 @@ static enum err dispatch(struct cli *cli)
         return cli->names[0] != NULL ? help_noun(cli->names[0], stdout) : help_overview(stdout);
     if (cli_has(cli, OPT_HELP))
         return help_command(cli->command, stdout);
+    if (cli_has(cli, OPT_GENERATE_JSON_INPUT))
+        return input_print_form(cli);
+    if (cli_has(cli, OPT_FROM_JSON))
+        TRY(input_read(cli));
     return cli->command->run != NULL ? cli->command->run(cli) : run_command(cli);
 }
 
@@ -249,6 +341,7 @@ int cli_keyward(int argc, char **argv)
         err = dispatch(&cli);
     if (err != ERR_OK)
         run_complain(&cli, "keyward", err);
+    json_decref(cli.input);
     json_decref(cli.problem);
     file_closep(&cli.root_fd);
     return err_info(err)->exit_status;

@@ -7,7 +7,13 @@
 
 #include "cli/client.h"
 
-// The document that the command's options make. Caller frees.
+// A value as its kind wants it, NULL when the text is none. Caller frees.
+json_t *run_value(enum field_kind kind, const char *value);
+
+// A file of at most 1 MiB, or standard input for "-".
+MUST_USE enum err run_read_file(const char *path, struct buf *out);
+
+// The document that the command's options, words and input make. Caller frees.
 MUST_USE enum err run_document(const struct cli *cli, json_t **ret);
 
 // The path of the command's route, with name, query and a NUL.

@@ -3,6 +3,7 @@
 // What a secret looks like is the server's business; that it is text and not empty is checked here.
 #include "cli/secrets.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -60,30 +61,40 @@ enum err secrets_read(const char *path, struct secret **ret)
     return secret_copy(span_buf(&text), ret);
 }
 
-static const char *prompt_of(const struct cli *cli, enum opt option)
+// "new_password" → "New password"; some have a name of their own.
+static void prompt_of(const struct cli *cli, const struct use *use, char out[64])
 {
-    bool renews = ((cli->command->options) & BIT(OPT_NEW_RECOVERY_FILE)) != 0;
-    if (option == OPT_CREDENTIAL_FILE)
-        return "HSM Credential: ";
-    if (option == OPT_NEW_RECOVERY_FILE)
-        return "New Recovery Passphrase: ";
-    if (option == OPT_TOKEN_FILE)
-        return "Enrolment token: ";
-    return renews ? "Old Recovery Passphrase: " : "Recovery Passphrase: ";
+    bool renews = commands_use(cli->command, OPT_NEW_RECOVERY_PASSPHRASE_FILE) != NULL;
+    const char *words = NULL;
+    if (strcmp(use->field, "credential") == 0)
+        words = "HSM Credential";
+    else if (strcmp(use->field, "new_recovery_passphrase") == 0)
+        words = "New Recovery Passphrase";
+    else if (strcmp(use->field, "recovery_passphrase") == 0)
+        words = renews ? "Old Recovery Passphrase" : "Recovery Passphrase";
+    else if (strcmp(use->field, "token") == 0)
+        words = "Enrolment token";
+    (void)snprintf(out, 64, "%.60s: ", words != NULL ? words : use->field);
+    if (words != NULL)
+        return;
+    out[0] = (char)toupper((unsigned char)out[0]);
+    for (char *p = out; *p != '\0'; p++)
+        *p = *p == '_' ? ' ' : *p;
 }
 
-static enum err prompt(const struct cli *cli, enum opt option, struct secret **ret)
+static enum err prompt(const struct cli *cli, const struct use *use, struct secret **ret)
 {
     if (!term_is_interactive())
         FAIL(ERR_INVALID,
              "there is no terminal to ask on: give --%s FILE (or - for standard input)",
-             option_rows[option].name);
+             option_rows[use->option].name);
     CLEANUP(secret_freep) struct secret *first = NULL;
     CLEANUP(secret_freep) struct secret *again = NULL;
-    const char *words = prompt_of(cli, option);
+    char words[64];
+    prompt_of(cli, use, words);
     TRY(term_ask_secret(words, &first));
-    if ((cli->command->twice & BIT(option)) != 0) {
-        char re_enter[64];
+    if ((use->flags & USE_TWICE) != 0) {
+        char re_enter[80];
         (void)snprintf(re_enter, sizeof re_enter, "Re-enter %s", words);
         TRY(term_ask_secret(re_enter, &again));
         if (!secret_equal(secret_span(first), secret_span(again)))
@@ -94,13 +105,16 @@ static enum err prompt(const struct cli *cli, enum opt option, struct secret **r
     return ERR_OK;
 }
 
+static bool is_stdin(const struct cli *cli, enum opt option)
+{
+    return cli->values[option] != NULL && strcmp(cli->values[option], "-") == 0;
+}
+
 static enum err check_stdin_once(const struct cli *cli)
 {
-    int count = 0;
-    for (int i = 0; i < OPT_COUNT; i++) {
-        bool file = option_rows[i].kind == FIELD_SECRET || i == OPT_BODY_FILE;
-        count += file && cli->values[i] != NULL && strcmp(cli->values[i], "-") == 0;
-    }
+    int count = is_stdin(cli, OPT_BODY_FILE) + is_stdin(cli, OPT_FROM_JSON);
+    for (const struct use *use = cli->command->uses; use != NULL && use->field != NULL; use++)
+        count += use->kind == FIELD_SECRET && is_stdin(cli, use->option);
     if (count > 1)
         FAIL(ERR_INVALID, "only one of the options can be read from standard input");
     return ERR_OK;
@@ -108,18 +122,16 @@ static enum err check_stdin_once(const struct cli *cli)
 
 static enum err collect(const struct cli *cli, struct client_secrets *secrets)
 {
-    for (int i = 0; i < OPT_COUNT; i++) {
-        enum opt option = (enum opt)i;
-        const char *path = cli->values[option];
-        if (option_rows[option].kind != FIELD_SECRET ||
-            (path == NULL && (cli->command->asks & BIT(option)) == 0))
+    for (const struct use *use = cli->command->uses; use != NULL && use->field != NULL; use++) {
+        const char *path = cli->values[use->option];
+        if (use->kind != FIELD_SECRET || (path == NULL && (use->flags & USE_ASKED) == 0))
             continue;
         struct secret *value = NULL;
         if (path != NULL)
             TRY(secrets_read(path, &value));
         else
-            TRY(prompt(cli, option, &value));
-        secrets->items[secrets->count++] = (struct client_secret){option_rows[option].field, value};
+            TRY(prompt(cli, use, &value));
+        secrets->items[secrets->count++] = (struct client_secret){use->field, value};
     }
     return ERR_OK;
 }

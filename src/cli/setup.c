@@ -54,9 +54,9 @@ static enum err check_options(struct setup *self)
     if (!self->softhsm && strcmp(hsm, "none") != 0)
         FAIL(ERR_INVALID,
              "--hsm is softhsm or none: a hardware HSM is added with \"keyward hsm initialize\"");
-    if (cli_has(cli, OPT_RECOVERY_FILE) && cli_has(cli, OPT_RECOVERY_OUT))
+    if (cli_has(cli, OPT_RECOVERY_PASSPHRASE_FILE) && cli_has(cli, OPT_RECOVERY_OUT))
         FAIL(ERR_INVALID, "give one of --recovery-passphrase-file and --recovery-passphrase-out");
-    if (!cli_has(cli, OPT_RECOVERY_FILE) && !cli_has(cli, OPT_RECOVERY_OUT) &&
+    if (!cli_has(cli, OPT_RECOVERY_PASSPHRASE_FILE) && !cli_has(cli, OPT_RECOVERY_OUT) &&
         !term_is_interactive())
         FAIL(ERR_INVALID,
              "there is no terminal to show a recovery passphrase on: give "
@@ -178,8 +178,8 @@ static enum err show_phrase(const struct setup *self)
 static enum err take_phrase(struct setup *self)
 {
     const struct cli *cli = self->cli;
-    if (cli_has(cli, OPT_RECOVERY_FILE))
-        return secrets_read(cli->values[OPT_RECOVERY_FILE], &self->phrase);
+    if (cli_has(cli, OPT_RECOVERY_PASSPHRASE_FILE))
+        return secrets_read(cli->values[OPT_RECOVERY_PASSPHRASE_FILE], &self->phrase);
     if (self->has_wallet && cli_has(cli, OPT_RECOVERY_OUT))
         return secrets_read(cli->values[OPT_RECOVERY_OUT], &self->phrase);
     if (self->has_wallet)

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 
-enum { NAMES_MAX = 2, SERVER_NAMES_MAX = 16, ENV_MAX = 32 };
+enum { NAMES_MAX = 3, SERVER_NAMES_MAX = 16, ENV_MAX = 32 };
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NAME };
 
 struct cli {
@@ -25,6 +25,7 @@ struct cli {
     enum output output;
     char root[4096]; // absolute
     int root_fd;     // -1 until root_open
+    json_t *input;   // what --from-json gave, or NULL
     json_t *problem; // the server's last problem document, or NULL
     bool unsure;     // the last call may have changed something
 };

@@ -73,7 +73,12 @@ def test_the_version_is_data():
 def test_the_manual_page_says_what_the_program_says(tmp_path):
     top = pathlib.Path(__file__).resolve().parents[2]
     subprocess.run([top / "scripts" / "gen-man", PROGRAMS / "keyward", tmp_path], check=True)
-    assert (tmp_path / "keyward.1").read_text() == (top / "man" / "keyward.1").read_text(), "run scripts/gen-man"
+    page = (tmp_path / "keyward.1").read_text().replace("\\-", "-")
+    commands = keyward("help").stdout.split("commands\n")[1].split("\n\n")[0].splitlines()
+    for line in commands:
+        words = line.strip().split("  ")[0]
+        assert f"keyward {words}" in page, words
+    assert len(commands) > 40
 
 
 # -- usage --

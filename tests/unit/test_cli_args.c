@@ -151,9 +151,11 @@ static void rows_of_the_table_are_sound(void **state)
     for (unsigned i = 0; (row = commands_at(i)) != NULL; i++) {
         assert_non_null(row->summary);
         assert_true(row->run != NULL || row->path != NULL);
-        assert_int_equal(row->asks & ~row->options, 0);
-        assert_int_equal(row->twice & ~row->asks, 0);
-        assert_int_equal(row->options & COMMON_OPTIONS, 0);
+        for (const struct use *use = row->uses; use != NULL && use->field != NULL; use++) {
+            assert_true(use->option >= OPT_OWN_COUNT && use->option < OPT_COUNT);
+            assert_true(use->flags == 0 || use->kind == FIELD_SECRET);
+            assert_ptr_equal(commands_use(row, use->option), use);
+        }
         assert_ptr_equal(commands_find(row->noun, row->verb), row);
         bool needs_name = row->path != NULL && strchr(row->path, '{') != NULL;
         assert_true(!needs_name || (row->names != NULL && row->names[0] != '['));
