@@ -7,6 +7,7 @@
 #ifndef KW_STORE_DRIVER_H
 #define KW_STORE_DRIVER_H
 
+#include "store/issued.h"
 #include "store/people.h"
 
 struct store_driver {
@@ -119,6 +120,15 @@ struct store_driver {
     enum err (*tries_put)(void *self, const struct store_tries *tries);
     enum err (*tries_remove)(void *self, const uint8_t name_hash[STORE_HASH_LEN]);
     enum err (*tries_forget)(void *self, int64_t before_s);
+
+    enum err (*issued_put)(void *self, const struct store_issued *issued);
+    enum err (*issued_get)(void *self, const uint8_t fingerprint[32], struct store_issued *ret);
+    enum err (*issued_end)(void *self, const struct uuid *holder, const uint8_t *fingerprint,
+                           int64_t when_s, uint32_t reason);
+    enum err (*issued_list)(void *self, const struct store_issued_query *query, struct arena *arena,
+                            struct store_issued **ret, size_t *ret_count);
+    enum err (*issued_count)(void *self, const struct store_issued_query *query, uint64_t *ret);
+    enum err (*issued_forget)(void *self, int64_t before_s);
 
     enum err (*setting_put)(void *self, bool node, const char *name, struct span value);
     enum err (*setting_get)(void *self, bool node, const char *name, struct arena *arena,

@@ -18,7 +18,7 @@
 #include "base/rand.h"
 
 enum {
-    STORE_SCHEMA = 2,
+    STORE_SCHEMA = 3,
     STORE_HASH_LEN = 16,   // bytes of a blind index value
     STORE_INDEX_MAX = 512, // index values of one object
     STORE_FIND_MAX = 1000, // objects of one page

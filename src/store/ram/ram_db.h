@@ -20,7 +20,8 @@ enum ram_table {
     RAM_USER,
     RAM_PRIVILEGE, // key: user, thing
     RAM_CREDENTIAL,
-    RAM_TRIES, // key: hash of the name
+    RAM_TRIES,  // key: hash of the name
+    RAM_ISSUED, // key: fingerprint
     RAM_SETTING,
     RAM_NODE_SETTING,
     RAM_AUDIT,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "store/driver.h"
+#include "store/ram/ram_issued.h"
 #include "store/ram/ram_people.h"
 #include "store/ram/ram_rows.h"
 #include "store/ram/ram_sets.h"
@@ -518,6 +519,38 @@ static enum err do_tries_forget(void *self, int64_t before_s)
     return ram_people_tries_forget(view(self), before_s);
 }
 
+static enum err do_issued_put(void *self, const struct store_issued *issued)
+{
+    return ram_issued_put(view(self), issued);
+}
+
+static enum err do_issued_get(void *self, const uint8_t fingerprint[32], struct store_issued *ret)
+{
+    return ram_issued_get(view(self), fingerprint, ret);
+}
+
+static enum err do_issued_end(void *self, const struct uuid *holder, const uint8_t *fingerprint,
+                              int64_t when_s, uint32_t reason)
+{
+    return ram_issued_end(view(self), holder, fingerprint, when_s, reason);
+}
+
+static enum err do_issued_list(void *self, const struct store_issued_query *query,
+                               struct arena *arena, struct store_issued **ret, size_t *ret_count)
+{
+    return ram_issued_list(view(self), query, arena, ret, ret_count);
+}
+
+static enum err do_issued_count(void *self, const struct store_issued_query *query, uint64_t *ret)
+{
+    return ram_issued_count(view(self), query, ret);
+}
+
+static enum err do_issued_forget(void *self, int64_t before_s)
+{
+    return ram_issued_forget(view(self), before_s);
+}
+
 static enum err do_setting_put(void *self, bool node, const char *name, struct span value)
 {
     return ram_rows_setting_put(view(self), node, name, value);
@@ -610,6 +643,12 @@ const struct store_driver ram_driver = {
     .tries_put = do_tries_put,
     .tries_remove = do_tries_remove,
     .tries_forget = do_tries_forget,
+    .issued_put = do_issued_put,
+    .issued_get = do_issued_get,
+    .issued_end = do_issued_end,
+    .issued_list = do_issued_list,
+    .issued_count = do_issued_count,
+    .issued_forget = do_issued_forget,
     .setting_put = do_setting_put,
     .setting_get = do_setting_get,
     .audit_append = do_audit_append,

@@ -4,6 +4,7 @@
 #include "store/driver.h"
 #include "store/sqlite/sq_endpoint.h"
 #include "store/sqlite/sq_find.h"
+#include "store/sqlite/sq_issued.h"
 #include "store/sqlite/sq_node.h"
 #include "store/sqlite/sq_object.h"
 #include "store/sqlite/sq_people.h"
@@ -286,6 +287,12 @@ const struct store_driver sq_driver = {
     .tries_put = sq_people_tries_put,
     .tries_remove = sq_people_tries_remove,
     .tries_forget = sq_people_tries_forget,
+    .issued_put = sq_issued_put,
+    .issued_get = sq_issued_get,
+    .issued_end = sq_issued_end,
+    .issued_list = sq_issued_list,
+    .issued_count = sq_issued_count,
+    .issued_forget = sq_issued_forget,
     .setting_put = do_setting_put,
     .setting_get = do_setting_get,
     .audit_append = do_audit_append,

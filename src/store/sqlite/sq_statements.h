@@ -12,6 +12,7 @@
 #define ACCOUNT_COLUMNS \
     "id, version, state, name_hash, rights, forward, flags, created, password_changed, totp_step, key_id, sealed"
 #define CREDENTIAL_COLUMNS "id, version, kind, hash, account, created, expires, rights, key_id, sealed"
+#define ISSUED_COLUMNS "fingerprint, serial, authority, holder, issued, expires, ended, reason"
 #define NAMED_COLUMNS "id, version, kind, name_hash, created, key_id, sealed"
 // Somebody and the groups that he is in.
 #define WITH_GROUPS "(SELECT ?1 UNION ALL SELECT set_id FROM member WHERE member = ?1)"
@@ -149,6 +150,21 @@ STATEMENT(TRIES_PUT,
     " wrong = excluded.wrong, since = excluded.since, until = excluded.until")
 STATEMENT(TRIES_REMOVE, "DELETE FROM tries WHERE name_hash = ?")
 STATEMENT(TRIES_FORGET, "DELETE FROM tries WHERE since < ?1 AND until < ?1")
+
+STATEMENT(ISSUED_PUT, "INSERT INTO issued (" ISSUED_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+STATEMENT(ISSUED_GET, "SELECT " ISSUED_COLUMNS " FROM issued WHERE fingerprint = ?")
+STATEMENT(ISSUED_END,
+    "UPDATE issued SET ended = ?1, reason = ?2 WHERE holder = ?3 AND (ended = 0 OR ended > ?1)"
+    " AND (?4 IS NULL OR fingerprint = ?4)")
+// Of enum issued_filter.
+#define ISSUED_MATCHES \
+    " WHERE (?1 IS NULL OR authority = ?1) AND (?2 IS NULL OR holder = ?2) AND (?5 = 0 OR expires < ?5) AND CASE ?3" \
+    " WHEN 1 THEN expires > ?4 AND ended = 0 WHEN 2 THEN expires > ?4 AND (ended = 0 OR ended > ?4)" \
+    " WHEN 3 THEN ended > 0 AND ended <= ?4 ELSE 1 END"
+STATEMENT(ISSUED_LIST,
+    "SELECT " ISSUED_COLUMNS " FROM issued" ISSUED_MATCHES " AND fingerprint > ?6 ORDER BY fingerprint LIMIT ?7")
+STATEMENT(ISSUED_COUNT, "SELECT count(*) FROM issued" ISSUED_MATCHES)
+STATEMENT(ISSUED_FORGET, "DELETE FROM issued WHERE expires < ?")
 
 STATEMENT(SETTING_PUT,
     "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
