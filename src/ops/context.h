@@ -68,6 +68,8 @@ struct ops {
     } alert;                             // as the store has it
     struct seen *seen;                   // readers and the writer
     struct token_tries tries[TRIES_MAX]; // the writer
+    int64_t next_relief;                 // the admin engine, monotonic ms, as the next
+    int64_t busy_until;
     bool unsettled; // something was committed since the store's log was emptied last
 };
 

@@ -20,6 +20,8 @@
 #include "ops/trail.h"
 
 enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000, MAINTAIN_MS = 5000, OUTCOME_S = 24 * 3600 };
+// How often the admin engine looks at the store's log, and for how long it counts as busy.
+enum { RELIEF_MS = 250, RELIEF_BUSY_MS = 10, BUSY_MS = 1000 };
 
 // The admin and the people engine begin and end a transaction for each batch.
 static bool works_alone(const struct ops *ops)
@@ -353,6 +355,24 @@ static enum err write_when_idle(struct ops *ops, int *wait_ms)
     return ERR_OK;
 }
 
+// The admin engine's: while the writer is busy, its log is moved into the file here, where nobody
+// waits for it. What is left undone the writer does itself.
+static enum err relieve_when_idle(struct ops *ops, int *wait_ms)
+{
+    int64_t now = clock_mono_ms();
+    if (now >= ops->next_relief) {
+        bool busy = false;
+        TRY(store_relieve(ops->set.store, &busy));
+        now = clock_mono_ms();
+        if (busy)
+            ops->busy_until = now + BUSY_MS;
+        ops->next_relief = now + (now < ops->busy_until ? RELIEF_BUSY_MS : RELIEF_MS);
+    }
+    int left = (int)(ops->next_relief - now);
+    *wait_ms = *wait_ms < 0 || left < *wait_ms ? left : *wait_ms;
+    return ERR_OK;
+}
+
 static int sooner(int a, int b)
 {
     if (a < 0)
@@ -371,8 +391,10 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
         TRY(write_when_idle(ops, &sync_ms));
         TRY(reseal_idle(ops, &sync_ms));
     }
-    if (ops->set.role == OPS_ADMIN)
+    if (ops->set.role == OPS_ADMIN) {
         TRY(alert_idle(ops, &sync_ms));
+        TRY(relieve_when_idle(ops, &sync_ms));
+    }
     if (ops->set.role == OPS_READER)
         wait_ms = sooner(wait_ms, seen_write(ops->seen));
     *ret_wait_ms = sooner(wait_ms, sync_ms);

@@ -21,6 +21,7 @@ struct store_driver {
     enum err (*undo)(void *self, unsigned depth);
     enum err (*changed)(void *self, uint64_t *ret_version);
     enum err (*maintain)(void *self, int64_t outcomes_before_s, bool *ret_done);
+    enum err (*relieve)(void *self, bool *ret_busy);
 
     enum err (*outcome_put)(void *self, const struct uuid *id, int64_t now_s, struct span answer);
     enum err (*outcome_find)(void *self, const struct uuid *id, struct arena *arena,

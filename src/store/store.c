@@ -119,6 +119,14 @@ enum err store_maintain(struct store *store, int64_t outcomes_before_s, bool *re
     return store->driver->maintain(store->self, outcomes_before_s, ret_done);
 }
 
+enum err store_relieve(struct store *store, bool *ret_busy)
+{
+    TRY(rules_usable(store));
+    if (store->active || store->mode != STORE_WRITE)
+        FAIL(ERR_INTERNAL, "the log was to be moved inside a transaction or by a reader");
+    return store->driver->relieve(store->self, ret_busy);
+}
+
 // Before the first change the beginning of the transaction is the save: most transactions have one
 // request, and mostly it succeeds, so that an engine's own savepoint would be made for nothing.
 enum err store_save(struct store *store)

@@ -63,6 +63,11 @@ MUST_USE enum err store_changed(struct store *store, bool *ret);
 // material is not left in it. *ret_done false: a reader is in the way, call again later.
 MUST_USE enum err store_maintain(struct store *store, int64_t outcomes_before_s, bool *ret_done);
 
+// For a process that has time: moves what has gathered in the write-ahead log into the file, beside
+// the one that writes, which else has to stop for it. *ret_busy: there was enough to be worth it.
+// Outside a transaction.
+MUST_USE enum err store_relieve(struct store *store, bool *ret_busy);
+
 // A point to which one request of a group can be taken back: store_save, then store_keep or
 // store_undo. They nest to 2. store_undo may leave another snapshot than the one before: where
 // nothing was changed before the save, the transaction begins again, and another handle may have

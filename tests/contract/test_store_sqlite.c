@@ -196,6 +196,14 @@ static bool raw_holds(const char *path, const char *text)
     return bytes.len > 0 && memmem(bytes.data, bytes.len, text, strlen(text)) != NULL;
 }
 
+static uint64_t count_objects(struct store *store)
+{
+    uint64_t count = 0;
+    struct store_query all = {.any_owner = true, .limit = 1};
+    OK(store_object_count(store, &all, &count));
+    return count;
+}
+
 static void destroyed_material_is_gone_from_file_and_log_after_housekeeping(void **state)
 {
     (void)state;
@@ -235,6 +243,37 @@ static void housekeeping_gives_way_to_a_reader(void **state)
     OK(store_commit(reader));
     OK(store_maintain(store, 0, &done));
     assert_true(done);
+}
+
+static void a_process_that_has_time_moves_the_log_beside_the_writer(void **state)
+{
+    (void)state;
+    static const char mark[] = "MATERIALMARKER0123456789";
+    bool busy = true;
+    CLEANUP(store_closep) struct store *store = opened(STORE_WRITE);
+    CLEANUP(store_closep) struct store *other = opened(STORE_WRITE);
+    OK(store_begin(store, STORE_WRITE));
+    for (uint32_t n = 1; n <= 1000; n++) {
+        struct store_object o = object(n, 9);
+        struct store_index index = value(n, n);
+        o.material = span_str(mark);
+        o.attributes = span_of(dir, sizeof dir);
+        OK(store_object_put(store, &o, &index, 1));
+        if (n % 5 == 0) {
+            OK(store_commit(store));
+            OK(store_begin(store, STORE_WRITE));
+        }
+    }
+    OK(store_commit(store));
+    assert_false(raw_holds(DB, mark));
+    OK(store_relieve(other, &busy));
+    assert_true(busy);
+    assert_true(raw_holds(DB, mark));
+    OK(store_relieve(other, &busy));
+    assert_false(busy);
+    CLEANUP(store_closep) struct store *reader = opened(STORE_READ);
+    FAILS(ERR_INTERNAL, store_relieve(reader, &busy));
+    assert_int_equal(count_objects(reader), 1000);
 }
 
 // Runs in a child that ends without closing the store: its log stays as it is.
@@ -353,14 +392,6 @@ static void fill_in_child(bool at_commit)
         _exit(fill(at_commit));
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
-}
-
-static uint64_t count_objects(struct store *store)
-{
-    uint64_t count = 0;
-    struct store_query all = {.any_owner = true, .limit = 1};
-    OK(store_object_count(store, &all, &count));
-    return count;
 }
 
 static void a_disk_full_at_commit_leaves_nothing_half(void **state)
@@ -636,6 +667,7 @@ int main(void)
         TEST(a_reader_cannot_write),
         TEST(destroyed_material_is_gone_from_file_and_log_after_housekeeping),
         TEST(housekeeping_gives_way_to_a_reader),
+        TEST(a_process_that_has_time_moves_the_log_beside_the_writer),
         TEST(an_emptied_log_keeps_its_length_and_reads_as_empty),
         TEST(a_disk_full_at_commit_leaves_nothing_half),
         TEST(a_disk_full_in_a_transaction_dooms_it),

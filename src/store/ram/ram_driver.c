@@ -163,6 +163,14 @@ static enum err do_changed(void *self, uint64_t *ret_version)
     return ERR_OK;
 }
 
+// There is no log.
+static enum err do_relieve(void *self, bool *ret_busy)
+{
+    (void)self;
+    *ret_busy = false;
+    return ERR_OK;
+}
+
 static enum err do_maintain(void *self, int64_t before_s, bool *ret_done)
 {
     TRY(do_begin(self, STORE_WRITE));
@@ -584,6 +592,7 @@ const struct store_driver ram_driver = {
     .undo = do_undo,
     .changed = do_changed,
     .maintain = do_maintain,
+    .relieve = do_relieve,
     .outcome_put = do_outcome_put,
     .outcome_find = do_outcome_find,
     .data_key_put = do_data_key_put,

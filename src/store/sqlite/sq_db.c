@@ -22,6 +22,10 @@
 
 enum { BUSY_MS = 5000, MAINTAIN_BUSY_MS = 100, PATH_LIMIT = PATH_MAX };
 enum { WAL_PAUSE_NS = 5000000 };
+// Of the index of the log: its first piece, and where two of its 32-bit numbers stand.
+enum { INDEX_LEN = 32768, INDEX_LAST = 16 / 4, INDEX_MOVED = 96 / 4 };
+// The writer moves the log itself when it has 4000 pages (wal_autocheckpoint).
+enum { RELIEVE_PAGES = 500 };
 
 static const char *const statement_texts[SQ_COUNT] = {
 #define STATEMENT(name, sql) [SQ_##name] = (sql),
@@ -320,6 +324,34 @@ enum err sq_db_maintain(struct sq_db *db, int64_t outcomes_before_s, bool *ret_d
     *ret_done = rc == SQLITE_OK;
     if (rc == SQLITE_OK)
         db->replaced = false;
+    return ERR_OK;
+}
+
+// Pages in the log that are not yet in the file: two numbers of the index that all processes map
+// (sqlite.org/walformat.html, mxFrame and nBackfill). Both may move meanwhile.
+static uint32_t backlog(struct sq_db *db)
+{
+    sqlite3_file *file = NULL;
+    void volatile *index = NULL;
+    int rc = sqlite3_file_control(db->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (rc == SQLITE_OK && file != NULL && file->pMethods->iVersion >= 2)
+        rc = file->pMethods->xShmMap(file, 0, INDEX_LEN, 0, &index);
+    if (rc != SQLITE_OK || index == NULL)
+        return 0;
+    const uint32_t volatile *numbers = index;
+    uint32_t last = numbers[INDEX_LAST];
+    uint32_t moved = numbers[INDEX_MOVED];
+    return last > moved ? last - moved : 0;
+}
+
+enum err sq_db_relieve(struct sq_db *db, bool *ret_busy)
+{
+    *ret_busy = backlog(db) >= RELIEVE_PAGES;
+    if (!*ret_busy)
+        return ERR_OK;
+    int rc = sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+        return sq_db_raise(db, rc, "move the write-ahead log into the file");
     return ERR_OK;
 }
 

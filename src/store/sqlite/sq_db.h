@@ -47,6 +47,7 @@ MUST_USE enum err sq_db_begin(struct sq_db *db, enum store_mode mode);
 MUST_USE enum err sq_db_commit(struct sq_db *db);
 void sq_db_rollback(struct sq_db *db, enum store_mode mode);
 MUST_USE enum err sq_db_changed(struct sq_db *db, uint64_t *ret_version);
+MUST_USE enum err sq_db_relieve(struct sq_db *db, bool *ret_busy);
 MUST_USE enum err sq_db_maintain(struct sq_db *db, int64_t outcomes_before_s, bool *ret_done);
 
 struct sq_call {

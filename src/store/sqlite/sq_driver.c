@@ -67,6 +67,11 @@ static enum err do_changed(void *self, uint64_t *ret_version)
     return sq_db_changed(self, ret_version);
 }
 
+static enum err do_relieve(void *self, bool *ret_busy)
+{
+    return sq_db_relieve(self, ret_busy);
+}
+
 static enum err do_maintain(void *self, int64_t before_s, bool *ret_done)
 {
     return sq_db_maintain(self, before_s, ret_done);
@@ -228,6 +233,7 @@ const struct store_driver sq_driver = {
     .undo = do_undo,
     .changed = do_changed,
     .maintain = do_maintain,
+    .relieve = do_relieve,
     .outcome_put = do_outcome_put,
     .outcome_find = do_outcome_find,
     .data_key_put = do_data_key_put,
