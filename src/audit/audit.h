@@ -53,6 +53,15 @@ MUST_USE enum err audit_journal_add(struct audit_journal *journal, struct span s
                                     const struct audit_record *record);
 MUST_USE enum err audit_journal_write(struct audit_journal *journal);
 
+// Takes back what was queued since the mark: the requests will be answered, and recorded,
+// elsewhere.
+struct audit_mark {
+    size_t length;    // of the queue
+    uint64_t records; // in it
+};
+struct audit_mark audit_journal_mark(const struct audit_journal *journal);
+void audit_journal_rewind(struct audit_journal *journal, struct audit_mark mark);
+
 // fsyncs what is older than AUDIT_SYNC_MS; returns in *ret_wait_ms how long until the next is due
 // (-1: nothing is).
 MUST_USE enum err audit_journal_sync(struct audit_journal *journal, int *ret_wait_ms);

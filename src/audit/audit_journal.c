@@ -339,6 +339,23 @@ enum err audit_journal_add(struct audit_journal *journal, struct span seal_key,
     return err;
 }
 
+struct audit_mark audit_journal_mark(const struct audit_journal *journal)
+{
+    return (struct audit_mark){journal->queue.len, journal->queued - journal->count};
+}
+
+void audit_journal_rewind(struct audit_journal *journal, struct audit_mark mark)
+{
+    journal->queue.len = mark.length;
+    journal->queued = journal->count + mark.records;
+    for (size_t i = 0; i < CONTEXTS; i++) {
+        if (journal->contexts[i].sequence > journal->queued) {
+            free(journal->contexts[i].text);
+            journal->contexts[i] = (struct context){0};
+        }
+    }
+}
+
 // ---- writing ----
 
 static enum err write_queue(struct audit_journal *j, struct span bytes)

@@ -33,6 +33,7 @@ ERR(LOCKED,              256,  503,  8, true,  "the key store is locked until it
 ERR(BUSY,                256,  409,  6, true,  "another operation is under way")
 ERR(TOO_MANY,            256,  429,  6, true,  "there were too many wrong attempts, wait before the next")
 ERR(UNAVAILABLE,         256,  503,  7, true,  "a part of the service is not available, try again")
+ERR(TO_WRITER,           256,  503,  7, true,  "a part of the service is not available, try again") // inner
 ERR(TIMEOUT,             256,  504,  9, true,  "the operation did not end in time")
 ERR(CANCELED,              9,  499,  1, true,  "the operation was cancelled")
 ERR(NO_SPACE,            256,  507,  1, true,  "there is no space left on the disk")

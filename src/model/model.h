@@ -174,6 +174,7 @@ struct batch {
     enum on_error on_error;
     bool ordered;   // Batch Order Option
     struct uuid id; // of this message: looked up to learn the outcome of a write
+    bool final;     // to a reader, not encoded: answer it, whatever else there were to be written
     struct request *items;
     size_t count;
 };
@@ -229,7 +230,10 @@ MUST_USE enum err model_get_batch(struct span in, struct arena *arena, struct ba
 MUST_USE enum err model_put_replies(struct buf *out, const struct replies *replies);
 MUST_USE enum err model_get_replies(struct span in, struct arena *arena, struct replies *ret);
 
-// IPC frame kinds between fronts, web and engines: a batch, answered by replies.
+// IPC frame kinds between fronts, web and engines: a batch, answered by replies. A reader that has
+// found something to be written about a read (ops/get.c) answers ERR_TO_WRITER, and is not asked
+// again unless by MODEL_ASK_FINAL, as the request's status.
 enum { MODEL_FRAME_BATCH = 1 };
+enum { MODEL_ASK = 0, MODEL_ASK_FINAL = 1 };
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/model.h"
 #include "wire/limits.h"
 
 enum {
@@ -40,6 +41,7 @@ struct question {
     uint32_t round;
     bool writes;
     bool retried;
+    bool declined; // a read that a reader left to the writer
     int64_t deadline;
 };
 
@@ -142,7 +144,7 @@ static void *end_question(struct question *question)
 static void lose(struct question *question, enum err code)
 {
     struct engines *all = question->all;
-    bool maybe_done = question->writes && question->engine != NULL;
+    bool maybe_done = question->writes && !question->declined && question->engine != NULL;
     void *asker = end_question(question);
     if (asker != NULL)
         all->handler.lost(all->data, asker, code, maybe_done);
@@ -179,7 +181,8 @@ static enum err put_question(struct question *question, struct engine *engine)
     struct engines *all = question->all;
     struct buf *body;
     uint64_t id = (uint64_t)question->round << 32 | question->place;
-    TRY(ipc_begin(engine->ipc, all->kind, 0, id, &body));
+    bool final = question->declined && !question->writes;
+    TRY(ipc_begin(engine->ipc, all->kind, final ? MODEL_ASK_FINAL : MODEL_ASK, id, &body));
     enum err code = all->handler.ask(all->data, question->asker, body);
     if (code != ERR_OK) {
         ipc_drop(engine->ipc);
@@ -236,6 +239,23 @@ static void detach(struct engine *engine)
     ipc_freep(&engine->ipc);
 }
 
+// Asks the other kind of engine: the writer, when there is one, what a reader has declined; a
+// reader, for good, what the writer could not answer.
+static void ask_other(struct question *question)
+{
+    struct engines *all = question->all;
+    if (question->asker == NULL) {
+        (void)end_question(question);
+        return;
+    }
+    leave(question);
+    question->writes = !question->declined && all->list[WRITER].ipc != NULL;
+    question->declined = true;
+    enum err code = dispatch(question);
+    if (code != ERR_OK)
+        lose(question, code);
+}
+
 // Reads may be asked again, once; a change may have happened, and nobody knows.
 static void engine_died(struct engine *engine)
 {
@@ -249,6 +269,11 @@ static void engine_died(struct engine *engine)
         next = question->next;
         if (question->engine != engine)
             continue;
+        if (question->writes && question->declined) {
+            ask_other(question);
+            next = all->asked.first;
+            continue;
+        }
         if (question->writes || question->retried || question->asker == NULL) {
             lose(question, ERR_UNAVAILABLE);
             next = all->asked.first; // the handler may have changed the queue
@@ -271,6 +296,11 @@ static void take_answers(struct engine *engine)
         struct question *question = find(all, frame.id);
         if (question == NULL || question->engine != engine)
             continue;
+        if ((frame.status == ERR_TO_WRITER && !question->declined) ||
+            (frame.status != ERR_OK && question->declined && question->writes)) {
+            ask_other(question);
+            continue;
+        }
         void *asker = end_question(question);
         if (asker != NULL)
             all->handler.answered(all->data, asker, &frame);
@@ -374,6 +404,7 @@ enum err engines_ask(struct engines *engines, bool writes, void *asker, struct q
     question->asker = asker;
     question->writes = writes;
     question->retried = false;
+    question->declined = false;
     enum err code = dispatch(question);
     if (code != ERR_OK) {
         (void)end_question(question);
@@ -392,6 +423,10 @@ void engines_forget(struct question *question)
 static void give_up(struct queue *queue, int64_t now_ms, enum err code)
 {
     while (queue->first != NULL && queue->first->deadline <= now_ms) {
+        if (queue->first->declined && queue->first->writes) {
+            ask_other(queue->first);
+            continue;
+        }
         err_raise(code, __FILE__, __LINE__, "%s", err_info(code)->text);
         lose(queue->first, code);
     }

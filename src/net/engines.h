@@ -3,7 +3,10 @@
 // Channels to the engines, from the side of a front. What may be read goes to the readers in turn,
 // what changes something to the writer. Questions are built when an engine is there to take them:
 // until then, and when a reader dies over one, they wait for the next for LIMIT_ENGINE_WAIT_MS.
-// Nothing is ever asked of a writer twice.
+// Nothing that changes something is ever asked of a writer twice.
+//
+// A reader may answer ERR_TO_WRITER: it could read, but something is to be written about it. The
+// writer is then asked instead, and where it cannot answer, a reader once more and for good.
 //
 // This room does not know what is asked. Frames leave in one write per engine when
 // engines_flush is called, at the end of a turn.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Get (KMIP 1.4 section 4.11): the one operation by which material leaves. Allowed in every state
-// but destroyed; a wrapped answer is not offered, and asking for one never gives clear bytes.
+// but destroyed; a wrapped answer is not offered, and asking for one never gives clear bytes. The
+// first Get of an object ends its being Fresh (KMIP 1.4 section 3.34), which the writer notes: a
+// reader declines that one, once for each object.
 #include "ops/keyformat.h"
 #include "ops/verbs.h"
 
@@ -23,6 +25,7 @@ enum err get_run(struct op *op)
     TRY(object_get(op, &object));
     TRY(object_release(op, &object, &data));
     TRY(keyformat_convert(op, op->request->key_format, &data));
+    TRY(object_note_served(op, &object));
     op->reply->object_type = object.row.type;
     op->reply->uid = object.uid;
     op->reply->object = data;

@@ -225,6 +225,24 @@ enum err object_update(struct op *op, struct object *object)
     return put_back(op, object);
 }
 
+enum err object_note_served(struct op *op, struct object *object)
+{
+    if ((object->row.flags & OBJECT_SERVED) != 0)
+        return ERR_OK;
+    if (op->ops->set.role == OPS_READER) {
+        if (op->batch->final)
+            return ERR_OK;
+        FAIL(ERR_TO_WRITER, "the object is served for the first time");
+    }
+    TRY(object_open_attrs(op->ops, op->arena, object));
+    for (size_t i = 0; i < object->attrs.count; i++) {
+        if (object->attrs.items[i].tag == KMIP_TAG_FRESH)
+            object->attrs.items[i].number = 0;
+    }
+    object->row.flags |= OBJECT_SERVED;
+    return put_back(op, object);
+}
+
 enum err object_reseal(struct op *op, const struct store_object *row)
 {
     struct object object = {.row = *row, .sealed_flags = row->flags, .sealed_key = row->key_id};

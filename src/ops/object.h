@@ -15,7 +15,8 @@ enum object_flag {
     OBJECT_SENSITIVE = 1,
     OBJECT_EXTRACTABLE = 2,
     OBJECT_ALWAYS_SENSITIVE = 4,
-    OBJECT_NEVER_EXTRACTABLE = 8
+    OBJECT_NEVER_EXTRACTABLE = 8,
+    OBJECT_SERVED = 16 // its material was given to a client: Fresh is false
 };
 
 struct object {
@@ -60,6 +61,10 @@ MUST_USE enum err object_open_attrs(struct ops *ops, struct arena *arena, struct
 // ERR_DESTROYED.
 MUST_USE enum err object_release(struct op *op, const struct object *object,
                                  struct object_data *ret);
+
+// Notes that the material was given to a client, if that is not noted yet. A reader cannot:
+// ERR_TO_WRITER, unless the batch is final. Neither state nor Last Change Date change.
+MUST_USE enum err object_note_served(struct op *op, struct object *object);
 
 // Tells the audit trail and the ID Placeholder which object this is about.
 void object_note(struct op *op, const struct object *object);

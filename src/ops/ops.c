@@ -204,6 +204,8 @@ static enum err run_item(struct op *op, enum err peer_error)
     if (writes)
         TRY(store_save(op->ops->set.store));
     enum err code = run_admitted(op, row, peer_error);
+    if (code == ERR_TO_WRITER)
+        return code;
     if (code == ERR_OK) {
         code = trail_record(op, ERR_OK);
         if (code == ERR_OK)
@@ -306,6 +308,19 @@ static enum err run_alone(struct op *op, struct replies *replies)
     return err;
 }
 
+// What a reader leaves to the writer it has not done, so that there is no record of it either.
+static enum err run_or_decline(struct op *op, struct replies *replies)
+{
+    struct audit_journal *journal = op->ops->journal;
+    if (journal == NULL)
+        return run_in_transaction(op, replies);
+    struct audit_mark mark = audit_journal_mark(journal);
+    enum err err = run_in_transaction(op, replies);
+    if (err == ERR_TO_WRITER)
+        audit_journal_rewind(journal, mark);
+    return err;
+}
+
 enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena *arena,
                        struct replies *ret)
 {
@@ -318,7 +333,7 @@ enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena 
     if (works_alone(ops))
         TRY(run_alone(&op, &replies));
     else
-        TRY(run_in_transaction(&op, &replies));
+        TRY(run_or_decline(&op, &replies));
     *ret = replies;
     return ERR_OK;
 }

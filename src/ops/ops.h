@@ -53,6 +53,7 @@ MUST_USE enum err ops_begin(struct ops *ops);
 // Runs one message's requests in order and puts a reply for each into the arena, where they live
 // with what they borrow from `batch`. Failures of requests stand in their replies; an error here
 // means that nothing may be answered, since it could not be recorded (no audit, no answer).
+// ERR_TO_WRITER, of a reader alone: nothing was done, the batch is the writer's.
 MUST_USE enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena *arena,
                                 struct replies *ret);
 

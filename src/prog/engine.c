@@ -182,9 +182,10 @@ static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_f
         answer->status = check_carrier(engine, &engine->peers[peer], &batch);
     if (answer->status != ERR_OK)
         return ERR_OK;
+    batch.final = frame->status == MODEL_ASK_FINAL;
     enum err err = ops_run_batch(engine->ops, &batch, engine->arena, &answer->replies);
-    // A batch that cannot be one was not begun: nobody else's has to suffer.
-    if (err != ERR_MESSAGE)
+    // A batch that cannot be one, or is the writer's, was not begun: nobody else's has to suffer.
+    if (err != ERR_MESSAGE && err != ERR_TO_WRITER)
         return err;
     answer->status = err;
     return ERR_OK;

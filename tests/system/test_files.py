@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+from kmip.core import enums
 
 import prepared
 from prepared import root_of_trust
@@ -290,7 +291,8 @@ def on_small_disk(kept_servers, small_disk, kept):
 
 def test_a_full_disk_refuses_writes_serves_reads_and_harms_nothing(on_small_disk):
     server = on_small_disk
-    server.enroll()
+    with server.client() as client:
+        never_served = client.create(enums.CryptographicAlgorithm.AES, 256)
     server.fill()
     failures = []
     for _ in range(4):  # room that the log has taken already may do for one
@@ -299,7 +301,7 @@ def test_a_full_disk_refuses_writes_serves_reads_and_harms_nothing(on_small_disk
         except Exception as failure:
             failures.append(str(failure))
     assert failures, "the disk was not full"
-    assert served(server)
+    assert served(server) and len(server.fetch(never_served)) == 32
     server.free()
 
     def written():

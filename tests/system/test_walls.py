@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 
 import pytest
+from kmip.core import enums
 
 import prepared
 from server import PROGRAMS, processes_below, wait_for
@@ -155,6 +156,44 @@ def test_reads_go_on_while_the_writer_is_dead(server):
     with server.client() as client:
         server.kill("writer")
         assert client.get(uid).value == key
+
+
+def fresh(server, uid):
+    """KMIP's Fresh, and nothing else of the object."""
+    with server.client() as client:
+        _, (attribute,) = client.get_attributes(uid, ["Fresh"])
+        return attribute.attribute_value.value
+
+
+def make_key(server):
+    with server.client() as client:
+        return client.create(enums.CryptographicAlgorithm.AES, 256)
+
+
+def test_the_first_get_ends_freshness_for_good_and_later_ones_write_nothing(server):
+    uid = make_key(server)
+    assert fresh(server, uid) is True
+    key = server.fetch(uid)
+    assert fresh(server, uid) is False
+    server.restart()
+    assert fresh(server, uid) is False and server.fetch(uid) == key
+    # Stopped, the writer cannot have been asked.
+    (writer,) = server.kill("writer", signal.SIGSTOP)
+    try:
+        assert server.fetch(uid) == key
+    finally:
+        os.kill(writer.pid, signal.SIGCONT)
+
+
+def test_a_key_that_was_never_served_is_served_while_the_writer_is_dead(server):
+    server.enroll()
+    for _ in range(3):
+        uid = make_key(server)
+        with server.client() as client:
+            server.kill("writer")
+            assert len(client.get(uid).value) == 32
+        wait_for("a new writer", lambda: server.processes("writer"))
+        wait_for("it to write", lambda: make_key(server))
 
 
 def test_children_die_with_the_supervisor(server):

@@ -196,6 +196,25 @@ static void nothing_is_in_the_file_before_the_write(void **state)
     is_sound(0, 5);
 }
 
+static void what_is_taken_back_was_never_there(void **state)
+{
+    (void)state;
+    CLEANUP(audit_journal_freep) struct audit_journal *journal = open_journal(0);
+    struct audit_mark mark = audit_journal_mark(journal);
+    // Who asked is told anew, since the record that told it is gone as well.
+    add_reads(journal, 2);
+    audit_journal_rewind(journal, mark);
+    OK(audit_journal_write(journal));
+    is_sound(0, 0);
+    add_reads(journal, 3);
+    mark = audit_journal_mark(journal);
+    add_reads(journal, 4);
+    audit_journal_rewind(journal, mark);
+    add_reads(journal, 1);
+    OK(audit_journal_write(journal));
+    is_sound(0, 4);
+}
+
 static void a_write_is_due_for_fsync_within_100_ms(void **state)
 {
     (void)state;
@@ -465,6 +484,7 @@ int main(void)
         TEST(a_cut_is_found_also_when_the_trail_has_gone_on),
         TEST(reads_are_journalled_and_found_after_a_restart),
         TEST(nothing_is_in_the_file_before_the_write),
+        TEST(what_is_taken_back_was_never_there),
         TEST(a_write_is_due_for_fsync_within_100_ms),
         TEST(strict_leaves_nothing_to_sync),
         TEST(a_journal_has_one_writer),

@@ -307,6 +307,59 @@ static void what_came_wrapped_is_given_as_it_came(void **state)
     FAILS(ERR_KEY_FORMAT, get_as(uid, KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY));
 }
 
+static unsigned declined_by(struct request *request)
+{
+    rig.declined = 0;
+    OK(run(request));
+    return rig.declined;
+}
+
+static void the_first_get_ends_freshness_and_is_the_writers(void **state)
+{
+    (void)state;
+    struct span uid = make_key(NULL);
+    struct request get = {.verb = VERB_GET, .uid = uid};
+    assert_int_equal(attr_number(uid, KMIP_TAG_FRESH), 1);
+    int64_t changed = attr_number(uid, KMIP_TAG_LAST_CHANGE_DATE);
+    assert_int_equal(declined_by(&get), 1);
+    assert_int_equal(rig.reply.object.material.len, 32);
+    assert_int_equal(attr_number(uid, KMIP_TAG_FRESH), 0);
+    assert_int_equal(attr_number(uid, KMIP_TAG_LAST_CHANGE_DATE), changed);
+    // From then on reading writes nothing.
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(declined_by(&get), 0);
+    assert_int_equal(rig.reply.object.material.len, 32);
+    // What is not given out stays fresh.
+    uid = make_key(NULL);
+    FAILS(ERR_KEY_FORMAT, get_as(uid, KMIP_KEY_FORMAT_TYPE_PKCS_1));
+    assert_int_equal(attr_number(uid, KMIP_TAG_FRESH), 1);
+    FAILS(ERR_NOT_FOUND, run_other(&(struct request){.verb = VERB_GET, .uid = uid}));
+    assert_int_equal(attr_number(uid, KMIP_TAG_FRESH), 1);
+}
+
+static void without_a_writer_a_reader_serves_all_the_same(void **state)
+{
+    (void)state;
+    struct span uid = make_key(NULL);
+    struct request get = {.verb = VERB_GET, .uid = uid};
+    struct batch batch = {.who = endpoint(rig.client), .items = &get, .count = 1, .final = true};
+    rig.declined = 0;
+    struct replies replies = run_batch(OPS_READER, &batch);
+    OK(replies.items[0].status);
+    assert_int_equal(rig.declined, 0);
+    assert_int_equal(attr_number(uid, KMIP_TAG_FRESH), 1);
+}
+
+static void what_is_made_and_fetched_in_one_batch_is_not_fresh(void **state)
+{
+    (void)state;
+    struct request items[] = {create_request(NULL), {.verb = VERB_GET}};
+    struct batch batch = {.who = endpoint(rig.client), .items = items, .count = 2};
+    struct replies replies = run_batch(OPS_WRITER, &batch);
+    OK(replies.items[1].status);
+    assert_int_equal(attr_number(replies.items[0].uid, KMIP_TAG_FRESH), 0);
+}
+
 // The store's rows with two things swapped, or a flag lifted, do not open.
 static void what_is_sealed_is_bound_to_its_row(void **state)
 {
@@ -357,6 +410,9 @@ int main(void)
         cmocka_unit_test(a_key_is_given_in_the_format_that_is_asked_for),
         cmocka_unit_test(asking_for_a_wrapped_key_gives_no_clear_one),
         cmocka_unit_test(what_came_wrapped_is_given_as_it_came),
+        cmocka_unit_test(the_first_get_ends_freshness_and_is_the_writers),
+        cmocka_unit_test(without_a_writer_a_reader_serves_all_the_same),
+        cmocka_unit_test(what_is_made_and_fetched_in_one_batch_is_not_fresh),
         cmocka_unit_test(what_is_sealed_is_bound_to_its_row),
     };
     return cmocka_run_group_tests(tests, rig_serving, rig_down);
