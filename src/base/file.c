@@ -34,7 +34,12 @@ void file_closep(int *fd)
 
 enum err file_open_dir(const char *path, int *ret_fd)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return file_open_dir_at(AT_FDCWD, path, ret_fd);
+}
+
+enum err file_open_dir_at(int dir, const char *path, int *ret_fd)
+{
+    int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return file_raise("open the directory", path);
     *ret_fd = fd;
@@ -86,18 +91,39 @@ enum err file_read(int dir, const char *path, size_t limit, struct buf *out)
     return read_all(fd, path, limit, out);
 }
 
-enum err file_read_private(int dir, const char *path, size_t limit, struct buf *out)
+static enum err check_private(const char *path, const struct stat *st)
+{
+    if ((st->st_mode & 077) != 0)
+        FAIL(ERR_FILE_MODE, "\"%s\" has mode %04o but must have 0600: run chmod 0600 on it", path,
+             (unsigned)(st->st_mode & 07777));
+    if (st->st_uid != geteuid())
+        FAIL(ERR_FILE_MODE, "\"%s\" belongs to user %u but must belong to user %u: run chown on it",
+             path, (unsigned)st->st_uid, (unsigned)geteuid());
+    return ERR_OK;
+}
+
+enum err file_open(int dir, const char *path, bool private, int *ret_fd)
 {
     CLEANUP(file_closep) int fd = -1;
     struct stat st = {0};
     TRY(open_regular(dir, path, &fd, &st));
-    if ((st.st_mode & 077) != 0)
-        FAIL(ERR_FILE_MODE, "\"%s\" has mode %04o but must have 0600: run chmod 0600 on it", path,
-             (unsigned)(st.st_mode & 07777));
-    if (st.st_uid != geteuid())
-        FAIL(ERR_FILE_MODE, "\"%s\" belongs to user %u but must belong to user %u: run chown on it",
-             path, (unsigned)st.st_uid, (unsigned)geteuid());
+    if (private)
+        TRY(check_private(path, &st));
+    *ret_fd = fd;
+    fd = -1;
+    return ERR_OK;
+}
+
+enum err file_read_private(int dir, const char *path, size_t limit, struct buf *out)
+{
+    CLEANUP(file_closep) int fd = -1;
+    TRY(file_open(dir, path, true, &fd));
     return read_all(fd, path, limit, out);
+}
+
+enum err file_read_fd(int fd, const char *name, size_t limit, struct buf *out)
+{
+    return read_all(fd, name, limit, out);
 }
 
 // The directory part of a relative path, "." when there is none.

@@ -19,6 +19,14 @@ MUST_USE enum err file_read(int dir, const char *path, size_t limit, struct buf 
 // else fails with ERR_FILE_MODE, naming path, mode found and mode wanted.
 MUST_USE enum err file_read_private(int dir, const char *path, size_t limit, struct buf *out);
 
+// Reads a descriptor from its position to its end, of at most `limit` bytes, appending to `out`.
+// `name` is for messages.
+MUST_USE enum err file_read_fd(int fd, const char *name, size_t limit, struct buf *out);
+
+// Opens a regular file for reading. With `private` it must have mode 0600 (or stricter) and the
+// caller's own user as owner, ERR_FILE_MODE otherwise. Caller closes.
+MUST_USE enum err file_open(int dir, const char *path, bool private, int *ret_fd);
+
 // Writes path's bytes to a temporary beside it, fsyncs, renames over `path`, fsyncs the directory.
 // After any crash the file is the old one or the new one. Blocks on the disk.
 MUST_USE enum err file_write(int dir, const char *path, struct span bytes);
@@ -43,6 +51,9 @@ MUST_USE enum err file_copy(int dir, const char *from, const char *to);
 
 // A directory descriptor for `path`. Caller closes. ERR_NOT_FOUND, ERR_IO.
 MUST_USE enum err file_open_dir(const char *path, int *ret_fd);
+
+// The same below another directory.
+MUST_USE enum err file_open_dir_at(int dir, const char *path, int *ret_fd);
 
 // Closes *fd unless negative; for CLEANUP.
 void file_closep(int *fd);

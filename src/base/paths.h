@@ -46,10 +46,13 @@
 #define PATH_TLS_KEY      PATH_TLS_DIR "/server.key"
 #define PATH_TLS_CERT     PATH_TLS_DIR "/server.crt"
 #define PATH_TLS_CA       PATH_TLS_DIR "/ca.crt"
+#define PATH_WEB_KEY      PATH_TLS_DIR "/console.key" // in place of the server's, when both are there
+#define PATH_WEB_CERT     PATH_TLS_DIR "/console.crt"
 #define PATH_RUN_DIR      "run/keyward"
 #define PATH_PID          PATH_RUN_DIR "/keywardd.pid"
 #define PATH_API_SOCKET   PATH_RUN_DIR "/api.sock"
 #define PATH_KMIP_STATE   PATH_RUN_DIR "/kmip" // "open ADDRESS", or why it is closed
+#define PATH_WEB_STATE    PATH_RUN_DIR "/web"  // the same of the HTTPS port
 #define PATH_LOG          "var/okv/log/keywardd.log"
 
 #endif

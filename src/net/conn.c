@@ -4,20 +4,22 @@
 // queue, that of `wait`; once it is dead no callback touches it, and its memory goes at the end of
 // the turn; `in` holds bytes only from the first byte of a request until that is answered.
 //
-//   HANDSHAKE → IDLE → REQUEST → HANDLER → (SENT) → IDLE …
+//   HANDSHAKE → IDLE → REQUEST → HANDLER → (SENT) → IDLE … → LINGER
 #include "net/inner.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
 // Reads and requests of one connection in one turn, before others get theirs.
 enum { STEPS_A_TURN = 64 };
+// Of an answer in parts, bytes that the peer has not taken when the next part comes.
+enum { UNSENT_MAX = 256 * 1024 };
 
 static void pump(struct net_conn *conn);
 
@@ -78,12 +80,7 @@ void conn_close(struct net_conn *conn)
 
 static void free_conn(struct net_conn *conn)
 {
-    // Says good-bye where that is possible, waits for nothing.
-    if (SSL_is_init_finished(conn->ssl))
-        (void)SSL_shutdown(conn->ssl);
-    ERR_clear_error();
-    SSL_free(conn->ssl);
-    (void)close(conn->fd);
+    stream_free(conn);
     buf_done(&conn->in);
     buf_done(&conn->out);
     free(conn);
@@ -113,13 +110,14 @@ void conn_check_deadlines(struct net *net)
         {WAIT_HANDSHAKE, "no TLS handshake in time"},
         {WAIT_REQUEST, "a request was begun and not finished in time"},
         {WAIT_SENT, "an answer was not taken in time"},
+        {WAIT_LINGER, "lingering"},
         {WAIT_IDLE, "idle"},
     };
     for (size_t i = 0; i < sizeof limited / sizeof *limited; i++) {
         struct net_queue *queue = &net->queues[limited[i].wait];
         while (queue->first != NULL && queue->first->deadline <= net->now_ms) {
             struct net_conn *conn = queue->first;
-            if (limited[i].wait != WAIT_IDLE)
+            if (limited[i].wait < WAIT_LINGER && limited[i].wait != WAIT_IDLE)
                 log_end(conn, "connection_timeout", limited[i].why);
             conn_close(conn);
         }
@@ -144,38 +142,28 @@ static void arm_read(struct net_conn *conn, bool on)
     (void)(on ? event_add(&conn->readable, NULL) : event_del(&conn->readable));
 }
 
-// What an SSL call that returned `result` wants next; false when the connection is over.
-static bool wants_more(struct net_conn *conn, int result, bool *ret_wants_write)
-{
-    int error = SSL_get_error(conn->ssl, result);
-    *ret_wants_write = error == SSL_ERROR_WANT_WRITE;
-    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
-}
-
 // ---- handshake ----
 
 static void shake(struct net_conn *conn)
 {
-    bool wants_write = false;
-    ERR_clear_error();
-    int result = SSL_do_handshake(conn->ssl);
-    if (result != 1) {
-        if (wants_more(conn, result, &wants_write)) {
-            arm_write(conn, wants_write);
-            return;
-        }
-        log_end(conn, "tls_refused", tls_reason(conn->ssl));
+    enum stream state = stream_shake(conn);
+    if (state == STREAM_WANTS_READ || state == STREAM_WANTS_WRITE) {
+        arm_write(conn, state == STREAM_WANTS_WRITE);
+        return;
+    }
+    if (state == STREAM_OVER) {
+        log_end(conn, "tls_refused", stream_reason(conn));
         conn_close(conn);
         return;
     }
-    enum err code = tls_identify(conn->ssl, conn->fingerprint);
-    if (code != ERR_OK) {
+    if (stream_identify(conn) != ERR_OK) {
         log_end(conn, "tls_refused", err_detail());
         conn_close(conn);
         return;
     }
     arm_write(conn, false);
-    uncount(conn);
+    if (!conn->net->counts_all)
+        uncount(conn);
     wait_for(conn, WAIT_IDLE);
 }
 
@@ -185,18 +173,16 @@ static void shake(struct net_conn *conn)
 static bool flush(struct net_conn *conn)
 {
     while (conn->sent < conn->out.len) {
-        bool wants_write;
-        size_t left = conn->out.len - conn->sent;
-        ERR_clear_error();
-        int put = SSL_write(conn->ssl, conn->out.data + conn->sent, (int)left);
-        if (put > 0) {
-            conn->sent += (size_t)put;
+        size_t put = 0;
+        struct span left = span_of(conn->out.data + conn->sent, conn->out.len - conn->sent);
+        enum stream state = stream_write(conn, left, &put);
+        conn->sent += put;
+        if (state == STREAM_DONE)
             continue;
-        }
-        if (wants_more(conn, put, &wants_write))
-            arm_write(conn, true);
-        else
+        if (state == STREAM_OVER)
             conn_close(conn);
+        else
+            arm_write(conn, true);
         return false;
     }
     arm_write(conn, false);
@@ -206,23 +192,23 @@ static bool flush(struct net_conn *conn)
 }
 
 // Sends straight from the caller's bytes and keeps what the socket does not take.
-static enum err send_answer(struct net_conn *conn, struct span answer)
+static enum err send_bytes(struct net_conn *conn, struct span bytes)
 {
     size_t done = 0;
-    bool wants_write;
-    while (done < answer.len) {
-        ERR_clear_error();
-        int put = SSL_write(conn->ssl, answer.data + done, (int)(answer.len - done));
-        if (put > 0) {
-            done += (size_t)put;
-            continue;
-        }
-        if (!wants_more(conn, put, &wants_write))
+    while (done < bytes.len && conn->out.len == 0) {
+        size_t put = 0;
+        struct span left = span_of(bytes.data + done, bytes.len - done);
+        enum stream state = stream_write(conn, left, &put);
+        done += put;
+        if (state == STREAM_OVER)
             FAIL(ERR_UNAVAILABLE, "the peer is gone");
-        TRY(buf_put(&conn->out, span_of(answer.data + done, answer.len - done)));
-        arm_write(conn, true);
-        return ERR_OK;
+        if (state != STREAM_DONE)
+            break;
     }
+    if (done == bytes.len)
+        return ERR_OK;
+    TRY(buf_put(&conn->out, span_of(bytes.data + done, bytes.len - done)));
+    arm_write(conn, true);
     return ERR_OK;
 }
 
@@ -243,12 +229,26 @@ void net_answer(struct net_conn *conn, struct span answer)
         return;
     drop_message(conn);
     wait_for(conn, WAIT_SENT);
-    if (send_answer(conn, answer) != ERR_OK) {
+    if (send_bytes(conn, answer) != ERR_OK) {
         conn_close(conn);
         return;
     }
     if (!conn->pumping)
         pump(conn);
+}
+
+void net_answer_last(struct net_conn *conn, struct span answer)
+{
+    conn->closing = true;
+    net_answer(conn, answer);
+}
+
+void net_answer_part(struct net_conn *conn, struct span part)
+{
+    if (conn->dead || conn->wait != WAIT_HANDLER)
+        return;
+    if (conn->out.len - conn->sent > UNSENT_MAX || send_bytes(conn, part) != ERR_OK)
+        conn_close(conn);
 }
 
 // ---- requests ----
@@ -257,20 +257,19 @@ void net_answer(struct net_conn *conn, struct span answer)
 static bool read_some(struct net_conn *conn)
 {
     struct net *net = conn->net;
-    bool wants_write;
-    ERR_clear_error();
-    int got = SSL_read(conn->ssl, net->scratch, SCRATCH_LEN);
-    if (got > 0) {
-        enum err code = buf_put(&conn->in, span_of(net->scratch, (size_t)got));
-        explicit_bzero(net->scratch, (size_t)got);
+    size_t got = 0;
+    enum stream state = stream_read(conn, net->scratch, SCRATCH_LEN, &got);
+    if (state == STREAM_DONE) {
+        enum err code = buf_put(&conn->in, span_of(net->scratch, got));
+        explicit_bzero(net->scratch, got);
         if (code == ERR_OK)
             return true;
         log_error("connection_memory", code);
-    } else if (wants_more(conn, got, &wants_write)) {
-        arm_write(conn, wants_write);
+    } else if (state != STREAM_OVER) {
+        arm_write(conn, state == STREAM_WANTS_WRITE);
         return false;
-    } else if (SSL_get_error(conn->ssl, got) == SSL_ERROR_SSL) {
-        log_end(conn, "tls_failed", tls_reason(conn->ssl));
+    } else if (conn->failed) {
+        log_end(conn, "tls_failed", stream_reason(conn));
     }
     conn_close(conn);
     return false;
@@ -303,13 +302,40 @@ static bool has_message(struct net_conn *conn)
     return conn->has_size && conn->in.len >= conn->size;
 }
 
+// Says that nothing more comes, and takes what the peer is still sending: a connection that is
+// closed over unread bytes is reset, and the peer may lose the answer that tells it why.
+static void linger(struct net_conn *conn)
+{
+    stream_end(conn);
+    buf_done(&conn->in);
+    wait_for(conn, WAIT_LINGER);
+    arm_read(conn, true);
+}
+
+static void drain(struct net_conn *conn)
+{
+    ssize_t got;
+    for (int i = 0; i < STEPS_A_TURN; i++) {
+        got = recv(conn->fd, conn->net->scratch, SCRATCH_LEN, 0);
+        if (got > 0)
+            continue;
+        if (got == 0 || (errno != EAGAIN && errno != EINTR))
+            conn_close(conn);
+        return;
+    }
+}
+
 // The answer has left, or waits for the socket. True when the next request may be looked at.
 static bool settle_answer(struct net_conn *conn)
 {
     if (!flush(conn))
         return false;
-    if (conn->closing || conn->net->stopping) {
+    if (conn->net->stopping) {
         conn_close(conn);
+        return false;
+    }
+    if (conn->closing) {
+        linger(conn);
         return false;
     }
     wait_for(conn, conn->in.len > 0 ? WAIT_REQUEST : WAIT_IDLE);
@@ -332,7 +358,7 @@ static bool step(struct net_conn *conn)
     if (conn->dead || conn->wait == WAIT_HANDLER || conn->wait == WAIT_SENT)
         return !conn->dead && conn->wait == WAIT_SENT;
     // The next request has mostly not been sent yet: a read would only tell that, an event will.
-    if (answered && !SSL_has_pending(conn->ssl))
+    if (answered && !stream_has_pending(conn))
         return false;
     if (!read_some(conn))
         return false;
@@ -370,6 +396,8 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
     // More than the request in hand is not read: the peer waits, in its own buffers.
     if (conn->wait == WAIT_HANDLER)
         arm_read(conn, false);
+    else if (conn->wait == WAIT_LINGER)
+        drain(conn);
     else
         pump(conn);
 }
@@ -382,6 +410,8 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
         return;
     if (conn->wait == WAIT_HANDSHAKE)
         shake(conn);
+    else if (conn->wait == WAIT_HANDLER)
+        (void)flush(conn);
     else
         pump(conn);
 }
@@ -391,9 +421,16 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 static void name_peer(struct net_conn *conn, const struct sockaddr_storage *peer)
 {
     char text[INET6_ADDRSTRLEN] = "";
+    if (peer->ss_family == AF_UNIX) {
+        (void)snprintf(conn->address_text, sizeof conn->address_text, "local");
+        return;
+    }
     if (peer->ss_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const void *)peer;
         conn->address = in6->sin6_addr;
+        // Whoever has one IPv6 address has its network's: limits count those together.
+        if (!IN6_IS_ADDR_V4MAPPED(&conn->address))
+            memset(&conn->address.s6_addr[8], 0, 8);
         (void)inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
         (void)snprintf(conn->address_text, sizeof conn->address_text, "[%s]:%u", text,
                        ntohs(in6->sin6_port));
@@ -411,8 +448,8 @@ static void set_up(struct net_conn *conn, struct net *net, int fd)
 {
     conn->net = net;
     conn->fd = fd;
-    buf_init(&conn->in, LIMIT_MESSAGE + SCRATCH_LEN, true);
-    buf_init(&conn->out, LIMIT_ANSWER + SCRATCH_LEN, true);
+    buf_init(&conn->in, net->request_bytes + SCRATCH_LEN, true);
+    buf_init(&conn->out, net->answer_bytes + SCRATCH_LEN, true);
     (void)event_assign(&conn->readable, net->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
     (void)event_assign(&conn->writable, net->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
 }
@@ -420,20 +457,23 @@ static void set_up(struct net_conn *conn, struct net *net, int fd)
 enum err conn_new(struct net *net, int fd, const struct sockaddr_storage *peer)
 {
     struct net_conn *conn = calloc(1, sizeof *conn);
-    SSL *ssl = SSL_new(net->tls);
-    if (conn == NULL || ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
-        SSL_free(ssl);
-        free(conn);
+    if (conn == NULL) {
         (void)close(fd);
         FAIL(ERR_MEMORY, "no memory for a connection");
     }
     set_up(conn, net, fd);
     name_peer(conn, peer);
-    conn->ssl = ssl;
-    SSL_set_accept_state(ssl);
-    conn->counted = true;
-    address_add(&net->addresses, &conn->address);
-    join_queue(conn, WAIT_HANDSHAKE);
+    conn->local = peer->ss_family == AF_UNIX;
+    enum err code = conn->local ? stream_open_local(conn) : stream_open_tls(conn);
+    if (code != ERR_OK) {
+        (void)close(fd);
+        free(conn);
+        return code;
+    }
+    conn->counted = !conn->local;
+    if (conn->counted)
+        address_add(&net->addresses, &conn->address);
+    join_queue(conn, conn->local ? WAIT_IDLE : WAIT_HANDSHAKE);
     net->count++;
     if (event_add(&conn->readable, NULL) != 0) {
         conn_close(conn);
@@ -454,12 +494,24 @@ struct span net_message(const struct net_conn *conn)
 
 const uint8_t *net_fingerprint(const struct net_conn *conn)
 {
-    return conn->fingerprint;
+    return conn->certified ? conn->fingerprint : NULL;
+}
+
+bool net_is_local(const struct net_conn *conn, uid_t *ret_uid)
+{
+    if (conn->local)
+        *ret_uid = conn->uid;
+    return conn->local;
 }
 
 const char *net_address(const struct net_conn *conn)
 {
     return conn->address_text;
+}
+
+const struct in6_addr *net_network(const struct net_conn *conn)
+{
+    return &conn->address;
 }
 
 void net_set_user(struct net_conn *conn, void *user)

@@ -21,6 +21,7 @@ enum wait {
     WAIT_REQUEST,   // for the rest of it
     WAIT_HANDLER,   // for our own answer: no limit here
     WAIT_SENT,      // for the peer to take the answer
+    WAIT_LINGER,    // for the peer to end, after the last answer
     WAIT_COUNT
 };
 
@@ -30,9 +31,9 @@ struct net_queue {
     size_t count;
 };
 
-// Connections of one address that have not shown a certificate yet.
+// Connections of one address: those that have not shown a certificate yet, or all.
 struct address_slot {
-    struct in6_addr address; // IPv4 as a mapped address
+    struct in6_addr address; // IPv4 as a mapped address, IPv6 its network's 64 bits
     uint32_t count;          // 0: free
 };
 
@@ -51,7 +52,8 @@ enum { LISTENERS_MAX = 8, SCRATCH_LEN = 16 * 1024 };
 
 struct net {
     struct event_base *base;
-    SSL_CTX *tls;
+    SSL_CTX *tls; // NULL: no certificate yet
+    enum net_client client;
     struct net_handler handler;
     void *data;
     struct event tick;
@@ -62,6 +64,11 @@ struct net {
     struct net_conn *dead; // to be freed at the end of the turn
     size_t count;
     size_t count_max;
+    size_t handshakes_max;
+    size_t per_address;
+    size_t request_bytes;
+    size_t answer_bytes;
+    bool counts_all; // per_address: all connections, not handshakes alone
     struct address_table addresses;
     int64_t now_ms; // monotonic, of this turn
     int64_t log_window;
@@ -72,8 +79,9 @@ struct net {
 
 struct net_conn {
     struct net *net;
-    SSL *ssl;
+    SSL *ssl; // NULL: local
     int fd;
+    uid_t uid; // of a local peer
     enum wait wait;
     int64_t deadline; // monotonic ms
     struct net_conn *previous;
@@ -84,6 +92,9 @@ struct net_conn {
     bool unreadable; // `readable` is not armed
     bool pumping;    // on the stack: what comes back is not followed again
     bool closing;    // close when the answer is sent
+    bool local;      // plain, over a Unix socket
+    bool failed;     // TLS broke
+    bool certified;  // `fingerprint` is set
     bool dead;
     bool counted; // in the address table
     bool has_size;
@@ -98,13 +109,30 @@ struct net_conn {
 };
 
 // tls.c
-MUST_USE enum err tls_context(const struct net_config *config, SSL_CTX **ret);
+MUST_USE enum err tls_context(enum net_client client, const struct net_identity *identity,
+                              SSL_CTX **ret);
 MUST_USE enum err tls_set_tickets(SSL_CTX *tls, struct span keys);
 // The certificate of a finished handshake: its fingerprint; ERR_AUTHENTICATION when there is none
-// or it is not valid now.
-MUST_USE enum err tls_identify(SSL *ssl, uint8_t ret_fingerprint[NET_FINGERPRINT_LEN]);
+// and one is required, when it is not valid now, or weak.
+MUST_USE enum err tls_identify(SSL *ssl, enum net_client client, bool *ret_certified,
+                               uint8_t ret_fingerprint[NET_FINGERPRINT_LEN]);
+bool tls_is_named(SSL_CTX *tls, const char *name);
 // Why the last call on `ssl` failed, in words.
 const char *tls_reason(SSL *ssl);
+
+// stream.c: what became of a call, and what it waits for.
+enum stream { STREAM_DONE, STREAM_WANTS_READ, STREAM_WANTS_WRITE, STREAM_OVER };
+MUST_USE enum err stream_open_tls(struct net_conn *conn);
+MUST_USE enum err stream_open_local(struct net_conn *conn);
+enum stream stream_shake(struct net_conn *conn);
+MUST_USE enum err stream_identify(struct net_conn *conn);
+const char *stream_reason(struct net_conn *conn);
+// *ret_len is set with STREAM_DONE alone.
+enum stream stream_read(struct net_conn *conn, void *out, size_t room, size_t *ret_len);
+enum stream stream_write(struct net_conn *conn, struct span bytes, size_t *ret_len);
+bool stream_has_pending(const struct net_conn *conn);
+void stream_end(struct net_conn *conn);  // nothing more will be written
+void stream_free(struct net_conn *conn); // closes the socket
 
 // conn.c
 MUST_USE enum err conn_new(struct net *net, int fd, const struct sockaddr_storage *peer);

@@ -20,6 +20,7 @@ enum {
     TICK_MS = 250,
     LOGS_A_WINDOW = 100,
     LOG_WINDOW_MS = 10 * 1000,
+    LINGER_MS = 2000,
     SPARE_FDS = 64, // channels, listeners, what libraries open
 };
 
@@ -37,13 +38,19 @@ bool net_may_log(struct net *net)
 
 // ---- making room ----
 
-// The connection of this address that has been longest in its handshake.
+// The connection of this address that has been silent longest: before those whose handshake is
+// done, the others. The newest is in its handshake, so there is always one.
 static struct net_conn *oldest_of(struct net *net, const struct in6_addr *address)
 {
-    struct net_conn *conn = net->queues[WAIT_HANDSHAKE].first;
-    while (conn != NULL && memcmp(&conn->address, address, sizeof *address) != 0)
-        conn = conn->next;
-    return conn;
+    static const enum wait silent[] = {WAIT_IDLE, WAIT_LINGER, WAIT_HANDSHAKE};
+    for (size_t i = net->counts_all ? 0 : 2; i < sizeof silent / sizeof *silent; i++) {
+        struct net_conn *conn = net->queues[silent[i]].first;
+        while (conn != NULL && memcmp(&conn->address, address, sizeof *address) != 0)
+            conn = conn->next;
+        if (conn != NULL)
+            return conn;
+    }
+    return NULL;
 }
 
 static void drop(struct net_conn *conn, const char *why)
@@ -59,9 +66,9 @@ static void drop(struct net_conn *conn, const char *why)
 // After a connection was added: whoever has been silent longest goes where there are too many.
 static void make_room(struct net *net, const struct in6_addr *address)
 {
-    if (address_count(&net->addresses, address) > LIMIT_PER_ADDRESS)
-        drop(oldest_of(net, address), "too many handshakes of one address");
-    if (net->queues[WAIT_HANDSHAKE].count > LIMIT_HANDSHAKES)
+    if (address_count(&net->addresses, address) > net->per_address)
+        drop(oldest_of(net, address), "too many connections of one address");
+    if (net->queues[WAIT_HANDSHAKE].count > net->handshakes_max)
         drop(net->queues[WAIT_HANDSHAKE].first, "too many handshakes");
     if (net->count > net->count_max && net->queues[WAIT_HANDSHAKE].count > 1)
         drop(net->queues[WAIT_HANDSHAKE].first, "too many connections");
@@ -74,14 +81,16 @@ static void make_room(struct net *net, const struct in6_addr *address)
 static void accept_one(struct net *net, int fd, const struct sockaddr_storage *peer)
 {
     int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (peer->ss_family != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     enum err code = conn_new(net, fd, peer);
     if (code != ERR_OK) {
         log_error("connection_failed", code);
         return;
     }
     struct net_conn *newest = net->queues[WAIT_HANDSHAKE].last;
-    make_room(net, &newest->address);
+    if (peer->ss_family != AF_UNIX)
+        make_room(net, &newest->address);
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *data)
@@ -122,6 +131,20 @@ enum err net_listen(struct net *net, int fd)
     return ERR_OK;
 }
 
+enum err net_set_identity(struct net *net, const struct net_identity *identity)
+{
+    SSL_CTX *tls = NULL;
+    TRY(tls_context(net->client, identity, &tls));
+    SSL_CTX_free(net->tls); // connections hold it as long as they need it
+    net->tls = tls;
+    return ERR_OK;
+}
+
+bool net_is_named(const struct net *net, const char *name)
+{
+    return net->tls != NULL && name[0] != '\0' && tls_is_named(net->tls, name);
+}
+
 enum err net_set_tickets(struct net *net, struct span keys)
 {
     return tls_set_tickets(net->tls, keys);
@@ -149,7 +172,7 @@ enum err net_turn(struct net *net)
 
 // ---- beginning and end ----
 
-static size_t most_connections(void)
+static size_t most_connections(size_t wanted)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
@@ -157,7 +180,7 @@ static size_t most_connections(void)
     files.rlim_cur = files.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &files);
     rlim_t room = files.rlim_cur > SPARE_FDS * 2 ? files.rlim_cur - SPARE_FDS : SPARE_FDS;
-    return room > LIMIT_CONNECTIONS ? LIMIT_CONNECTIONS : (size_t)room;
+    return room > wanted ? wanted : (size_t)room;
 }
 
 static void set_limits(struct net *net, const struct net_config *config)
@@ -165,8 +188,15 @@ static void set_limits(struct net *net, const struct net_config *config)
     net->limits_ms[WAIT_HANDSHAKE] = config->handshake_ms;
     net->limits_ms[WAIT_IDLE] = config->idle_ms;
     net->limits_ms[WAIT_REQUEST] = config->request_ms;
-    net->limits_ms[WAIT_SENT] = LIMIT_ANSWER_MS;
-    net->count_max = most_connections();
+    net->limits_ms[WAIT_SENT] = config->answer_ms;
+    net->limits_ms[WAIT_LINGER] = LINGER_MS;
+    net->client = config->client;
+    net->count_max = most_connections(config->connections);
+    net->handshakes_max = config->handshakes;
+    net->per_address = config->per_address;
+    net->counts_all = config->counts_all;
+    net->request_bytes = config->request_bytes;
+    net->answer_bytes = config->answer_bytes;
     net->now_ms = clock_mono_ms();
     net->log_window = net->now_ms;
 }
@@ -174,7 +204,8 @@ static void set_limits(struct net *net, const struct net_config *config)
 static enum err set_up(struct net *net, const struct net_config *config)
 {
     static const struct timeval tick = {.tv_usec = TICK_MS * 1000};
-    TRY(tls_context(config, &net->tls));
+    if (config->identity.key.len > 0)
+        TRY(tls_context(net->client, &config->identity, &net->tls));
     TRY(address_init(&net->addresses, net->count_max + ACCEPTS_A_TURN));
     net->base = event_base_new();
     if (net->base == NULL ||
@@ -221,6 +252,7 @@ void net_stop(struct net *net)
     close_queue(net, WAIT_HANDSHAKE);
     close_queue(net, WAIT_IDLE);
     close_queue(net, WAIT_REQUEST);
+    close_queue(net, WAIT_LINGER);
 }
 
 void net_free(struct net *net)

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Listening sockets, TLS, connections. One event loop, nothing blocks. This room knows no protocol:
-// the handler says how long a message is, gets it whole, and answers it now or later.
+// Listening sockets, TLS and local, and connections. One event loop, nothing blocks. This room
+// knows no protocol: the handler says how long a message is, gets it whole, and answers it now or
+// later.
 //
 // A connection has one request in hand at a time; further ones stay unread until it is answered, so
 // answers keep the order of requests and a peer that sends without reading is held up, not stored.
 // The message stays readable until the answer.
 //
-// The peer is who its certificate says, looked at anew for each connection, resumed or not. Silent
-// and slow peers meet deadlines (wire/limits.h); where connections run out, the one that has been
-// longest in its handshake makes room, then the longest idle.
+// The peer is who its certificate says, looked at anew for each connection, resumed or not; of a
+// local one the kernel tells the user. Silent and slow peers meet deadlines; where connections run
+// out, the one that has been longest in its handshake makes room, then the longest idle.
 #ifndef KW_NET_NET_H
 #define KW_NET_NET_H
+
+#include <netinet/in.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 
@@ -37,13 +41,32 @@ struct net_handler {
     void (*gone)(void *data, struct net_conn *conn);
 };
 
+// What is asked of a client that connects by TLS.
+enum net_client {
+    NET_CLIENT_REQUIRED, // a certificate of one of our authorities; tickets may resume the session
+    NET_CLIENT_ASKED,    // a certificate of any issuer, or none; HTTP/1.1; no session is resumed
+};
+
+// Who we are to a peer.
+struct net_identity {
+    struct span key;  // PEM; wiped by the caller
+    struct span cert; // PEM, the certificate and its chain
+    struct span ca;   // PEM, authorities of client certificates; unused with NET_CLIENT_ASKED
+};
+
 struct net_config {
-    struct span key;      // PEM; wiped by the caller when net_new returns
-    struct span cert;     // PEM, the certificate and its chain
-    struct span ca;       // PEM, authorities of client certificates
+    enum net_client client;
+    struct net_identity identity; // without a key: TLS connections wait for net_set_identity
+    size_t connections;           // at most
+    size_t handshakes;            // of them, at most before a handshake is done
+    size_t per_address;           // of one address: handshakes, or all when `counts_all`
+    bool counts_all;
+    size_t request_bytes; // of one message at most
+    size_t answer_bytes;
     int64_t handshake_ms; // until the peer's certificate is verified
     int64_t request_ms;   // from a request's first byte to its last
     int64_t idle_ms;      // between requests
+    int64_t answer_ms;    // for the peer to take an answer
 };
 
 // Makes TLS context and event loop. ERR_CONFIG with OpenSSL's reason in words.
@@ -53,12 +76,16 @@ void net_free(struct net *net);
 void net_freep(struct net **net);
 struct event_base *net_base(struct net *net);
 
+// New connections are met with this identity; those that there are keep theirs. ERR_CONFIG: the one
+// before stays in force.
+MUST_USE enum err net_set_identity(struct net *net, const struct net_identity *identity);
+
 // The keys that TLS tickets are sealed with: NET_TICKETS_LEN bytes. Without them each process has
 // its own, and knows no ticket of another.
 enum { NET_TICKETS_LEN = 80 };
 MUST_USE enum err net_set_tickets(struct net *net, struct span keys);
 
-// Accepts on a listening socket (owned from now on).
+// Accepts on a listening socket (owned from now on), TLS or, on a Unix socket, plain.
 MUST_USE enum err net_listen(struct net *net, int fd);
 
 // One turn of the loop: waits for events and handles them. Closed connections are freed at its end.
@@ -72,16 +99,33 @@ size_t net_count(const struct net *net);
 // Answers the request in hand; goes on with what the peer has sent meanwhile.
 void net_answer(struct net_conn *conn, struct span answer);
 
+// As net_answer, and closes the connection when the answer is sent.
+void net_answer_last(struct net_conn *conn, struct span answer);
+
+// Sends a part of the answer; net_answer or net_answer_last sends the last one. A peer that does
+// not take its parts is closed, and `gone` is told.
+void net_answer_part(struct net_conn *conn, struct span part);
+
 // Closes without an answer.
 void net_close(struct net_conn *conn);
 
 // The request in hand.
 struct span net_message(const struct net_conn *conn);
 
+// NULL: the peer has shown no certificate.
 const uint8_t *net_fingerprint(const struct net_conn *conn);
 
-// "127.0.0.1:40000" or "[::1]:40000".
+// True for a peer on a Unix socket: its user.
+bool net_is_local(const struct net_conn *conn, uid_t *ret_uid);
+
+// "127.0.0.1:40000" or "[::1]:40000"; "local".
 const char *net_address(const struct net_conn *conn);
+
+// The IPv4 address, mapped, or the IPv6 network of 64 bits; all zeros for a local peer.
+const struct in6_addr *net_network(const struct net_conn *conn);
+
+// True when the certificate that is shown now is one for this name or address.
+bool net_is_named(const struct net *net, const char *name);
 
 // A pointer of the handler's, NULL at first.
 void net_set_user(struct net_conn *conn, void *user);

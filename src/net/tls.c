@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // TLS: 1.2 with forward secrecy and AEAD, and 1.3; a client certificate is required and checked
-// against one file of authorities. The machine's openssl.cnf is not read, so that the same
-// configuration means the same everywhere. Tickets may resume a session: the certificate comes with
-// the session and its dates are checked again.
+// against one file of authorities, or asked for and taken from anybody. The machine's openssl.cnf
+// is not read, so that the same configuration means the same everywhere. Tickets may resume a
+// session: the certificate comes with the session and its dates are checked again.
 #include "net/inner.h"
 
 #include <openssl/err.h>
@@ -11,6 +11,7 @@
 #include <openssl/x509v3.h>
 
 enum { CHAIN_MAX = 4, TICKETS = 1, SESSION_S = 3600 };
+enum { KEY_BITS_MIN = 112 }; // security bits, as of RSA-2048
 
 static void bio_freep(BIO **bio)
 {
@@ -107,9 +108,53 @@ static enum err use_authorities(SSL_CTX *tls, struct span pem)
     return ERR_OK;
 }
 
-static bool set_protocol(SSL_CTX *tls)
+// Any issuer will do: who a fingerprint belongs to, the engine knows. That the peer has the key,
+// OpenSSL has made sure of.
+static int accept_any_issuer(X509_STORE_CTX *store, void *data)
+{
+    (void)data;
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+}
+
+// RFC 7301: HTTP/1.1, or nothing said.
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                           const unsigned char *in, unsigned in_len, void *data)
+{
+    static const unsigned char http[] = "\x08http/1.1";
+    (void)ssl, (void)data;
+    unsigned char *chosen = NULL;
+    if (SSL_select_next_proto(&chosen, out_len, http, sizeof http - 1, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+// A certificate of one of our authorities is required, and a ticket may resume the session.
+static bool require_client(SSL_CTX *tls)
 {
     static const unsigned char session_context[] = "keyward-kmip";
+    SSL_CTX_set_timeout(tls, SESSION_S);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return SSL_CTX_set_num_tickets(tls, TICKETS) == 1 &&
+           SSL_CTX_set_purpose(tls, X509_PURPOSE_SSL_CLIENT) == 1 &&
+           SSL_CTX_set_session_id_context(tls, session_context, sizeof session_context - 1) == 1;
+}
+
+static bool ask_client(SSL_CTX *tls)
+{
+    SSL_CTX_set_options(tls, SSL_OP_NO_TICKET);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(tls, accept_any_issuer, NULL);
+    SSL_CTX_set_alpn_select_cb(tls, choose_protocol, NULL);
+    static const unsigned char session_context[] = "keyward-web";
+    return SSL_CTX_set_num_tickets(tls, 0) == 1 &&
+           SSL_CTX_set_session_id_context(tls, session_context, sizeof session_context - 1) == 1;
+}
+
+static bool set_protocol(SSL_CTX *tls)
+{
     // Many clients close without close_notify. A request says its own length, so a cut one is seen
     // all the same, and the end of a connection is not worth a line of the log.
     SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -123,28 +168,25 @@ static bool set_protocol(SSL_CTX *tls)
     SSL_CTX_set_read_ahead(tls, 1);
     SSL_CTX_set_security_level(tls, 2);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF); // tickets alone
-    SSL_CTX_set_timeout(tls, SESSION_S);
-    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_verify_depth(tls, CHAIN_MAX);
     return SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(tls, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
-           SSL_CTX_set1_groups_list(tls, "X25519:P-256:P-384:P-521") == 1 &&
-           SSL_CTX_set_num_tickets(tls, TICKETS) == 1 &&
-           SSL_CTX_set_purpose(tls, X509_PURPOSE_SSL_CLIENT) == 1 &&
-           SSL_CTX_set_session_id_context(tls, session_context, sizeof session_context - 1) == 1;
+           SSL_CTX_set1_groups_list(tls, "X25519:P-256:P-384:P-521") == 1;
 }
 
-enum err tls_context(const struct net_config *config, SSL_CTX **ret)
+enum err tls_context(enum net_client client, const struct net_identity *identity, SSL_CTX **ret)
 {
     (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS, NULL);
     CLEANUP(context_freep) SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
-    if (tls == NULL || !set_protocol(tls))
+    bool required = client == NET_CLIENT_REQUIRED;
+    if (tls == NULL || !set_protocol(tls) || !(required ? require_client(tls) : ask_client(tls)))
         FAIL(ERR_CONFIG, "TLS could not be set up: %s", openssl_reason());
-    TRY(use_cert(tls, config->cert));
-    TRY(use_key(tls, config->key));
+    TRY(use_cert(tls, identity->cert));
+    TRY(use_key(tls, identity->key));
     if (SSL_CTX_check_private_key(tls) != 1)
         FAIL(ERR_CONFIG, "the server's TLS key does not fit its certificate: %s", openssl_reason());
-    TRY(use_authorities(tls, config->ca));
+    if (required)
+        TRY(use_authorities(tls, identity->ca));
     *ret = tls;
     tls = NULL;
     return ERR_OK;
@@ -163,21 +205,37 @@ enum err tls_set_tickets(SSL_CTX *tls, struct span keys)
     return ERR_OK;
 }
 
-enum err tls_identify(SSL *ssl, uint8_t ret_fingerprint[NET_FINGERPRINT_LEN])
+enum err tls_identify(SSL *ssl, enum net_client client, bool *ret_certified,
+                      uint8_t ret_fingerprint[NET_FINGERPRINT_LEN])
 {
     CLEANUP(x509_freep) X509 *cert = SSL_get1_peer_certificate(ssl);
     unsigned len = 0;
+    *ret_certified = cert != NULL;
+    if (cert == NULL && client == NET_CLIENT_ASKED)
+        return ERR_OK;
     if (cert == NULL || SSL_get_verify_result(ssl) != X509_V_OK)
         FAIL(ERR_AUTHENTICATION, "the client has shown no certificate of ours");
     // A resumed session was checked when it began; its certificate may have ended since.
     if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0 ||
         X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0)
         FAIL(ERR_AUTHENTICATION, "the client's certificate is not valid now");
+    if (EVP_PKEY_get_security_bits(X509_get0_pubkey(cert)) < KEY_BITS_MIN)
+        FAIL(ERR_AUTHENTICATION, "the key of the client's certificate is weak");
     uint8_t digest[EVP_MAX_MD_SIZE];
     if (X509_digest(cert, EVP_sha256(), digest, &len) != 1 || len != NET_FINGERPRINT_LEN)
         FAIL(ERR_INTERNAL, "a certificate could not be hashed");
     memcpy(ret_fingerprint, digest, NET_FINGERPRINT_LEN);
     return ERR_OK;
+}
+
+bool tls_is_named(SSL_CTX *tls, const char *name)
+{
+    X509 *cert = SSL_CTX_get0_certificate(tls);
+    unsigned flags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+    bool named = cert != NULL && (X509_check_host(cert, name, 0, flags, NULL) == 1 ||
+                                  X509_check_ip_asc(cert, name, flags) == 1);
+    ERR_clear_error();
+    return named;
 }
 
 const char *tls_reason(SSL *ssl)

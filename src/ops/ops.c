@@ -162,6 +162,8 @@ static enum err admit(struct op *op, const struct dispatch_row *row, enum err pe
         authz_decide(&op->who, op->request->verb, AUTHZ_NO_OBJECT, op->ops->set.service_uid);
     if (!decision.permit) {
         op->detail = span_str(decision.why);
+        if (op->who.kind == PRINCIPAL_NOBODY)
+            FAIL(ERR_AUTHENTICATION, "this is not for everybody: sign in, or show an API token");
         FAIL(ERR_NOT_PERMITTED, "%s", decision.why);
     }
     return row->needs_keys ? keys_check(op->ops) : ERR_OK;

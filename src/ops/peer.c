@@ -102,5 +102,7 @@ enum err peer_resolve(struct op *op)
     op->who.id = (struct uuid){{0}};
     op->who.name = (struct span){NULL, 0};
     op->default_wallet = (struct uuid){{0}};
+    if (op->who.kind == PRINCIPAL_USER)
+        FAIL(ERR_AUTHENTICATION, "the session, API token or certificate belongs to nobody");
     return op->who.kind == PRINCIPAL_ENDPOINT ? resolve_endpoint(op) : ERR_OK;
 }

@@ -30,6 +30,16 @@ static enum err count_objects(struct op *op, uint64_t *ret)
     return store_object_count(op->ops->set.store, &query, ret);
 }
 
+// For load balancers, and so for everybody: nothing but whether there is any use in asking.
+enum err ready_run(struct op *op)
+{
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    TRY(doc_params(op, &doc));
+    bool open = op->ops->open;
+    return doc_answer(op, json_pack("{s:b, s:s}", "serving", open, "reason",
+                                    open ? "" : "the server is not set up, or not open yet"));
+}
+
 enum err status_run(struct op *op)
 {
     struct keyring_status status = {.state = KEYRING_LOCKED, .reason = KEYRING_STARTING};

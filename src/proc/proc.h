@@ -18,7 +18,7 @@ enum proc_role {
     ROLE_NONE,
     ROLE_SUPERVISOR,
     ROLE_FRONT,    // keyward-front: KMIP over TLS
-    ROLE_WEB,      // keyward-web: REST over the local socket
+    ROLE_WEB,      // keyward-web: REST over the local socket and over TLS
     ROLE_READER,   // keyward-engine --role reader
     ROLE_WRITER,   // keyward-engine --role writer: group commit
     ROLE_ADMIN,    // keyward-engine --role admin: slow work, root of trust
@@ -28,8 +28,13 @@ enum proc_role {
     ROLE_PROVER,   // keyward-keeper --prove: opens staged files in a fresh process, then gone
     ROLE_LISTENER, // not a process: a listening socket
     ROLE_TICKETS,  // not a process: a file of PROC_TICKETS_LEN bytes, the fronts' TLS ticket keys
+    ROLE_IDENTITY, // not a process: the files of a TLS key and of its certificate, as two messages
     ROLE_COUNT
 };
+
+// Indices of listeners that web gets, and of the files of an identity.
+enum { PROC_LISTENER_LOCAL, PROC_LISTENER_TLS };
+enum { PROC_IDENTITY_KEY, PROC_IDENTITY_CERT };
 
 const char *proc_role_name(enum proc_role role);
 

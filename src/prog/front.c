@@ -321,8 +321,16 @@ static enum err make_net(struct front *front, int root)
     TRY(file_read_private(root, PATH_TLS_KEY, PEM_MAX, &pems.key));
     TRY(file_read(root, PATH_TLS_CERT, PEM_MAX, &pems.cert));
     TRY(file_read(root, PATH_TLS_CA, PEM_MAX, &pems.ca));
-    struct net_config config = {
-        .key = span_buf(&pems.key), .cert = span_buf(&pems.cert), .ca = span_buf(&pems.ca)};
+    struct net_config config = {.client = NET_CLIENT_REQUIRED,
+                                .identity = {.key = span_buf(&pems.key),
+                                             .cert = span_buf(&pems.cert),
+                                             .ca = span_buf(&pems.ca)},
+                                .connections = LIMIT_CONNECTIONS,
+                                .handshakes = LIMIT_HANDSHAKES,
+                                .per_address = LIMIT_PER_ADDRESS,
+                                .request_bytes = LIMIT_MESSAGE,
+                                .answer_bytes = LIMIT_ANSWER,
+                                .answer_ms = LIMIT_ANSWER_MS};
     TRY(get_limits(root, &config));
     return net_new(&config, &handler, front, &front->net);
 }

@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "proc/control.h"
 #include "proc/wiring.h"
 #include "supervise/spawn.h"
@@ -101,6 +103,63 @@ static bool are_wired(enum proc_role a, enum proc_role b)
     return false;
 }
 
+static enum err give_file(const struct child *child, uint32_t which, int fd)
+{
+    struct proc_message message = {.kind = PROC_ATTACH, .role = ROLE_IDENTITY, .index = which};
+    return tell(child, &message, fd);
+}
+
+// The console's own key and certificate where both are there, else the server's.
+static enum err open_identity(const struct children *all, int *ret_key, int *ret_cert)
+{
+    int root = all->root_fd;
+    bool own = file_exists(root, PATH_WEB_KEY) && file_exists(root, PATH_WEB_CERT);
+    CLEANUP(file_closep) int key = -1;
+    TRY(file_open(root, own ? PATH_WEB_KEY : PATH_TLS_KEY, true, &key));
+    TRY(file_open(root, own ? PATH_WEB_CERT : PATH_TLS_CERT, false, ret_cert));
+    *ret_key = key;
+    key = -1;
+    return ERR_OK;
+}
+
+static enum err give_identity(const struct children *all, const struct child *child)
+{
+    CLEANUP(file_closep) int key = -1;
+    CLEANUP(file_closep) int cert = -1;
+    TRY(open_identity(all, &key, &cert));
+    TRY(give_file(child, PROC_IDENTITY_KEY, key));
+    return give_file(child, PROC_IDENTITY_CERT, cert);
+}
+
+static void give_https(const struct children *all, const struct child *child, bool port)
+{
+    struct proc_message message = {
+        .kind = PROC_ATTACH, .role = ROLE_LISTENER, .index = PROC_LISTENER_TLS};
+    if (all->https_listener < 0 || child->role != ROLE_WEB || child->pid == 0)
+        return;
+    enum err err = give_identity(all, child);
+    if (err == ERR_OK && port)
+        err = tell(child, &message, all->https_listener);
+    if (err != ERR_OK)
+        log_error("https_not_given", err);
+}
+
+static void give_https_to_all(const struct children *all, bool port)
+{
+    for (int i = 0; i < all->count; i++)
+        give_https(all, &all->items[i], port);
+}
+
+void children_give_https(struct children *all)
+{
+    give_https_to_all(all, true);
+}
+
+void children_give_identity(struct children *all)
+{
+    give_https_to_all(all, false);
+}
+
 static void give_listener(const struct children *all, const struct child *child)
 {
     int fd = child->role == ROLE_FRONT ? all->kmip_listener : all->web_listener;
@@ -158,6 +217,7 @@ static void start(struct children *all, struct child *child)
     wire_to_all(all, child);
     give_tickets(all, child);
     give_listener(all, child);
+    give_https(all, child, true);
 }
 
 static bool may_start(const struct children *all, const struct child *child)

@@ -35,8 +35,9 @@ struct children {
     int root_fd;
     const char *programs; // directory of the binaries
     int kmip_listener;    // -1 while closed
-    int web_listener;
-    int ticket_keys; // of TLS, for all fronts alike, so that each resumes what another began
+    int web_listener;     // of the local socket
+    int https_listener;   // -1 while closed
+    int ticket_keys;      // of TLS, for all fronts alike, so that each resumes what another began
     bool stopping;
 };
 
@@ -45,6 +46,11 @@ MUST_USE enum err children_add(struct children *all, enum proc_role role, uint32
 
 // Starts and wires every child whose time has come. Fronts wait until the KMIP listener is open.
 void children_start_due(struct children *all);
+
+// Hands the certificate of the HTTPS port, and the port, to the web process that runs; one that is
+// started later gets them then.
+void children_give_https(struct children *all);
+void children_give_identity(struct children *all);
 
 // Milliseconds until the next start is due, -1 when none is.
 int children_wait_ms(const struct children *all);

@@ -23,12 +23,14 @@
 #include "base/paths.h"
 #include "base/rand.h"
 #include "supervise/children.h"
+#include "supervise/https.h"
 #include "supervise/listen.h"
 
 enum { FRONTS_MAX = 16, STOP_MS = 9000, SETUP_POLL_MS = 100 };
 
 struct supervisor {
     struct children all;
+    struct https https;
     struct kv *conf;
     int signals;
     int ready_fd;
@@ -215,17 +217,19 @@ static bool handle_signals(struct supervisor *self)
 static int next_wait(const struct supervisor *self)
 {
     int wait = children_wait_ms(&self->all);
-    bool closed = self->all.kmip_listener < 0;
+    bool closed = self->all.kmip_listener < 0 || https_waits(&self->https, &self->all);
     return closed && (wait < 0 || wait > SETUP_POLL_MS) ? SETUP_POLL_MS : wait;
 }
 
 // One turn: sleep until something happens, then handle it. True when it is time to stop.
 static bool turn(struct supervisor *self)
 {
-    struct pollfd fds[PROC_PEERS_MAX + 1];
-    int numbers[PROC_PEERS_MAX + 1];
+    struct pollfd fds[PROC_PEERS_MAX + 2];
+    int numbers[PROC_PEERS_MAX + 2];
     nfds_t count = 0;
     fds[count] = (struct pollfd){.fd = self->signals, .events = POLLIN};
+    numbers[count++] = -1;
+    fds[count] = (struct pollfd){.fd = self->https.watch, .events = POLLIN};
     numbers[count++] = -1;
     for (int i = 0; i < self->all.count; i++) {
         if (self->all.items[i].control < 0)
@@ -234,7 +238,9 @@ static bool turn(struct supervisor *self)
         numbers[count++] = i;
     }
     (void)poll(fds, count, next_wait(self));
-    for (nfds_t i = 1; i < count; i++) {
+    if (fds[1].revents != 0)
+        https_look(&self->https, &self->all);
+    for (nfds_t i = 2; i < count; i++) {
         if (fds[i].revents != 0 && self->all.items[numbers[i]].control == fds[i].fd)
             children_hear(&self->all, numbers[i]);
     }
@@ -245,6 +251,7 @@ static enum err serve(struct supervisor *self)
 {
     for (bool stop = false; !stop;) {
         enum err err = open_kmip(self);
+        https_open(&self->https, &self->all);
         if (err == ERR_OK && !self->told_ready && self->ready_fd >= 0)
             err = children_check_start(&self->all);
         if (err != ERR_OK && !self->told_ready)
@@ -257,6 +264,7 @@ static enum err serve(struct supervisor *self)
     log_event(LOG_LEVEL_INFO, "stopping");
     children_stop(&self->all, STOP_MS);
     TRY(file_remove(self->all.root_fd, PATH_KMIP_STATE));
+    TRY(file_remove(self->all.root_fd, PATH_WEB_STATE));
     return file_remove(self->all.root_fd, PATH_API_SOCKET);
 }
 
@@ -270,6 +278,7 @@ static enum err prepare(struct supervisor *self, const struct supervisor_options
     TRY(kv_load(self->all.root_fd, PATH_CONF, &self->conf));
     TRY(file_remove(self->all.root_fd, PATH_KMIP_STATE));
     TRY(open_kmip(self));
+    TRY(https_init(&self->https, &self->all, self->conf));
     TRY(listen_unix(self->all.root_fd, PATH_API_SOCKET, &self->all.web_listener));
     TRY(make_tickets(&self->all.ticket_keys));
     TRY(add_all(self));
@@ -282,7 +291,12 @@ static enum err prepare(struct supervisor *self, const struct supervisor_options
 enum err supervisor_run(const struct supervisor_options *options)
 {
     struct supervisor self = {
-        .all = {.root_fd = -1, .kmip_listener = -1, .web_listener = -1, .ticket_keys = -1},
+        .all = {.root_fd = -1,
+                .kmip_listener = -1,
+                .web_listener = -1,
+                .https_listener = -1,
+                .ticket_keys = -1},
+        .https = {.watch = -1},
         .signals = -1,
         .ready_fd = options->ready_fd,
     };
@@ -299,6 +313,7 @@ enum err supervisor_run(const struct supervisor_options *options)
         children_stop(&self.all, STOP_MS);
         tell(&self, text);
     }
+    https_done(&self.https);
     kv_free(self.conf);
     return err;
 }

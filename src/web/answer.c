@@ -7,6 +7,9 @@
 
 #include "base/problem.h"
 
+// When to come again, where nothing says it better.
+enum { TOO_MANY_S = 60, UNAVAILABLE_S = 2 };
+
 void answer_init(struct answer *answer, const struct uuid *request_id)
 {
     *answer = (struct answer){.status = 500, .content_type = "application/problem+json"};
@@ -93,6 +96,9 @@ enum err answer_problem(struct answer *answer, enum err code, struct span detail
         FAIL(ERR_MEMORY, "no memory for an answer");
     answer->status = info->http_status;
     answer->content_type = "application/problem+json";
+    bool later = info->http_status == 429 || info->http_status == 503;
+    if (later && answer->retry_after_s == 0)
+        answer->retry_after_s = code == ERR_TOO_MANY ? TOO_MANY_S : UNAVAILABLE_S;
     return dump(root, &answer->body);
 }
 

@@ -5,13 +5,15 @@
 #define KW_WEB_ANSWER_H
 
 #include "base/rand.h"
+#include "web/limits.h"
 
-enum { ANSWER_BYTES_MAX = 8 * 1024 * 1024 };
+enum { ANSWER_BYTES_MAX = WEB_ANSWER_BYTES };
 
 struct answer {
     int status;               // of HTTP
     const char *content_type; // static text
     char allow[32];           // for 405, else ""
+    unsigned retry_after_s;   // 0: not said
     char request_id[UUID_TEXT_LEN + 1];
     struct buf body; // secret: it may hold an enrolment token
 };

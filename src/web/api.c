@@ -37,11 +37,12 @@ static void finish(struct answer *answer, enum err err, api_done done, void *con
     answer_done(answer);
 }
 
-static void refuse(const struct uuid *id, enum err code, const char *allow, api_done done,
-                   void *context)
+static void refuse(const struct uuid *id, enum err code, const char *allow, unsigned retry_after_s,
+                   api_done done, void *context)
 {
     struct answer answer;
     answer_init(&answer, id);
+    answer.retry_after_s = retry_after_s;
     if (code == ERR_OPERATION && allow != NULL)
         memcpy(answer.allow, allow, sizeof answer.allow);
     enum err err =
@@ -49,10 +50,10 @@ static void refuse(const struct uuid *id, enum err code, const char *allow, api_
     finish(&answer, err, done, context);
 }
 
-void api_refuse(enum err code, api_done done, void *context)
+void api_refuse(enum err code, unsigned retry_after_s, api_done done, void *context)
 {
     struct uuid id = uuid_ordered(clock_wall_ms());
-    refuse(&id, code, NULL, done, context);
+    refuse(&id, code, NULL, retry_after_s, done, context);
 }
 
 // The engine did not answer. A write may have happened all the same.
@@ -161,7 +162,7 @@ void api_handle(struct engines *engines, const struct api_call *call, api_done d
     char allow[ROUTE_ALLOW_MAX];
     enum err err = route_find(call->method, call->path, &match, allow);
     if (err != ERR_OK) {
-        refuse(&id, err, allow, done, context);
+        refuse(&id, err, allow, 0, done, context);
         return;
     }
     if (match.route->verb == VERB_NONE) {
@@ -176,6 +177,6 @@ void api_handle(struct engines *engines, const struct api_call *call, api_done d
     }
     if (err != ERR_OK) {
         free(waiting);
-        refuse(&id, err, NULL, done, context);
+        refuse(&id, err, NULL, 0, done, context);
     }
 }

@@ -24,7 +24,7 @@ typedef void (*api_done)(void *context, const struct answer *answer);
 // Everything in `call` is borrowed until api_handle returns.
 void api_handle(struct engines *engines, const struct api_call *call, api_done done, void *context);
 
-// Answers a call that the transport refuses, with a problem.
-void api_refuse(enum err code, api_done done, void *context);
+// Answers a call that the transport refuses, with a problem. `retry_after_s` 0: not said.
+void api_refuse(enum err code, unsigned retry_after_s, api_done done, void *context);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "base/err.h"
 
-// Hardens the process, then serves until the supervisor says stop (ERR_OK) or is gone
-// (ERR_UNAVAILABLE).
-MUST_USE enum err serve_run(void);
+// Reads its limits from keywardd.conf below `root`, hardens the process, then serves until the
+// supervisor says stop (ERR_OK) or is gone (ERR_UNAVAILABLE).
+MUST_USE enum err serve_run(const char *root);
 
 #endif

@@ -1,177 +1,257 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// evhttp's side. A request waits for its engine with its reply still owed; when its client goes
-// away meanwhile, evhttp keeps the request alive until the reply is sent into the void.
+// Between the net room and api.h. Invariant: an exchange lives from the request until its answer;
+// its connection may be gone before (`conn` NULL), then the answer goes nowhere.
 #include "web/server.h"
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/http.h>
-#include <event2/keyvalq_struct.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/queue.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "web/api.h"
+#include "web/asker.h"
+#include "web/rate.h"
+#include "web/respond.h"
+#include "web/route.h"
+
+enum { HEAD_BYTES = 4096, NAME_MAX_BYTES = 255 };
 
 struct server {
-    struct evhttp *http;
+    struct net *net;
     struct engines *engines;
-    struct evhttp_bound_socket *socket;
+    struct rate *rate;
+    char *names;
 };
 
-static const struct {
-    enum evhttp_cmd_type type;
-    const char *name;
-} methods[] = {
-    {EVHTTP_REQ_GET, "GET"},         {EVHTTP_REQ_POST, "POST"},   {EVHTTP_REQ_PUT, "PUT"},
-    {EVHTTP_REQ_DELETE, "DELETE"},   {EVHTTP_REQ_HEAD, "HEAD"},   {EVHTTP_REQ_PATCH, "PATCH"},
-    {EVHTTP_REQ_OPTIONS, "OPTIONS"}, {EVHTTP_REQ_TRACE, "TRACE"}, {EVHTTP_REQ_CONNECT, "CONNECT"},
+struct exchange {
+    struct server *server;
+    struct net_conn *conn;
+    struct in6_addr network;
+    bool keep_alive;
+    bool local;
 };
 
-enum { METHODS = sizeof methods / sizeof *methods };
-
-static const char *method_of(const struct evhttp_request *http)
-{
-    for (size_t i = 0; i < METHODS; i++) {
-        if (methods[i].type == evhttp_request_get_command(http))
-            return methods[i].name;
-    }
-    return "";
-}
-
-static size_t count_header(const struct evkeyvalq *headers, const char *name)
-{
-    size_t count = 0;
-    const struct evkeyval *header;
-    TAILQ_FOREACH(header, headers, next)
-    {
-        if (name == NULL || strcasecmp(header->key, name) == 0)
-            count++;
-    }
-    return count;
-}
-
-// "application/json", with or without "; charset=utf-8".
-static bool is_json(const char *type)
-{
-    static const char json[] = "application/json";
-    if (type == NULL || strncasecmp(type, json, sizeof json - 1) != 0)
-        return false;
-    const char *rest = type + sizeof json - 1;
-    rest += strspn(rest, " ");
-    return *rest == '\0' || strcasecmp(rest, "; charset=utf-8") == 0 ||
-           strcasecmp(rest, ";charset=utf-8") == 0;
-}
-
-// What RFC 9112 sections 3.2, 6.1 and 6.3 want refused, so that no two parsers can disagree about
-// where a request ends.
-static enum err check_headers(struct evhttp_request *http, size_t body_len)
-{
-    const struct evkeyvalq *headers = evhttp_request_get_input_headers(http);
-    static const char *const once[] = {"Content-Length", "Host", "Content-Type"};
-    if (count_header(headers, NULL) > SERVER_HEADER_COUNT_MAX)
-        FAIL(ERR_MESSAGE, "the request has more than %d header lines", SERVER_HEADER_COUNT_MAX);
-    for (size_t i = 0; i < sizeof once / sizeof *once; i++) {
-        if (count_header(headers, once[i]) > 1)
-            FAIL(ERR_MESSAGE, "the request has the header \"%s\" twice", once[i]);
-    }
-    if (count_header(headers, "Transfer-Encoding") > 0)
-        FAIL(ERR_MESSAGE, "the request has a \"Transfer-Encoding\": send a \"Content-Length\"");
-    if (count_header(headers, "Content-Encoding") > 0)
-        FAIL(ERR_MESSAGE, "the request has a \"Content-Encoding\": send plain JSON");
-    if (body_len > 0 && !is_json(evhttp_find_header(headers, "Content-Type")))
-        FAIL(ERR_MESSAGE, "a body must come with \"Content-Type: application/json\"");
-    const char *uri = evhttp_request_get_uri(http);
-    if (uri == NULL || uri[0] != '/' || strchr(uri, '#') != NULL)
-        FAIL(ERR_MESSAGE, "the request's address must begin with a slash");
-    return ERR_OK;
-}
-
-static enum err peer_of(struct evhttp_request *http, struct principal *ret)
-{
-    struct evhttp_connection *connection = evhttp_request_get_connection(http);
-    struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-    if (getsockopt(bufferevent_getfd(stream), SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-        FAIL(ERR_AUTHENTICATION, "the kernel does not tell who asks");
-    *ret = (struct principal){
-        .kind = PRINCIPAL_LOCAL, .uid = (uint32_t)peer.uid, .address = span_str("local")};
-    return ERR_OK;
-}
+// ---- answers ----
 
 static void send_answer(void *context, const struct answer *answer)
 {
-    struct evhttp_request *http = context;
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(http);
-    (void)evhttp_add_header(headers, "Content-Type", answer->content_type);
-    (void)evhttp_add_header(headers, "X-Request-Id", answer->request_id);
-    (void)evhttp_add_header(headers, "Cache-Control", "no-store");
-    (void)evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-    if (answer->allow[0] != '\0')
-        (void)evhttp_add_header(headers, "Allow", answer->allow);
-    if (answer->status == 400)
-        (void)evhttp_add_header(headers, "Connection", "close");
-    struct evbuffer *body = evhttp_request_get_output_buffer(http);
-    if (evhttp_request_get_command(http) != EVHTTP_REQ_HEAD)
-        (void)evbuffer_add(body, answer->body.data, answer->body.len);
-    evhttp_send_reply(http, answer->status, answer->status < 400 ? "OK" : "Problem", NULL);
+    struct exchange *exchange = context;
+    struct net_conn *conn = exchange->conn;
+    struct buf out CLEANUP(buf_done);
+    buf_init(&out, ANSWER_BYTES_MAX + HEAD_BYTES, true);
+    if (answer->status == 401 && !exchange->local)
+        rate_count_stranger(exchange->server->rate, &exchange->network, clock_mono_ms());
+    if (conn != NULL) {
+        net_set_user(conn, NULL);
+        enum err err = respond_write(answer, exchange->keep_alive, &out);
+        if (err != ERR_OK) {
+            log_error("answer_failed", err);
+            net_close(conn);
+        } else if (exchange->keep_alive) {
+            net_answer(conn, span_buf(&out));
+        } else {
+            net_answer_last(conn, span_buf(&out));
+        }
+    }
+    free(exchange);
 }
 
-static enum err read_call(struct evhttp_request *http, struct api_call *ret)
+// ---- what the transport says against a request ----
+
+// "application/json", with or without "; charset=utf-8".
+static bool is_json(const struct span *type)
 {
-    struct evbuffer *input = evhttp_request_get_input_buffer(http);
-    size_t len = evbuffer_get_length(input);
-    TRY(check_headers(http, len));
-    const char *uri = evhttp_request_get_uri(http);
-    size_t path_len = strcspn(uri, "?");
-    const char *query = uri[path_len] == '?' ? uri + path_len + 1 : "";
-    const uint8_t *body = evbuffer_pullup(input, -1);
-    if (len > 0 && body == NULL)
-        FAIL(ERR_MEMORY, "no memory for a request");
-    *ret = (struct api_call){.method = method_of(http),
-                             .path = span_of(uri, path_len),
-                             .query = span_str(query),
-                             .body = span_of(body, len)};
-    return peer_of(http, &ret->who);
+    static const char json[] = "application/json";
+    size_t len = sizeof json - 1;
+    if (type == NULL || type->len < len || strncasecmp((const char *)type->data, json, len) != 0)
+        return false;
+    struct span rest = span_of(type->data + len, type->len - len);
+    while (rest.len > 0 && (rest.data[0] == ' ' || rest.data[0] == ';'))
+        rest = span_of(rest.data + 1, rest.len - 1);
+    return rest.len == 0 ||
+           (rest.len == 13 && strncasecmp((const char *)rest.data, "charset=utf-8", 13) == 0);
 }
 
-static void on_request(struct evhttp_request *http, void *context)
+static enum err check_body(const struct http_request *request)
 {
-    struct server *server = context;
-    struct api_call call;
-    enum err err = read_call(http, &call);
+    if (http_header(request, "content-encoding") != NULL)
+        FAIL(ERR_MEDIA, "the request has a \"Content-Encoding\": send plain JSON");
+    if (request->body.len > 0 && !is_json(http_header(request, "content-type")))
+        FAIL(ERR_MEDIA, "a body must come with \"Content-Type: application/json\"");
+    return ERR_OK;
+}
+
+// Without the port.
+static void host_of(const struct span *header, char out[NAME_MAX_BYTES + 1])
+{
+    struct span host = header == NULL ? span_of(NULL, 0) : *header;
+    const uint8_t *colon = NULL;
+    for (size_t i = 0; i < host.len && host.data[i] != ']'; i++) {
+        if (host.data[i] == ':' && host.data[0] != '[')
+            colon = host.data + i;
+    }
+    if (colon != NULL)
+        host.len = (size_t)(colon - host.data);
+    if (host.len > 0 && host.data[0] == '[') {
+        const uint8_t *end = memchr(host.data, ']', host.len);
+        size_t len = end == NULL ? host.len : (size_t)(end - host.data);
+        host = span_of(host.data + 1, len - 1);
+    }
+    size_t len = host.len <= NAME_MAX_BYTES ? host.len : 0;
+    if (len > 0)
+        memcpy(out, host.data, len);
+    out[len] = '\0';
+}
+
+static bool is_configured(const char *names, const char *host)
+{
+    size_t len = strlen(host);
+    for (const char *at = names; at != NULL && *at != '\0';) {
+        size_t size = strcspn(at, " ");
+        if (size == len && strncasecmp(at, host, len) == 0)
+            return true;
+        at += size + strspn(at + size, " ");
+    }
+    return false;
+}
+
+// A page whose name was pointed at this server's address (DNS rebinding) calls it by that name.
+static enum err check_host(const struct server *server, const struct http_request *request)
+{
+    const struct span *header = http_header(request, "host");
+    char host[NAME_MAX_BYTES + 1];
+    bool health =
+        span_eq_str(request->path, ROUTE_ALIVE) || span_eq_str(request->path, ROUTE_READY);
+    if (header == NULL || health)
+        return ERR_OK;
+    host_of(header, host);
+    if (!is_configured(server->names, host) && !net_is_named(server->net, host))
+        FAIL(ERR_MISDIRECTED, "this server does not go by that name: use one of its certificate, "
+                              "or add it to WEB_NAMES in keywardd.conf");
+    return ERR_OK;
+}
+
+static enum err check(const struct server *server, struct exchange *exchange,
+                      const struct http_request *request, struct asker *ret)
+{
+    if (!exchange->local)
+        TRY(check_host(server, request));
+    TRY(asker_read(exchange->conn, request, ret));
+    return check_body(request);
+}
+
+// ---- requests ----
+
+static void begin(struct exchange *exchange, const struct http_request *request)
+{
+    struct asker asker;
+    enum err err = check(exchange->server, exchange, request, &asker);
     if (err != ERR_OK) {
-        api_refuse(err, send_answer, http);
+        api_refuse(err, 0, send_answer, exchange);
         return;
     }
-    api_handle(server->engines, &call, send_answer, http);
+    struct api_call call = {.method = request->method,
+                            .path = request->path,
+                            .query = request->query,
+                            .body = request->body,
+                            .who = asker.who};
+    api_handle(exchange->server->engines, &call, send_answer, exchange);
 }
 
-enum err server_new(struct event_base *base, struct engines *engines, struct server **ret)
+static struct exchange *new_exchange(struct server *server, struct net_conn *conn)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    uid_t uid;
+    if (exchange == NULL) {
+        net_close(conn);
+        return NULL;
+    }
+    exchange->server = server;
+    exchange->conn = conn;
+    exchange->local = net_is_local(conn, &uid);
+    exchange->network = *net_network(conn);
+    net_set_user(conn, exchange);
+    return exchange;
+}
+
+static void on_request(void *data, struct net_conn *conn, struct span message)
+{
+    struct server *server = data;
+    struct http_request request;
+    struct exchange *exchange = new_exchange(server, conn);
+    if (exchange == NULL)
+        return;
+    enum err err = http_read(message, &request);
+    if (err != ERR_OK) {
+        api_refuse(err, 0, send_answer, exchange);
+        return;
+    }
+    exchange->keep_alive = request.keep_alive;
+    unsigned wait =
+        exchange->local ? 0 : rate_take(server->rate, &exchange->network, clock_mono_ms());
+    if (wait > 0) {
+        err = err_raise(ERR_TOO_MANY, __FILE__, __LINE__,
+                        "there were too many requests from this address: try again in %u s", wait);
+        api_refuse(err, wait, send_answer, exchange);
+        return;
+    }
+    begin(exchange, &request);
+}
+
+static enum err on_size(void *data, struct span have, size_t *ret_size)
+{
+    (void)data;
+    return http_size(have, ret_size);
+}
+
+static void on_broken(void *data, struct net_conn *conn, enum err code)
+{
+    struct exchange *exchange = new_exchange(data, conn);
+    if (exchange != NULL)
+        api_refuse(code, 0, send_answer, exchange);
+}
+
+static void on_gone(void *data, struct net_conn *conn)
+{
+    (void)data;
+    struct exchange *exchange = net_user(conn);
+    if (exchange != NULL)
+        exchange->conn = NULL;
+}
+
+// ---- life ----
+
+static enum err set_up(struct server *server, const struct server_config *config)
+{
+    static const struct net_handler handler = {on_size, on_request, on_broken, on_gone};
+    const struct net_config net = {.client = NET_CLIENT_ASKED,
+                                   .connections = WEB_CONNECTIONS,
+                                   .handshakes = WEB_HANDSHAKES,
+                                   .per_address = config->per_address,
+                                   .counts_all = true,
+                                   .request_bytes = WEB_HEAD_BYTES + WEB_BODY_BYTES,
+                                   .answer_bytes = WEB_ANSWER_BYTES + HEAD_BYTES,
+                                   .handshake_ms = config->handshake_ms,
+                                   .request_ms = config->request_ms,
+                                   .idle_ms = WEB_IDLE_MS,
+                                   .answer_ms = WEB_ANSWER_MS};
+    if (config->names != NULL)
+        TRY(span_strdup(span_str(config->names), &server->names));
+    TRY(rate_new(config->requests_a_second, config->strangers_a_minute, &server->rate));
+    return net_new(&net, &handler, server, &server->net);
+}
+
+enum err server_new(const struct server_config *config, struct server **ret)
 {
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL)
         FAIL(ERR_MEMORY, "no memory for the HTTP server");
-    server->engines = engines;
-    server->http = evhttp_new(base);
-    if (server->http == NULL) {
-        free(server);
-        FAIL(ERR_MEMORY, "no memory for the HTTP server");
+    enum err err = set_up(server, config);
+    if (err != ERR_OK) {
+        server_free(server);
+        return err;
     }
-    unsigned all = 0;
-    for (size_t i = 0; i < METHODS; i++)
-        all |= methods[i].type;
-    evhttp_set_allowed_methods(server->http, (ev_uint16_t)all);
-    evhttp_set_max_body_size(server->http, SERVER_BODY_MAX);
-    evhttp_set_max_headers_size(server->http, SERVER_HEADERS_MAX);
-    evhttp_set_timeout(server->http, SERVER_IDLE_S);
-    evhttp_set_default_content_type(server->http, NULL);
-    evhttp_set_gencb(server->http, on_request, server);
     *ret = server;
     return ERR_OK;
 }
@@ -180,26 +260,34 @@ void server_free(struct server *server)
 {
     if (server == NULL)
         return;
-    evhttp_free(server->http);
+    net_free(server->net);
+    rate_free(server->rate);
+    free(server->names);
     free(server);
+}
+
+struct net *server_net(struct server *server)
+{
+    return server->net;
+}
+
+void server_set_engines(struct server *server, struct engines *engines)
+{
+    server->engines = engines;
 }
 
 enum err server_listen(struct server *server, int fd)
 {
-    server_close(server);
-    // The acceptor takes connections until there is none left: it must not block.
-    if (evutil_make_socket_nonblocking(fd) == 0)
-        server->socket = evhttp_accept_socket_with_handle(server->http, fd);
-    if (server->socket == NULL) {
-        (void)close(fd);
-        FAIL(ERR_INTERNAL, "the local socket cannot be served");
-    }
-    return ERR_OK;
+    return net_listen(server->net, fd);
+}
+
+enum err server_set_identity(struct server *server, struct span key, struct span cert)
+{
+    struct net_identity identity = {.key = key, .cert = cert};
+    return net_set_identity(server->net, &identity);
 }
 
 void server_close(struct server *server)
 {
-    if (server->socket != NULL)
-        evhttp_del_accept_socket(server->http, server->socket);
-    server->socket = NULL;
+    net_stop(server->net);
 }

@@ -3,8 +3,8 @@
 // Each block is preceded by its size, which is what has to be wiped.
 #include "web/wipe.h"
 
-#include <event2/event.h>
 #include <jansson.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,25 +37,7 @@ static void give(void *pointer)
     free(block);
 }
 
-static void *resize(void *pointer, size_t size)
-{
-    if (pointer == NULL)
-        return take(size);
-    if (size == 0) {
-        give(pointer);
-        return NULL;
-    }
-    void *fresh = take(size);
-    if (fresh == NULL)
-        return NULL;
-    size_t old = size_of(pointer);
-    memcpy(fresh, pointer, old < size ? old : size);
-    give(pointer);
-    return fresh;
-}
-
 void wipe_setup(void)
 {
-    event_set_mem_functions(take, resize, give);
     json_set_alloc_funcs(take, give);
 }

@@ -56,9 +56,20 @@ def model_records():
     return [("batch", b"\0" + batch), ("replies", b"\1" + replies), ("attrs", b"\2\x01" + attrs), ("object", b"\3" + thing)]
 
 
+def http_requests():
+    """(name, message)"""
+    post = b"POST /api/v1/wallets/a%20b:grant?dry_run=true HTTP/1.1\r\nHost: kv1.example\r\nContent-Type: application/json\r\n"
+    return [("get", b"GET /healthz HTTP/1.1\r\nHost: localhost:8443\r\n\r\n"),
+            ("post", post + b"Content-Length: 2\r\nCookie: __Host-keyward=0123\r\nX-Keyward-CSRF: 00\r\n\r\n{}"),
+            ("old", b"GET /readyz HTTP/1.0\r\n\r\n"), ("two", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2),
+            ("twice", post + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+            ("chunks", post + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),
+            ("folded", b"GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n")]
+
+
 def main():
     top = pathlib.Path(sys.argv[1])
-    for target in ("ttlv", "request", "model"):
+    for target in ("ttlv", "request", "model", "http"):
         (top / target).mkdir(parents=True, exist_ok=True)
     for name, message in requests():
         data = ttlv.encode(message)
@@ -67,6 +78,8 @@ def main():
             (top / "ttlv" / name).write_bytes(data)
     for name, data in model_records():
         (top / "model" / name).write_bytes(data)
+    for name, data in http_requests():
+        (top / "http" / name).write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -104,10 +104,13 @@ class Server:
     def json(self, *arguments, **more):
         return json.loads(self.keyward(*arguments, "-o", "json", **more).stdout)
 
-    def setup(self, hsm="none"):
-        return self.keyward("setup", "--kmip-listen", f"127.0.0.1:{self.port}", "--server-name", "localhost",
-                            "--server-name", "127.0.0.1", "--recovery-passphrase-file", self.passphrase_file,
-                            "--hsm", hsm, "--yes")
+    def setup(self, hsm="none", https=False):
+        """`https`: serve the REST API on a port, too, which is `web_port` from then on."""
+        self.web_port = free_port() if https else None
+        web = f"127.0.0.1:{self.web_port}" if https else "none"
+        return self.keyward("setup", "--kmip-listen", f"127.0.0.1:{self.port}", "--web-listen", web, "--server-name",
+                            "localhost", "--server-name", "127.0.0.1", "--recovery-passphrase-file",
+                            self.passphrase_file, "--hsm", hsm, "--yes")
 
     def start(self, check=True):
         return self.keyward("start", check=check)

@@ -42,7 +42,7 @@ static bool is_admin(enum verb verb)
 
 static bool is_open(enum verb verb)
 {
-    return verb == VERB_STATUS || verb == VERB_ENDPOINT_ENROLL;
+    return verb == VERB_STATUS || verb == VERB_READY || verb == VERB_ENDPOINT_ENROLL;
 }
 
 static struct authz_decision decide(enum principal_kind kind, uint32_t uid, enum verb verb,
@@ -64,7 +64,7 @@ static void each_verb_and_relation(void (*check)(enum verb verb, enum authz_rela
 
 static bool is_for_anyone(enum verb verb)
 {
-    return verb == VERB_ENDPOINT_ENROLL;
+    return verb == VERB_ENDPOINT_ENROLL || verb == VERB_READY;
 }
 
 static void check_nobody(enum verb verb, enum authz_relation relation)

@@ -148,7 +148,7 @@ static void a_stranger_is_refused_and_recorded(void **state)
     request = create_request(NULL);
     FAILS(ERR_AUTHENTICATION, run_as(endpoint(unknown), &request));
     struct principal nobody = {.kind = PRINCIPAL_NOBODY};
-    FAILS(ERR_NOT_PERMITTED, run_as(nobody, &request));
+    FAILS(ERR_AUTHENTICATION, run_as(nobody, &request));
     struct principal root = {.kind = PRINCIPAL_LOCAL, .uid = 0};
     FAILS(ERR_NOT_PERMITTED, run_as(root, &request));
     request = (struct request){.verb = VERB_KEY_LIST};

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The REST API over HTTPS: what TLS is offered, whom a request is taken from, what every answer says, and that nobody holds
+up others (contract F1)."""
+import re
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from https import HEADERS, Connection, request
+from server import Server, wait_for
+
+TLS = "var/lib/keyward/tls"
+
+
+def configure(server, **settings):
+    """Adds settings to keywardd.conf of a server that does not run."""
+    with open(server.root / "etc/keyward/keywardd.conf", "a") as conf:
+        conf.writelines(f'{key}="{value}"\n' for key, value in settings.items())
+
+
+def serve(server, **settings):
+    server.setup(https=True)
+    if settings:
+        server.stop()
+        configure(server, **settings)
+        server.start()
+    wait_for("the HTTPS port", lambda: server.log().count("event=certificate_in_use") > (1 if settings else 0))
+    return server
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("https") / "server")
+    try:
+        yield serve(server, WEB_REQUESTS_PER_SECOND=100000, WEB_STRANGERS_PER_MINUTE=100000, WEB_NAMES="keys.example kms")
+    finally:
+        server.remove()
+
+
+def connect(server, **more):
+    return Connection(server.web_port, server.root / TLS / "ca.crt", **more)
+
+
+def ask(server, method, path, body=None, headers=None, **more):
+    with connect(server, **more) as connection:
+        return connection.ask(method, path, body, headers)
+
+
+def make_cert(directory, name, days="2", key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), names="DNS:localhost"):
+    """A certificate that signs itself: (certificate, key)."""
+    made = directory / f"{name}.crt", directory / f"{name}.key"
+    csr, extensions = directory / f"{name}.csr", directory / f"{name}.ext"
+    extensions.write_text(f"subjectAltName={names}\n")
+    for command in (["req", "-newkey", *key, "-nodes", "-subj", f"/CN={name}", "-keyout", made[1], "-out", csr],
+                    ["x509", "-req", "-in", csr, "-signkey", made[1], "-days", days, "-extfile", extensions, "-out", made[0]]):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    return made
+
+
+def s_client(server, *options, data=b""):
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{server.web_port}", *options], input=data,
+                          capture_output=True, timeout=60)
+    return (done.stdout + done.stderr).decode(errors="replace")
+
+
+# ---- TLS ----
+
+def test_the_port_is_closed_until_the_server_is_set_up(make_server):
+    server = make_server()
+    server.start()
+    server.stop()
+    server.web_port = port = __import__("server").free_port()
+    (server.root / "etc/keyward").mkdir(parents=True, exist_ok=True)
+    configure(server, WEB_LISTEN=f"127.0.0.1:{port}", KMIP_LISTEN=f"127.0.0.1:{server.port}")
+    server.start()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    server.keyward("setup", "--server-name", "localhost", "--recovery-passphrase-file", server.passphrase_file, "--yes")
+    assert ask(server, "GET", "/healthz").status == 200
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_port_that_is_taken_is_told_and_keys_are_served_all_the_same(make_server):
+    server = make_server()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = server.keyward("setup", "--kmip-listen", f"127.0.0.1:{server.port}", "--web-listen", f"127.0.0.1:{port}",
+                              "--server-name", "127.0.0.1", "--server-name", "localhost", "--recovery-passphrase-file", server.passphrase_file, "--yes",
+                              check=False)
+        assert done.returncode == 6 and "HTTPS is closed" in done.stderr and str(port) in done.stderr
+        assert server.create_key()
+    server.web_port = port
+    wait_for("the port to be opened by itself", lambda: "https_port_open" in server.log())
+    assert ask(server, "GET", "/healthz").status == 200
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_tls_is_of_today_and_nothing_older(web, version):
+    out = s_client(web, "-tls" + version.replace(".", "_"))
+    assert f"TLSv{version}" in out and "Compression: NONE" in out
+    cipher = re.search(r"Cipher is (\S+)", out)[1]
+    assert "GCM" in cipher or "CHACHA20" in cipher
+    for older in ("-tls1", "-tls1_1"):
+        assert "alert" in s_client(web, older, "-cipher", "ALL:@SECLEVEL=0")
+    assert "alert handshake failure" in s_client(web, "-tls1_2", "-cipher", "AES256-SHA:AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA")
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_no_session_is_resumed(web, tmp_path, version):
+    ask_page = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    first = s_client(web, version, "-sess_out", tmp_path / "session", "-ign_eof", data=ask_page)
+    assert "200 OK" in first and "New Session Ticket" not in first
+    if (tmp_path / "session").exists():
+        assert "Reused," not in s_client(web, version, "-sess_in", tmp_path / "session", "-ign_eof", data=ask_page)
+
+
+def test_nothing_is_negotiated_again(web):
+    out = s_client(web, "-tls1_2", data=b"R\n")
+    assert "no renegotiation" in out
+
+
+def test_http_1_1_is_what_is_spoken(web):
+    context = ssl.create_default_context(cafile=str(web.root / TLS / "ca.crt"))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with connect(web, context=context) as connection:
+        assert connection.socket.selected_alpn_protocol() == "http/1.1"
+    context.set_alpn_protocols(["h2"])
+    with pytest.raises(ssl.SSLError):
+        connect(web, context=context)
+
+
+def test_plain_http_is_no_door(web):
+    with socket.create_connection(("127.0.0.1", web.web_port), timeout=30) as plain:
+        plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"HTTP/1.1 200" not in plain.recv(1000)
+
+
+def test_a_new_certificate_is_in_use_at_once_and_no_connection_is_lost(make_server, tmp_path):
+    server = serve(make_server())
+    cert, key = make_cert(tmp_path, "console")
+    with connect(server) as open_before:
+        assert open_before.ask("GET", "/healthz").status == 200
+        # The certificate first: for a moment it does not fit the key.
+        for source, name in ((cert, "console.crt"), (key, "console.key")):
+            part = server.root / TLS / f"{name}.part"
+            part.write_bytes(source.read_bytes())
+            part.chmod(0o600)
+            part.rename(server.root / TLS / name)
+
+        def shows_the_new_one():
+            try:
+                return Connection(server.web_port, cert).ask("GET", "/healthz").status == 200
+            except ssl.SSLCertVerificationError:
+                return False
+        wait_for("the new certificate", shows_the_new_one)
+        assert open_before.ask("GET", "/healthz").status == 200
+    # A key that does not fit is not used, and says so.
+    _, other = make_cert(tmp_path, "other")
+    (server.root / TLS / "console.key").write_bytes(other.read_bytes())
+    wait_for("a refusal", lambda: "key values mismatch" in server.log())
+    assert Connection(server.web_port, cert).ask("GET", "/healthz").status == 200
+    # Nor is one that others may read.
+    (server.root / TLS / "console.key").write_bytes(key.read_bytes())
+    (server.root / TLS / "console.key").chmod(0o644)
+    (server.root / TLS / "console.crt").write_bytes(cert.read_bytes())
+    wait_for("a refusal", lambda: "must have 0600" in server.log())
+
+
+# ---- what every answer says ----
+
+def described(web):
+    return ask(web, "GET", "/api/openapi.json").json()["paths"]
+
+
+def filled(path):
+    return re.sub(r"\{\w+\}", "x", path)
+
+
+def test_every_answer_of_every_route_has_the_headers(web):
+    with connect(web) as connection:
+        for path, methods in described(web).items():
+            for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND"):
+                answer = connection.ask(method, filled(path), headers={"Origin": "https://evil"} if method == "OPTIONS" else None)
+                got = {name: answer.headers.get(name) for name in HEADERS}
+                assert got == HEADERS, (method, path)
+                assert re.fullmatch(r"[0-9a-f-]{36}", answer.headers["x-request-id"])
+                assert not [name for name in answer.headers if name.startswith("access-control")]
+                assert answer.status < 500 or path.endswith("ready"), (method, path, answer.body)
+                if method == "OPTIONS":
+                    assert answer.status == 403, "a foreign origin"
+                elif method.lower() not in methods:
+                    assert answer.status == 405 and answer.headers["allow"], (method, path)
+
+
+@pytest.mark.parametrize("broken", [
+    b"GET / HTTP/1.1\n\n", b"\x16\x03\x01\x02\x00", b"GET /healthz HTTP/1.1\r\n\r\n", b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nA: " + b"b" * 17000, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    request("POST", "/api/v1/keys", b"{}", {"Content-Length": "9999999"}),
+    request("POST", "/api/v1/keys", b"{}", {"Transfer-Encoding": "chunked"}),
+], ids=range(8))
+def test_what_is_no_request_gets_the_headers_and_the_end(web, broken):
+    with connect(web) as connection:
+        connection.send(broken)
+        answer = connection.read()
+        assert 400 <= answer.status < 500 and {n: answer.headers.get(n) for n in HEADERS} == HEADERS
+        assert answer.json()["changed"] is False
+
+
+def test_two_requests_in_one_piece_are_two_and_a_hidden_one_is_none(web):
+    with connect(web) as connection:
+        connection.send(request("GET", "/healthz") + request("GET", "/api/v1/nothing"))
+        assert [connection.read().status, connection.read().status] == [200, 404]
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for trick in ({"Content-Length": "0", "Transfer-Encoding": "chunked"}, {"Content-Length": "0", "content-length ": str(len(hidden))},
+                  {"Content-Length": "0\r\nContent-Length: 44"}, {"Content-Length": "0x0"}):
+        with connect(web) as connection:
+            connection.send(request("POST", "/api/v1/keys", headers=trick) + hidden)
+            assert connection.read().status == 400
+            assert connection.read() is None, "what follows a broken request is not read"
+
+
+# ---- who asks ----
+
+def test_nobody_gets_nowhere_without_signing_in(web):
+    open_to_all = set()
+    with connect(web) as connection:
+        for path, methods in described(web).items():
+            for method, route in methods.items():
+                body = {} if method == "post" else None
+                answer = connection.ask(method.upper(), filled(path), body)
+                if "anyone" in route["x-keyward-by"]:
+                    open_to_all.add(f"{method} {path}")
+                    continue
+                assert answer.status == 401, (method, path, answer.body)
+                assert answer.headers["www-authenticate"] == 'Bearer realm="keyward"'
+    assert "get /api/v1/ready" in open_to_all and "post /api/v1/endpoints/{name}:enroll" in open_to_all
+
+
+def test_health_is_told_to_everybody_and_nothing_else_with_it(web):
+    assert ask(web, "GET", "/healthz", headers={"Host": "10.1.2.3"}).json() == {"status": "alive"}
+    assert ask(web, "GET", "/readyz", headers={"Host": "10.1.2.3"}).json() == {"serving": True, "reason": ""}
+    assert ask(web, "GET", "/api/v1/status").status == 401
+
+
+@pytest.mark.parametrize("host, status", [
+    ("localhost", 401), ("LOCALHOST:8443", 401), ("127.0.0.1", 401), ("127.0.0.1:1", 401), ("keys.example", 401), ("kms:443", 401),
+    ("evil.example", 421), ("127.0.0.2", 421), ("localhost.evil.example", 421), ("[::1]", 421), ("", 421), ("localhost@evil", 421),
+    ("key", 421), ("keys.example kms", 421), ("*", 421), ("x" * 300, 421)])
+def test_the_server_answers_to_its_names_alone(web, host, status):
+    assert ask(web, "GET", "/api/v1/keys", headers={"Host": host}).status == status
+
+
+NOT_ONE = {
+    "a token and a session": ({"Authorization": "Bearer abc", "Cookie": "__Host-keyward=abc"}, 400),
+    "two sessions": ({"Cookie": "__Host-keyward=abc; __Host-keyward=abc"}, 400),
+    "another scheme": ({"Authorization": "Basic YTpi"}, 401),
+    "no token": ({"Authorization": "Bearer "}, 401),
+    "a token with a blank": ({"Authorization": "Bearer a b"}, 401),
+    "a token of 8 KiB": ({"Authorization": "Bearer " + "a" * 8192}, 401),
+    "a session of 8 KiB": ({"Cookie": "__Host-keyward=" + "a" * 8192}, 401),
+    "an empty session": ({"Cookie": "__Host-keyward="}, 401),
+    "a token that is none": ({"Authorization": "Bearer kw_0123456789"}, 401),
+    "a session that is none": ({"Cookie": "__Host-keyward=0123456789abcdef"}, 401),
+    "a cookie of another name": ({"Cookie": "keyward=0123456789abcdef; x__Host-keyward=1"}, 401),
+    "a token twice": ({"Authorization": "Bearer a\r\nAuthorization: Bearer b"}, 400),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ONE)
+def test_it_must_be_clear_who_asks(web, name):
+    headers, status = NOT_ONE[name]
+    answer = ask(web, "GET", "/api/v1/keys", headers=headers)
+    assert answer.status == status, answer.body
+    assert b"abc" not in answer.body and b"0123456789" not in answer.body
+    assert "0123456789" not in web.log()
+
+
+def test_a_token_in_the_address_is_no_token(web):
+    answer = ask(web, "GET", "/api/v1/keys?access_token=kw_0123456789")
+    assert answer.status == 400 and b"kw_0123456789" not in answer.body
+
+
+SESSION = {"Cookie": "__Host-keyward=0123456789abcdef"}
+# HMAC-SHA-256 under that session of "keyward csrf".
+CSRF = __import__("hmac").new(b"0123456789abcdef", b"keyward csrf", "sha256").hexdigest()
+
+
+@pytest.mark.parametrize("headers, status", [
+    ({}, 403), ({"X-Keyward-CSRF": ""}, 403), ({"X-Keyward-CSRF": CSRF[:-1]}, 403), ({"X-Keyward-CSRF": "0" * 64}, 403),
+    ({"X-Keyward-CSRF": CSRF + "0"}, 403), ({"X-Keyward-CSRF": CSRF}, 401),
+    ({"X-Keyward-CSRF": CSRF, "Origin": "https://localhost"}, 401), ({"X-Keyward-CSRF": CSRF, "Origin": "null"}, 403),
+    ({"X-Keyward-CSRF": CSRF, "Origin": "https://evil"}, 403), ({"X-Keyward-CSRF": CSRF, "Origin": "http://localhost"}, 403),
+    ({"X-Keyward-CSRF": CSRF, "Origin": "https://localhost.evil"}, 403), ({"X-Keyward-CSRF": CSRF, "Origin": "https://localhost:1"}, 403),
+    ({"X-Keyward-CSRF": CSRF, "Sec-Fetch-Site": "same-origin"}, 401), ({"X-Keyward-CSRF": CSRF, "Sec-Fetch-Site": "cross-site"}, 403),
+    ({"X-Keyward-CSRF": CSRF, "Sec-Fetch-Site": "same-site"}, 403), ({"X-Keyward-CSRF": CSRF, "Sec-Fetch-Site": "none"}, 401)])
+def test_a_page_of_another_site_changes_nothing_by_a_session(web, headers, status):
+    answer = ask(web, "POST", "/api/v1/wallets", {"name": "w"}, {**SESSION, **headers})
+    assert answer.status == status, answer.body
+
+
+def test_a_page_of_another_site_signs_nobody_in(web):
+    for headers in ({"Origin": "https://evil"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert ask(web, "POST", "/api/v1/endpoints/x:enroll", {}, headers).status == 403
+    assert ask(web, "POST", "/api/v1/endpoints/x:enroll", b"{}", {"Content-Type": "text/plain"}).status == 415
+
+
+def test_reading_by_a_session_needs_no_header(web):
+    assert ask(web, "GET", "/api/v1/keys", headers=SESSION).status == 401  # no such session: the engine's word
+
+
+def test_a_certificate_of_any_issuer_is_asked_for_and_known_by_its_fingerprint_alone(web, tmp_path):
+    cert, key = make_cert(tmp_path, "admin")
+    context = ssl.create_default_context(cafile=str(web.root / TLS / "ca.crt"))
+    assert ask(web, "GET", "/healthz", cert=cert, key=key, context=context).status == 200
+    assert ask(web, "GET", "/api/v1/keys", cert=cert, key=key, context=context).status == 401  # nobody has this one
+    both = ask(web, "GET", "/api/v1/keys", headers=SESSION, cert=cert, key=key, context=context)
+    assert both.status == 400 and b"more than one" in both.body
+
+
+@pytest.mark.parametrize("fault, options", [("weak", {"key": ("rsa:1024",)}), ("expired", {"days": "-1"})])
+def test_a_certificate_that_is_no_good_is_refused(web, tmp_path, fault, options):
+    cert, key = make_cert(tmp_path, fault, **options)
+    context = ssl.create_default_context(cafile=str(web.root / TLS / "ca.crt"))
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    try:
+        answer = ask(web, "GET", "/healthz", cert=cert, key=key, context=context)
+    except (ssl.SSLError, ConnectionError):
+        answer = None
+    assert answer is None
+    assert ask(web, "GET", "/healthz").status == 200
+
+
+# ---- many and slow ones ----
+
+def test_slow_ones_do_not_hold_up_others_and_are_closed(make_server):
+    server = serve(make_server(), WEB_HANDSHAKE_SECONDS=1, WEB_REQUEST_SECONDS=1)
+    silent = [socket.create_connection(("127.0.0.1", server.web_port), timeout=30) for _ in range(60)]
+    half = [connect(server) for _ in range(20)]
+    for one in half:
+        one.send(b"POST /api/v1/wallets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    assert ask(server, "GET", "/healthz").status == 200
+    assert [one.recv(100) for one in silent] == [b""] * len(silent), "no handshake: closed"
+    assert [one.read() for one in half] == [None] * len(half), "no whole request: closed"
+    for one in [*silent, *(h.socket for h in half)]:
+        one.close()
+
+
+def test_one_address_has_so_many_connections_and_the_oldest_silent_one_makes_room(make_server):
+    server = serve(make_server(), WEB_CONNECTIONS_PER_ADDRESS=4)
+    kept = [connect(server) for _ in range(4)]
+    assert [one.ask("GET", "/healthz").status for one in kept] == [200] * 4
+    newest = connect(server)
+    assert newest.ask("GET", "/healthz").status == 200
+    assert kept[0].read() is None
+    assert [one.ask("GET", "/healthz").status for one in kept[1:]] == [200] * 3
+    for one in [*kept, newest]:
+        one.socket.close()
+
+
+def test_one_address_may_ask_so_much_and_is_told_when_to_come_again(make_server):
+    server = serve(make_server(), WEB_REQUESTS_PER_SECOND=1)
+    with connect(server) as connection:
+        answers = [connection.ask("GET", "/healthz", headers={"X-Forwarded-For": f"10.0.0.{i}"}) for i in range(8)]
+        refused = [a for a in answers if a.status == 429]
+        assert answers[0].status == 200 and refused and refused[-1].problem == "too-many"
+        assert int(refused[-1].headers["retry-after"]) >= 1
+        assert {n: refused[-1].headers.get(n) for n in HEADERS} == HEADERS
+    assert server.json("status")["serving"], "the local socket has no such limit"
+
+
+def test_guessing_is_slow(make_server):
+    server = serve(make_server(), WEB_STRANGERS_PER_MINUTE=5)
+    with connect(server) as connection:
+        answers = [connection.ask("GET", "/api/v1/keys", headers={"Authorization": f"Bearer guess{i}"}).status for i in range(8)]
+    assert answers[:5] == [401] * 5 and answers[-1] == 429
