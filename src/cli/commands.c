@@ -22,6 +22,9 @@ const struct option_row option_rows[OPT_COUNT] = {
     [OPT_SERVER_NAME] = {"server-name", "NAME",
                          "a DNS name or address that clients use; may be given several times"},
     [OPT_KMIP_LISTEN] = {"kmip-listen", "ADDR:PORT", "where KMIP is served (default [::]:5696)"},
+    [OPT_WEB_LISTEN] = {"web-listen", "ADDR:PORT",
+                        "where the REST API is served over HTTPS; none: not at all (default: "
+                        "[::]:443 below /, else none)"},
     [OPT_HSM] = {"hsm", "KIND", "softhsm: make a try-out token; none: later (default)"},
     [OPT_RECOVERY_OUT] = {"recovery-passphrase-out", "FILE",
                           "make a recovery passphrase and write it to this new private file"},
@@ -52,12 +55,13 @@ static const struct use validate_uses[] = {
 static const struct command local_commands[] = {
     {.noun = "setup",
      .uses = setup_uses,
-     .local = BIT(OPT_SERVER_NAME) | BIT(OPT_KMIP_LISTEN) | BIT(OPT_HSM) | BIT(OPT_YES) |
-              BIT(OPT_RECOVERY_OUT),
+     .local = BIT(OPT_SERVER_NAME) | BIT(OPT_KMIP_LISTEN) | BIT(OPT_WEB_LISTEN) | BIT(OPT_HSM) |
+              BIT(OPT_YES) | BIT(OPT_RECOVERY_OUT),
      .run = setup_run,
      .summary = "make a server: files, certificates, first wallet, start",
      .examples = "keyward setup --server-name kv1.example.org\n"
-                 "keyward setup --root ~/try --kmip-listen 127.0.0.1:5696 --hsm softhsm --yes "
+                 "keyward setup --root ~/try --kmip-listen 127.0.0.1:5696 --web-listen "
+                 "127.0.0.1:8443 --hsm softhsm --yes "
                  "--recovery-passphrase-out ~/phrase\n"},
     {.noun = "start",
      .run = service_start,

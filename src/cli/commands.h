@@ -23,6 +23,7 @@ enum opt {
     OPT_YES,
     OPT_SERVER_NAME,
     OPT_KMIP_LISTEN,
+    OPT_WEB_LISTEN,
     OPT_HSM,
     OPT_RECOVERY_OUT,
     OPT_ENROLL,

@@ -42,6 +42,7 @@ struct setup {
     bool is_set_up;   // wallet and certificates are there
     bool hsm_enabled; // the HSM is initialized
     char address[ADDRESS_MAX];
+    char web_address[ADDRESS_MAX]; // or "none"
     struct secret *phrase;
     int64_t started;
 };
@@ -85,27 +86,55 @@ static enum err make_root(struct setup *self)
     return ERR_OK;
 }
 
+// A port of the server: its setting, and the file in which the supervisor says how it is.
+struct port {
+    const char *key;
+    const char *state;
+    enum opt option;
+    const char *what;
+};
+
+static const struct port kmip_port = {"KMIP_LISTEN", PATH_KMIP_STATE, OPT_KMIP_LISTEN, "KMIP"};
+static const struct port web_port = {"WEB_LISTEN", PATH_WEB_STATE, OPT_WEB_LISTEN, "HTTPS"};
+
+// Puts the address that is wanted into the settings; *ret_changed when that was another before.
+static enum err choose_address(const struct setup *self, struct kv *kv, const struct port *port,
+                               char address[ADDRESS_MAX], bool *ret_changed)
+{
+    const char *wanted = self->cli->values[port->option];
+    const char *now = kv_get(kv, port->key, address);
+    const char *chosen = wanted != NULL ? wanted : now;
+    bool none = port == &web_port && strcmp(chosen, "none") == 0;
+    if (strlen(chosen) >= ADDRESS_MAX || (strrchr(chosen, ':') == NULL && !none))
+        FAIL(ERR_INVALID, "\"%.64s\" is not an address: write \"127.0.0.1:5696\" or \"[::]:5696\"",
+             chosen);
+    bool same = strcmp(chosen, now) == 0;
+    if (!same && self->running && file_exists(self->cli->root_fd, PATH_TLS_CERT))
+        FAIL(ERR_WRONG_STATE, "the server has \"%s\" for %s now: stop it before you change that",
+             now, port->what);
+    memmove(address, chosen, strlen(chosen) + 1);
+    if (same)
+        return ERR_OK;
+    *ret_changed = true;
+    return kv_set(kv, port->key, address);
+}
+
 static enum err write_conf(struct setup *self)
 {
     CLEANUP(kv_freep) struct kv *kv = NULL;
     struct buf text CLEANUP(buf_done);
     buf_init(&text, KV_FILE_LIMIT, false);
     int root = self->cli->root_fd;
+    bool below_slash = strcmp(self->cli->root, "/") == 0;
+    bool changed = false;
     TRY(file_mkdirs(root, PATH_CONF_DIR));
     TRY(kv_load(root, PATH_CONF, &kv));
-    const char *wanted = self->cli->values[OPT_KMIP_LISTEN];
-    const char *now = kv_get(kv, "KMIP_LISTEN", "[::]:5696");
-    const char *address = wanted != NULL ? wanted : now;
-    if (strlen(address) >= sizeof self->address || strrchr(address, ':') == NULL)
-        FAIL(ERR_INVALID, "\"%.64s\" is not an address: write \"127.0.0.1:5696\" or \"[::]:5696\"",
-             address);
-    memcpy(self->address, address, strlen(address) + 1);
-    if (wanted == NULL || strcmp(wanted, now) == 0)
+    (void)snprintf(self->address, ADDRESS_MAX, "[::]:5696");
+    (void)snprintf(self->web_address, ADDRESS_MAX, "%s", below_slash ? "[::]:443" : "none");
+    TRY(choose_address(self, kv, &kmip_port, self->address, &changed));
+    TRY(choose_address(self, kv, &web_port, self->web_address, &changed));
+    if (!changed)
         return ERR_OK;
-    if (self->running && file_exists(root, PATH_TLS_CERT))
-        FAIL(ERR_WRONG_STATE, "the server serves \"%s\" now: stop it before you change the address",
-             now);
-    TRY(kv_set(kv, "KMIP_LISTEN", wanted));
     TRY(kv_text(kv, &text));
     return file_write(root, PATH_CONF, span_buf(&text));
 }
@@ -250,12 +279,12 @@ static enum err enable_softhsm(struct setup *self)
 }
 
 // The supervisor says in a file whether it could open the port. *ret_open false: not yet.
-static enum err port_state(const struct setup *self, bool *ret_open)
+static enum err port_state(const struct setup *self, const struct port *port, bool *ret_open)
 {
     struct buf text CLEANUP(buf_done);
     buf_init(&text, PORT_STATE_MAX, false);
     *ret_open = false;
-    enum err err = file_read(self->cli->root_fd, PATH_KMIP_STATE, PORT_STATE_MAX, &text);
+    enum err err = file_read(self->cli->root_fd, port->state, PORT_STATE_MAX, &text);
     if (err == ERR_NOT_FOUND)
         return ERR_OK;
     TRY(err);
@@ -263,25 +292,33 @@ static enum err port_state(const struct setup *self, bool *ret_open)
     size_t len = sizeof closed - 1;
     if (text.len > len && memcmp(text.data, closed, len) == 0)
         FAIL(ERR_CONFLICT,
-             "the server is set up, but KMIP is closed: %.*s; then run \"keyward restart\"",
-             (int)(text.len - len - 1), (const char *)text.data + len);
+             "the server is set up, but %s is closed: %.*s; then run \"keyward restart\"",
+             port->what, (int)(text.len - len - 1), (const char *)text.data + len);
     *ret_open = true;
     return ERR_OK;
 }
 
-static enum err await_port(const struct setup *self)
+static enum err await_port(const struct setup *self, const struct port *port, const char *address)
 {
     int64_t started = clock_mono_ms();
     for (bool open = false; !open;) {
-        TRY(port_state(self, &open));
+        TRY(port_state(self, port, &open));
         if (!open && clock_mono_ms() - started > PORT_MS)
-            FAIL(ERR_TIMEOUT, "KMIP is not served on \"%s\" after %d s: see \"%s\" below \"%s\"",
-                 self->address, PORT_MS / 1000, PATH_LOG, self->cli->root);
+            FAIL(ERR_TIMEOUT, "%s is not served on \"%s\" after %d s: see \"%s\" below \"%s\"",
+                 port->what, address, PORT_MS / 1000, PATH_LOG, self->cli->root);
         if (!open)
             (void)poll(NULL, 0, PORT_STEP_MS);
     }
-    term_step(true, started, "KMIP open on %s", self->address);
+    term_step(true, started, "%s open on %s", port->what, address);
     return ERR_OK;
+}
+
+static enum err await_ports(const struct setup *self)
+{
+    TRY(await_port(self, &kmip_port, self->address));
+    if (strcmp(self->web_address, "none") == 0)
+        return ERR_OK;
+    return await_port(self, &web_port, self->web_address);
 }
 
 static enum err say_next(const struct setup *self)
@@ -305,8 +342,9 @@ static enum err say_next(const struct setup *self)
                  root, dir);
     term_say(" Took %.1f s.", (double)(clock_mono_ms() - self->started) / 1000);
     CLEANUP(json_freep)
-    json_t *doc = json_pack("{s:s, s:s, s:b, s:s}", "root", cli->root, "kmip", self->address,
-                            "try_out", self->softhsm, "hsm", self->softhsm ? "softhsm" : "none");
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:b, s:s}", "root", cli->root, "kmip", self->address,
+                            "https", self->web_address, "try_out", self->softhsm, "hsm",
+                            self->softhsm ? "softhsm" : "none");
     if (doc == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return cli->output == OUTPUT_TABLE ? ERR_OK : output_document(cli, doc);
@@ -335,7 +373,7 @@ static enum err run(struct setup *self)
     else
         TRY(call_setup(self));
     TRY(enable_softhsm(self));
-    TRY(await_port(self));
+    TRY(await_ports(self));
     return say_next(self);
 }
 
