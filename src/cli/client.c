@@ -34,6 +34,14 @@ enum err client_open_root(struct cli *cli)
     return err;
 }
 
+enum err client_open(struct cli *cli)
+{
+    if (cli->http != NULL)
+        return ERR_OK;
+    TRY(client_open_root(cli));
+    return http_open_local(cli->root_fd, &cli->http);
+}
+
 enum err client_encode(struct buf *out, const char *text)
 {
     static const char plain[] =
@@ -129,7 +137,7 @@ static enum err call(struct cli *cli, const char *method, const char *path, stru
                      struct http_answer *answer, json_t **ret)
 {
     bool sent = false;
-    enum err err = http_call(cli->root_fd, method, path, body, HTTP_TIMEOUT_MS, answer, &sent);
+    enum err err = http_call(cli->http, method, path, body, HTTP_TIMEOUT_MS, answer, &sent);
     cli->unsure = sent && err != ERR_OK && strcmp(method, "GET") != 0;
     TRY(err);
     if (answer->status >= 400)
@@ -151,12 +159,12 @@ enum err client_call(struct cli *cli, const char *method, const char *path, cons
     buf_init(&body, BODY_MAX, true);
     struct buf full CLEANUP(buf_done);
     buf_init(&full, PATH_BYTES_MAX, false);
-    TRY(client_open_root(cli));
+    TRY(client_open(cli));
     TRY(buf_printf(&full, "/api/v1%s", path));
     TRY(buf_put_u8(&full, 0));
     if (strcmp(method, "GET") != 0)
         TRY(build_body(doc, secrets, &body));
-    struct http_answer answer;
+    struct http_answer answer = {0};
     enum err err = call(cli, method, (const char *)full.data, span_buf(&body), &answer, ret);
     http_answer_done(&answer);
     return err;

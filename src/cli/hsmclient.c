@@ -11,6 +11,7 @@
 #include "base/paths.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/http.h"
 #include "cli/output.h"
 #include "cli/run.h"
 #include "cli/term.h"
@@ -112,6 +113,7 @@ int cli_hsmclient(int argc, char **argv)
         err = run_verb(&cli, argc, argv, verb);
     if (err != ERR_OK)
         run_complain(&cli, "hsmclient", err);
+    http_freep(&cli.http);
     json_decref(cli.problem);
     file_closep(&cli.root_fd);
     return err_info(err)->exit_status;

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One HTTP request over the server's local socket.
+// HTTP requests to a server: over the local socket below its root prefix, or over TLS to an
+// address. libcurl does both. Over TLS the server must show a certificate that leads to the given
+// CA certificates, and name the address; redirections and proxies are not followed, since a secret
+// would follow them.
 #ifndef KW_CLI_HTTP_H
 #define KW_CLI_HTTP_H
 
 #include "base/buf.h"
+#include "base/secret.h"
 
-enum { HTTP_ANSWER_MAX = 16 * 1024 * 1024, HTTP_TIMEOUT_MS = 200000 };
+enum { HTTP_ANSWER_MAX = 16 * 1024 * 1024, HTTP_TIMEOUT_MS = 200000, HTTP_CONNECT_MS = 10000 };
+
+struct http;
 
 struct http_answer {
     int status;
@@ -14,11 +20,30 @@ struct http_answer {
     struct buf body; // may hold an enrolment token
 };
 
+// Both borrow what they are given until http_free. ERR_MEMORY.
+MUST_USE enum err http_open_local(int root_fd, struct http **ret);
+
+// `address` is "https://HOST[:PORT]" (ERR_INVALID). `ca_file` names PEM certificates; NULL: those
+// that this machine trusts.
+MUST_USE enum err http_open_remote(const char *address, const char *ca_file, struct http **ret);
+void http_free(struct http *http);
+void http_freep(struct http **http);
+
+// What every further request shows: an API token, or the header of a session (whose cookie is kept
+// by itself, in memory).
+MUST_USE enum err http_show_token(struct http *http, const struct secret *token);
+MUST_USE enum err http_show_csrf(struct http *http, const char *value);
+
 // `path` with query, as it goes over the wire. An empty body is sent as none. Blocks up to
-// timeout_ms. ERR_UNAVAILABLE (*ret_sent false: nothing was sent), ERR_NOT_PERMITTED (the socket
-// belongs to somebody else), ERR_TIMEOUT, ERR_MESSAGE.
-MUST_USE enum err http_call(int root_fd, const char *method, const char *path, struct span body,
-                            int timeout_ms, struct http_answer *ret, bool *ret_sent);
+// timeout_ms. ERR_UNAVAILABLE (*ret_sent false: nothing was sent; TLS that is not in order is told
+// in words), ERR_NOT_PERMITTED (the socket belongs to somebody else), ERR_TIMEOUT, ERR_MESSAGE.
+MUST_USE enum err http_call(struct http *http, const char *method, const char *path,
+                            struct span body, int timeout_ms, struct http_answer *ret,
+                            bool *ret_sent);
 void http_answer_done(struct http_answer *answer);
+
+// The certificates (PEM) that the server at the address shows, itself first, whoever signed them:
+// for whoever compares a fingerprint before trusting. Sends no request.
+MUST_USE enum err http_peek(const char *address, struct buf *ret_pem);
 
 #endif

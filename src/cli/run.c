@@ -242,8 +242,7 @@ static enum err send_raw(struct cli *cli, const char *path, struct span body)
 {
     struct http_answer answer;
     bool sent = false;
-    enum err err =
-        http_call(cli->root_fd, cli->names[0], path, body, HTTP_TIMEOUT_MS, &answer, &sent);
+    enum err err = http_call(cli->http, cli->names[0], path, body, HTTP_TIMEOUT_MS, &answer, &sent);
     if (err == ERR_OK)
         err = file_write_all(STDOUT_FILENO, span_buf(&answer.body), "standard output");
     if (err == ERR_OK && answer.status >= 400) {
@@ -271,7 +270,7 @@ enum err api_run(struct cli *cli)
     TRY(buf_put_u8(&path, 0));
     if (cli_has(cli, OPT_BODY_FILE))
         TRY(run_read_file(cli->values[OPT_BODY_FILE], &body));
-    TRY(client_open_root(cli));
+    TRY(client_open(cli));
     return send_raw(cli, (const char *)path.data, span_buf(&body));
 }
 
@@ -341,6 +340,7 @@ int cli_keyward(int argc, char **argv)
         err = dispatch(&cli);
     if (err != ERR_OK)
         run_complain(&cli, "keyward", err);
+    http_freep(&cli.http);
     json_decref(cli.input);
     json_decref(cli.problem);
     file_closep(&cli.root_fd);

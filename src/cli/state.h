@@ -23,11 +23,12 @@ struct cli {
     const char *names[NAMES_MAX];
     size_t name_count;
     enum output output;
-    char root[4096]; // absolute
-    int root_fd;     // -1 until root_open
-    json_t *input;   // what --from-json gave, or NULL
-    json_t *problem; // the server's last problem document, or NULL
-    bool unsure;     // the last call may have changed something
+    char root[4096];   // absolute
+    int root_fd;       // -1 until root_open
+    struct http *http; // the server, NULL until client_open
+    json_t *input;     // what --from-json gave, or NULL
+    json_t *problem;   // the server's last problem document, or NULL
+    bool unsure;       // the last call may have changed something
 };
 
 static inline bool cli_has(const struct cli *cli, enum opt option)

@@ -17,6 +17,7 @@
 #include "base/paths.h"
 #include "cli/client.h"
 #include "cli/handlers.h"
+#include "cli/http.h"
 #include "cli/secrets.h"
 #include "cli/service.h"
 #include "cli/validate.h"
@@ -427,6 +428,7 @@ enum err validate_remove(struct validate *validate, struct validate_server *serv
         err = keep_traces(validate, server);
     if (err == ERR_OK)
         err = file_remove_tree(AT_FDCWD, server->cli.root);
+    http_freep(&server->cli.http);
     file_closep(&server->cli.root_fd);
     json_decref(server->cli.problem);
     server->cli.problem = NULL;
