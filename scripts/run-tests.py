@@ -89,7 +89,7 @@ def steps():
         ("clang-tidy", gate(["scripts/check-static", "clang-tidy"])),
         ("sanitized build", build_sanitized),
         ("unit and contract tests", meson_tests),
-        ("test tools", pytest("tests/crash/test_crashpoint.py", "tests/lib", build=SANITIZED)),
+        ("test tools", pytest("tests/crash/test_crashpoint.py", "tests/crash/test_replay.py", "tests/lib", build=SANITIZED)),
         ("fuzz sample", gate(["scripts/fuzz", "10"])),
         ("system tests", pytest("tests/system")),
         ("KMIP tests", pytest("tests/kmip")),

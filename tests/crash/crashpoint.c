@@ -12,10 +12,13 @@
 //   is the order in which it was let go.
 // - Killed before N: calls 1 to N-1 have returned, call N and all later ones have not happened.
 //   Killed after N: the same for N+1. So the state on the disk is exact, threads or not.
+// - A recorded call is under way alone: the other threads stay at their next point until it has
+//   returned, so the record's order is that of the effects.
 // - The process ends only when every traced process is dead and reaped; as a subreaper it also
 //   inherits daemons. Should it die itself, the kernel kills what it traced.
 #include "options.h"
 #include "point.h"
+#include "record.h"
 #include "tracee.h"
 
 #include <errno.h>
@@ -56,6 +59,7 @@ struct tracer {
     bool armed;
     long count;
     int list_fd;
+    struct record *record; // NULL if none
     pid_t command;
     bool command_ended;
     int command_status;     // as from waitpid
@@ -232,6 +236,54 @@ static bool is_target(const struct tracer *t)
                                              : t->count == t->options.target;
 }
 
+static void handle_end(struct tracer *t, pid_t tid, int status)
+{
+    forget(t, tid);
+    if (tid == t->command) {
+        t->command_ended = true;
+        t->command_status = status;
+    }
+    if (t->phase == PHASE_AFTER && tid == t->last) {
+        settle(t);
+    } else if (t->phase == PHASE_SETTLE) {
+        kill_if_settled(t);
+    }
+}
+
+static void record_or_die(struct tracer *t, const struct point_stop *stop, const char *what,
+                          long result)
+{
+    if (!record_call(t->record, t->count, stop, what, result)) {
+        die("record a call");
+    }
+}
+
+// Lets the call go on and records it once it has returned. Calls on files wait for nobody, so
+// nothing that this one needs is kept waiting; a send may wait, and is recorded as it begins.
+static void go_on_recorded(struct tracer *t, const struct point_stop *stop, const char *what)
+{
+    struct __ptrace_syscall_info info = {0};
+    int status = 0;
+    if (strncmp(what, "socket:", 7) == 0) {
+        record_or_die(t, stop, what, 0);
+        resume(stop->tid, 0);
+        return;
+    }
+    ptrace(PTRACE_SYSCALL, stop->tid, NULL, NULL);
+    if (waitpid(stop->tid, &status, __WALL) != stop->tid) {
+        die("wait for a recorded call");
+    }
+    if (!WIFSTOPPED(status)) {
+        handle_end(t, stop->tid, status);
+        return;
+    }
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, stop->tid, (void *)sizeof info, &info) > 0 &&
+        info.op == PTRACE_SYSCALL_INFO_EXIT) {
+        record_or_die(t, stop, what, (long)info.exit.rval);
+    }
+    resume(stop->tid, 0);
+}
+
 static void handle_point(struct tracer *t, const struct point_stop *stop)
 {
     char what[POINT_WHAT_MAX];
@@ -247,6 +299,8 @@ static void handle_point(struct tracer *t, const struct point_stop *stop)
     list_point(t, stop, what);
     if (is_target(t)) {
         at_target(t, stop);
+    } else if (t->record != NULL) {
+        go_on_recorded(t, stop, what);
     } else {
         thread_get(t, stop->tid)->going = true;
         resume(stop->tid, 0);
@@ -308,20 +362,6 @@ static void handle_stop(struct tracer *t, pid_t tid, int status)
         ptrace(PTRACE_LISTEN, tid, NULL, NULL); // stopped by job control; stays so until SIGCONT
     } else {
         resume(tid, event == 0 ? sig : 0);
-    }
-}
-
-static void handle_end(struct tracer *t, pid_t tid, int status)
-{
-    forget(t, tid);
-    if (tid == t->command) {
-        t->command_ended = true;
-        t->command_status = status;
-    }
-    if (t->phase == PHASE_AFTER && tid == t->last) {
-        settle(t);
-    } else if (t->phase == PHASE_SETTLE) {
-        kill_if_settled(t);
     }
 }
 
@@ -475,6 +515,16 @@ static void open_list(struct tracer *t)
     }
 }
 
+static void open_record(struct tracer *t)
+{
+    if (t->options.record != NULL) {
+        t->record = record_open(t->options.record);
+        if (t->record == NULL) {
+            die("make the record");
+        }
+    }
+}
+
 static int report(const struct tracer *t)
 {
     if (t->phase == PHASE_KILL) {
@@ -504,6 +554,7 @@ int main(int argc, char **argv)
     options_parse(&t.options, argc, argv);
     t.armed = !t.options.disarmed;
     open_list(&t);
+    open_record(&t);
     sigemptyset(&signals);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         sigaddset(&signals, wanted[i]);

@@ -14,6 +14,7 @@ static const char usage[] =
     "usage: crashpoint [option]… [--] COMMAND [ARGUMENT]…\n"
     "counts the state-changing system calls of COMMAND and of all its threads and children\n"
     "  --list FILE          append a line per call: number, thread, name, call, place (tabs)\n"
+    "  --record DIR         write what each call did, with its bytes, to DIR/calls and DIR/data\n"
     "  --kill N             kill all traced processes before call N happens\n"
     "  --after N            kill them right after call N\n"
     "  --fail N:ERRNO       call N fails with ERRNO (name or number) and does not happen\n"
@@ -28,6 +29,7 @@ static const char usage[] =
 
 enum {
     OPT_LIST = 1,
+    OPT_RECORD,
     OPT_KILL,
     OPT_AFTER,
     OPT_FAIL,
@@ -42,6 +44,7 @@ enum {
 
 static const struct option long_options[] = {
     {"list", required_argument, NULL, OPT_LIST},
+    {"record", required_argument, NULL, OPT_RECORD},
     {"kill", required_argument, NULL, OPT_KILL},
     {"after", required_argument, NULL, OPT_AFTER},
     {"fail", required_argument, NULL, OPT_FAIL},
@@ -128,6 +131,9 @@ static void set_option(struct options *o, int opt, const char *value)
     switch (opt) {
     case OPT_LIST:
         o->list = value;
+        break;
+    case OPT_RECORD:
+        o->record = value;
         break;
     case OPT_ROOT:
         add_root(o, value);

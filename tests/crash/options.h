@@ -21,6 +21,7 @@ struct options {
     bool disarmed;        // wait for SIGUSR1 or arm_file before counting
     const char *arm_file; // NULL if none
     const char *list;     // NULL if none
+    const char *record;   // directory, NULL if none
     struct point_scope scope;
     char **command; // NULL-terminated, borrowed from argv
 };

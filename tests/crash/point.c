@@ -349,3 +349,15 @@ bool point_counts(const struct point_scope *scope, const struct point_stop *stop
     snprintf(ret_what, POINT_WHAT_MAX, "%s -> %s", from, to);
     return counts;
 }
+
+int point_fd(const struct point_stop *stop, long result)
+{
+    if (stop->index >= CALL_COUNT) {
+        return -1;
+    }
+    const struct call *call = &calls[stop->index];
+    if (call->group == GROUP_OPEN || call->group == GROUP_HOW || strcmp(call->name, "creat") == 0) {
+        return result >= 0 ? (int)result : -1;
+    }
+    return call->from.kind == PLACE_FD ? (int)stop->args[call->from.arg] : -1;
+}

@@ -42,5 +42,8 @@ int point_load_filter(const struct point_scope *scope, bool may_hide);
 bool point_counts(const struct point_scope *scope, const struct point_stop *stop,
                   char ret_what[static POINT_WHAT_MAX]);
 
+// The descriptor that a call which gave result worked on, or opened; -1 if it named paths alone.
+int point_fd(const struct point_stop *stop, long result);
+
 // The call's name, static storage.
 const char *point_name(unsigned int index);

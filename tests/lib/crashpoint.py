@@ -77,15 +77,15 @@ def count(command, **options):
 
 
 class Server:
-    """A long-lived command under the counter, disarmed at first."""
+    """A long-lived command under the counter, disarmed at first unless told. enter: words to put before all, such as those that
+    go to a token's namespace."""
 
-    def __init__(self, command, *options, roots=(), sockets=False, env=None, **popen):
+    def __init__(self, command, *options, roots=(), sockets=False, env=None, enter=(), disarmed=True, **popen):
         self.scratch = tempfile.TemporaryDirectory()
         self.list_file = os.path.join(self.scratch.name, "list")
-        words = prefix(
-            "--disarmed", *options, roots=roots, sockets=sockets, list_file=self.list_file
-        )
-        self.process = subprocess.Popen([*words, *map(str, command)], env=environment(env), **popen)
+        options = (["--disarmed"] if disarmed else []) + list(options)
+        words = [*enter, *prefix(*options, roots=roots, sockets=sockets, list_file=self.list_file)]
+        self.process = subprocess.Popen([*map(str, words), *map(str, command)], env=environment(env), **popen)
 
     def __enter__(self):
         return self
