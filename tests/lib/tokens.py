@@ -275,11 +275,12 @@ class SoftHsm(Token):
 
 
 # Runs in new mount and IPC namespaces; the binds make the compiled-in paths private. $1 is the
-# token's directory, $2 the users to be named in group pkcs11, $3 the number of tokens. POSIX shared
-# memory is no part of the IPC namespace, hence the tmpfs.
+# token's directory, $2 the users to be named in group pkcs11, $3 the number of tokens, $4 a directory
+# below /dev/shm that stays in sight, or nothing. POSIX shared memory is no part of the IPC namespace,
+# hence the tmpfs.
 HOLDER = r"""
 set -eu
-D=$1 USERS=$2 COPIES=$3 O=/var/lib/opencryptoki
+D=$1 USERS=$2 COPIES=$3 SHARED=$4 O=/var/lib/opencryptoki
 mkdir -p "$D/etc" "$D/lib" "$D/run/lock" "$D/log"
 mkdir -p /var/log/opencryptoki
 cp /etc/group "$D/group"
@@ -289,7 +290,9 @@ mount --bind "$D/etc" /etc/opencryptoki
 mount --bind "$D/lib" $O
 mount --bind "$D/log" /var/log/opencryptoki
 mount --bind "$D/run" /run
+if [ -n "$SHARED" ]; then exec 9<"$SHARED"; fi
 mount -t tmpfs -o mode=1777 none /dev/shm
+if [ -n "$SHARED" ]; then mkdir -p "$SHARED"; mount --no-canonicalize --bind /proc/self/fd/9 "$SHARED"; exec 9<&-; fi
 {
     echo 'version opencryptoki-3.1'
     printf 'slot 3\n{\nstdll = libpkcs11_sw.so\ntokname = swtok\n}\n'
@@ -310,38 +313,52 @@ exec sleep infinity
 
 class OpenCryptoki(Token):
     """openCryptoki's software token. copies=2 makes a second one of the same label; members are
-    users who may use it (the library wants them named in group pkcs11)."""
+    users who may use it (the library wants them named in group pkcs11); shared is a directory below
+    /dev/shm that can be seen where the token can."""
 
     kind = "opencryptoki"
     library = LIBRARIES / "pkcs11" / "libopencryptoki.so"
     first_so_pin = "87654321"
 
-    def __init__(self, directory, copies=1, members=(), **common):
+    def __init__(self, directory, copies=1, members=(), shared=None, **common):
         super().__init__(directory, **common)
         if not all(4 <= len(pin) <= 8 for pin in (self.pin, self.so_pin)):
             raise TokenError("openCryptoki's PINs have 4 to 8 characters")
+        self.members, self.copies, self.shared = members, copies, shared
         self.holder = 0
+        try:
+            self._hold()
+            for slot in (3, 5)[:copies]:
+                self._init_token(slot)
+        except BaseException:
+            self.stop()
+            raise
+        self.save()
+
+    def _hold(self):
+        """Makes the namespaces and starts the daemon in them."""
         log = open(self.directory / "setup.log", "wb")
         process = subprocess.Popen(
             ["unshare", "--mount", "--ipc", "--propagation", "private", "bash", "-c", HOLDER,
-             "holder", str(self.directory), " ".join(members), str(copies)],
+             "holder", str(self.directory), " ".join(self.members), str(self.copies), str(self.shared or "")],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )
         log.close()
         self.holder = process.pid
         self._process = process  # keeps it from being reaped elsewhere
         atexit.register(self.stop)
-        try:
-            _await(lambda: (self.directory / "up").exists() or process.poll() is not None,
-                   "the set-up of openCryptoki")
-            if process.poll() is not None:
-                raise TokenError((self.directory / "setup.log").read_text())
-            self._await_daemon()
-            for slot in (3, 5)[:copies]:
-                self._init_token(slot)
-        except BaseException:
-            self.stop()
-            raise
+        _await(lambda: (self.directory / "up").exists() or process.poll() is not None,
+               "the set-up of openCryptoki")
+        if process.poll() is not None:
+            raise TokenError((self.directory / "setup.log").read_text())
+        self._await_daemon()
+
+    def reboot(self):
+        """As a power cut of its host: the files of the token stay, daemon, memory and locks do not."""
+        self.stop(signal.SIGKILL)
+        for name in ("up", "run/pkcsslotd.pid", "run/pkcsslotd.socket"):
+            (self.directory / name).unlink(missing_ok=True)
+        self._hold()
         self.save()
 
     def _init_token(self, number):
@@ -359,10 +376,10 @@ class OpenCryptoki(Token):
         """The id of pkcsslotd, None if it does not run."""
         try:
             pid = int((self.directory / "run" / "pkcsslotd.pid").read_text())
-            name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+            name, rest = pathlib.Path(f"/proc/{pid}/stat").read_text().split("(", 1)[1].rsplit(") ", 1)
         except (OSError, ValueError):
             return None
-        return pid if name == "pkcsslotd" else None
+        return pid if name == "pkcsslotd" and rest[0] != "Z" else None  # dead, and not reaped yet
 
     def _await_daemon(self):
         socket = self.directory / "run" / "pkcsslotd.socket"
@@ -406,10 +423,10 @@ class OpenCryptoki(Token):
             return False
         return words[:2] == [b"sleep", b"infinity"] or b"holder" in words
 
-    def stop(self):
+    def stop(self, how=signal.SIGTERM):
         pid = self.daemon_pid()
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, how)
             _await(lambda: self.daemon_pid() is None, "the end of pkcsslotd")
         if self.holder and self._holder_lives():
             os.kill(self.holder, signal.SIGKILL)
