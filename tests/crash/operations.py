@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kills a server, or fails its system calls, at every point of an operation, and checks what is left.
+"""The operations that are killed half way (bench.py), and the books that must balance afterwards.
 
-The server runs under `crashpoint`, disarmed; the operation's span is armed. Afterwards the server is started plainly and must
-open its store by itself, serve every key that was acknowledged with its bytes, be wholly in the old or wholly in the new state
-(what was acknowledged is new), leave nothing lying about, and carry out the same operation when asked again.
-
-    with Bench() as bench:
-        total = bench.count(OPERATIONS["initialize"])
-        problems = bench.attempt(OPERATIONS["initialize"], "kill", 17)
-
-All lies on a RAM file system: what must be durable is decided by the order of the calls that are let go, not by a disk.
+The server is started plainly on what was left and must open its store by itself, serve every key that was acknowledged with its
+bytes, be wholly in the old or wholly in the new state (what was acknowledged is new, and then the old passphrase opens
+nothing), leave nothing lying about, and carry out the same operation when asked again.
 """
+import functools
 import logging
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,15 +17,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 logging.disable(logging.CRITICAL)  # PyKMIP's, of each connection that is cut
 sys.path[:0] = [str(HERE.parent / "lib"), str(HERE.parent / "system")]
 
-import crashpoint  # noqa: E402
 import prepared  # noqa: E402
+import tokens  # noqa: E402
 from kmip.core import enums  # noqa: E402
 from kmip.core.factories.attributes import AttributeFactory  # noqa: E402
 from prepared import documented, root_of_trust, security  # noqa: E402
-from server import PASSPHRASE, PROGRAMS  # noqa: E402
+from server import PASSPHRASE  # noqa: E402
 
-MODES = {"kill": ("--kill", "{n}"), "EIO": ("--fail", "{n}:EIO"), "ENOSPC": ("--fail", "{n}:ENOSPC"),
-         "from EIO": ("--fail-from", "{n}:EIO"), "from ENOSPC": ("--fail-from", "{n}:ENOSPC")}
 NEW_PASSPHRASE = "the passphrase after it 9"
 NEW_PIN = "5678abc"
 
@@ -49,10 +41,40 @@ def said(done):
     return f"status {done.returncode}: {(done.stderr or done.stdout).strip()[-600:]}"
 
 
+def opens(server, path, phrase):
+    """Whether a passphrase opens a wallet file, in a program that is not ours."""
+    return _opens((server.root / path).read_bytes(), phrase)
+
+
+@functools.lru_cache(maxsize=1000)
+def _opens(wallet, phrase):
+    """Of the bytes alone: it is slow on purpose, and many images hold the same wallet."""
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(wallet)
+        f.flush()
+        done = subprocess.run(["openssl", "pkcs12", "-in", f.name, "-nokeys", "-passin", "stdin"],
+                              input=phrase + "\n", capture_output=True, text=True)
+    return done.returncode == 0
+
+
+def answered(server):
+    """The answer has been heard; whoever records the run notes when."""
+    note = getattr(server, "note_answer", None)
+    if note is not None:
+        note()
+
+
+def need_phrases(server, path, right, wrong):
+    need(opens(server, path, right), f"{path} does not open with the passphrase that is in force")
+    need(not opens(server, path, wrong), f"{path} opens with the passphrase that is not in force")
+
+
 class Operation:
-    """name; kind of the server that it begins with; act(server) tells whether it was acknowledged."""
+    """name; kind of the server that it begins with ("plain": without an HSM); act(server) tells whether it was acknowledged."""
     kind = "hsm"
-    hsm_points = True  # whether the HSM takes part
+
+    def __init__(self, kind=None):
+        self.kind = kind or self.kind
 
     def before(self, server):
         """Once the server runs, before the span."""
@@ -66,9 +88,6 @@ class Operation:
 
     def again(self, server, new):
         """Asks for the same once more."""
-
-    def served(self, server):
-        return server.keys
 
 
 class RootOperation(Operation):
@@ -101,6 +120,12 @@ class Initialize(RootOperation):
     def command(self, server, check=False):
         return server.initialize(server.token, check=check)
 
+    def is_new(self, server, acknowledged):
+        new = super().is_new(server, acknowledged)
+        wallet = prepared.RESTORE if new else prepared.TDE  # either way the other protector opens, too
+        need(opens(server, wallet, PASSPHRASE), f"{wallet} does not open with the passphrase")
+        return new
+
 
 class ReverseMigrate(RootOperation):
     name, new_hsm = "reverse-migrate", False
@@ -110,11 +135,10 @@ class ReverseMigrate(RootOperation):
 
     def is_new(self, server, acknowledged):
         new = super().is_new(server, acknowledged)
-        wallet = prepared.TDE if new else prepared.RESTORE
-        phrase = NEW_PASSPHRASE if new else PASSPHRASE
-        opened = subprocess.run(["openssl", "pkcs12", "-in", server.root / wallet, "-nokeys", "-passin", "stdin"],
-                                input=phrase + "\n", capture_output=True, text=True)
-        need(opened.returncode == 0, f"{wallet} does not open with the {'new' if new else 'old'} passphrase")
+        if new:
+            need_phrases(server, prepared.TDE, NEW_PASSPHRASE, PASSPHRASE)
+        else:
+            need_phrases(server, prepared.RESTORE, PASSPHRASE, NEW_PASSPHRASE)
         return new
 
 
@@ -173,7 +197,11 @@ class Rotation(Operation):
 
 
 class ChangePassphrase(Rotation):
-    name, kind, hsm_points, file = "change-passphrase", "plain", False, prepared.TDE
+    name = "change-passphrase"
+
+    def __init__(self, kind=None):
+        super().__init__(kind)
+        self.file = prepared.RESTORE if self.kind == "hsm" else prepared.TDE
 
     def command(self, server):
         return server.keyward("passphrase", "change", "--recovery-passphrase-file", server.secret_file("old", PASSPHRASE),
@@ -181,10 +209,7 @@ class ChangePassphrase(Rotation):
 
     def is_new(self, server, acknowledged):
         new = super().is_new(server, acknowledged)
-        for phrase, wanted in ((PASSPHRASE, not new), (NEW_PASSPHRASE, new)):
-            opened = subprocess.run(["openssl", "pkcs12", "-in", server.root / self.file, "-nokeys", "-passin", "stdin"],
-                                    input=phrase + "\n", capture_output=True, text=True)
-            need((opened.returncode == 0) == wanted, f"of the passphrases {'the old' if wanted else 'the new'} one opens {self.file}")
+        need_phrases(server, self.file, *((NEW_PASSPHRASE, PASSPHRASE) if new else (PASSPHRASE, NEW_PASSPHRASE)))
         return new
 
 
@@ -196,7 +221,11 @@ class RotateWalletPassword(Rotation):
 
 
 class RotateMasterKey(Rotation):
-    name, file = "rotate-master-key", prepared.RESTORE
+    name = "rotate-master-key"
+
+    def __init__(self, kind=None):
+        super().__init__(kind)
+        self.file = prepared.RESTORE if self.kind == "hsm" else prepared.TDE
 
     def command(self, server):
         return server.keyward("rotate", "master-key", "--recovery-passphrase-file", server.secret_file("phrase", PASSPHRASE),
@@ -204,6 +233,7 @@ class RotateMasterKey(Rotation):
 
     def is_new(self, server, acknowledged):
         new = super().is_new(server, acknowledged)
+        need(opens(server, self.file, PASSPHRASE), f"{self.file} does not open with the passphrase")
         deadline = time.monotonic() + 20
         while True:  # what was not wrapped again before the end is wrapped after the start
             status = server.json("rotate", "status")
@@ -214,7 +244,7 @@ class RotateMasterKey(Rotation):
 
 
 class RotateDataKeys(Operation):
-    name, kind, hsm_points = "rotate-data-keys", "plain", False
+    name = "rotate-data-keys"
 
     def state(self, server):
         status = server.json("rotate", "status")
@@ -234,6 +264,7 @@ class RotateDataKeys(Operation):
     def act(self, server):
         if server.keyward("rotate", "data-keys", check=False).returncode != 0:
             return False
+        answered(server)
         try:
             self.ended(server)
         except Exception:  # killed on the way; it was begun all the same
@@ -253,7 +284,7 @@ class RotateDataKeys(Operation):
 
 
 class Create(Operation):
-    name, kind, hsm_points = "create", "plain", False
+    name = "create"
     key_name = "made-in-the-span"
 
     def act(self, server):
@@ -261,6 +292,7 @@ class Create(Operation):
         try:
             with server.client() as client:
                 server.made = client.create(enums.CryptographicAlgorithm.AES, 256, name=self.key_name)
+                answered(server)
         except Exception:  # the connection broke, or the server said no
             pass
         return server.made is not None
@@ -284,7 +316,7 @@ class Create(Operation):
 
 
 class Destroy(Operation):
-    name, kind, hsm_points = "destroy", "plain", False
+    name = "destroy"
 
     def before(self, server):
         server.victim = next(iter(server.keys))
@@ -295,6 +327,7 @@ class Destroy(Operation):
         try:
             with server.client() as client:
                 client.destroy(server.victim)
+                answered(server)
             return True
         except Exception:  # the connection broke, or the server said no
             return False
@@ -321,77 +354,40 @@ def _name(text):
     return Name.create(text, enums.NameType.UNINTERPRETED_TEXT_STRING)
 
 
-OPERATIONS = {o.name: o for o in (Initialize(), SetCredential(), ReverseMigrate(), ChangePassphrase(), RotateWalletPassword(),
-                                  RotateMasterKey(), RotateDataKeys(), Create(), Destroy())}
+ALL = (Initialize, SetCredential, ReverseMigrate, ChangePassphrase, RotateWalletPassword, RotateMasterKey, RotateDataKeys, Create,
+       Destroy)
+WITH_HSM = {cls.name: cls() for cls in ALL}  # on a server whose root of trust is the HSM, or becomes it
+WITHOUT_HSM = {cls.name: cls("plain") for cls in (ChangePassphrase, RotateMasterKey, RotateDataKeys, Create, Destroy)}
 
 
-class Bench:
-    """The kept servers and a place for their copies."""
-
-    def __init__(self, library=False):
-        self.library = library  # whether the library's own writes to the token are points, too
-        self.place = pathlib.Path(tempfile.mkdtemp(prefix="keyward-crash-", dir="/dev/shm"))
-        self.kept = {}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        shutil.rmtree(self.place, ignore_errors=True)
-
-    def _kept(self, kind):
-        if kind not in self.kept:
-            self.kept[kind] = prepared.keep(self.place / f"kept-{kind}", hsm=kind == "hsm")
-        return self.kept[kind]
-
-    def _fresh(self, kind):
-        target = self.place / "run"
-        shutil.rmtree(target, ignore_errors=True)
-        return prepared.copy(self._kept(kind), target)
-
-    def _span(self, operation, server, *options):
-        """Runs the operation under the counter. Returns (points, acknowledged)."""
-        roots = [server.root] + ([server.token.directory] if self.library else [])
-        log = open(self.place / "server.log", "wb")
-        command = [PROGRAMS / "keywardd", "--foreground", "--root", server.root]
-        with crashpoint.Server(command, *options, roots=roots, stdout=log, stderr=log) as traced:
-            await_keys(server, server.keys)
-            operation.before(server)
-            traced.arm()
-            acknowledged = operation.act(server)
-            try:
-                traced.disarm()
-            except RuntimeError:  # all were killed
-                traced.wait()
-            points = traced.points()
-        log.close()
-        return points, acknowledged
-
-    def count(self, operation):
-        """The points of an undisturbed run, which must succeed."""
-        server = self._fresh(operation.kind)
-        points, acknowledged = self._span(operation, server)
-        need(acknowledged, f"{operation.name} fails undisturbed: {(self.place / 'server.log').read_text()[-2000:]}")
-        return points
-
-    def attempt(self, operation, mode, n, power_cut=None):
-        """One run, disturbed at point n. Returns what is broken, "" when nothing is. A power cut empties the RAM files too."""
-        server = self._fresh(operation.kind)
-        power_cut = n % 2 == 0 if power_cut is None else power_cut
-        try:
-            _, acknowledged = self._span(operation, server, *[word.format(n=n) for word in MODES[mode]])
-            if power_cut:
-                prepared.drop_ram(server)
-            check(operation, server, acknowledged)
-            return ""
-        except Exception as broken:
-            return f"{operation.name} {mode} {n}{' with power cut' if power_cut else ''}: {broken}"
-        finally:
-            server.keyward("stop", check=False)
-            prepared.drop_ram(server)
+def token_lives(server):
+    """Whether the token is still one, as a tool that is not ours sees it. A software token is files, which its library writes
+    without care: killed half way it may leave none. A real HSM does not end with the process of one of its clients."""
+    try:
+        return bool(server.token.slots())
+    except tokens.TokenError:
+        return False
 
 
-def check(operation, server, acknowledged):
+def check_without_token(server):
+    """What must hold when the token is lost: the passphrase opens everything, the files are wholly old or wholly new."""
+    started = server.start(check=False)
+    need(started.returncode == 0, f"the server does not start without its token: {said(started)}")
+    hsm = security(server).get("HSM_ENABLED") == "1"
+    need(documented(server) == (prepared.WITH_HSM if hsm else prepared.WITHOUT_HSM),
+         f"the files are {sorted(documented(server))}, HSM_ENABLED is {hsm}")
+    if hsm:
+        phrase = PASSPHRASE if opens(server, prepared.RESTORE, PASSPHRASE) else NEW_PASSPHRASE
+        done = server.keyward("open_wallet", "--recovery-passphrase-file", server.secret_file("open", phrase), check=False,
+                              program="hsmclient")
+        need(done.returncode == 0, f"the passphrase does not open the wallet without the token: {said(done)}")
+    await_keys(server, server.keys)
+    left = root_of_trust(server)["left over"]
+    need(left == [], f"left over: {left}")
+
+
+def check(operation, server, acknowledged, again=True):
+    """Starts the server on what was left; raises Broken. again: also carry out the operation once more."""
     started = server.start(check=False)
     need(started.returncode == 0, f"the server does not start: {said(started)}")
     locked = isinstance(operation, SetCredential)
@@ -404,8 +400,11 @@ def check(operation, server, acknowledged):
     need(left == [], f"left over: {left}")
     verified = server.keyward("verify", check=False, program="hsmclient")
     need(verified.returncode == 0, f"hsmclient verify: {said(verified)}")
-    operation.again(server, new)
-    await_keys(server, server.keys)
+    if again:
+        operation.again(server, new)
+        await_keys(server, server.keys)
+    audit = server.json("audit", "verify", check=False)
+    need(audit["sound"] is True, f"the audit trail is not sound: {audit}")
 
 
 def await_keys(server, keys, seconds=20):

@@ -50,6 +50,19 @@ def drop_ram(server):
         shutil.rmtree(ram)
 
 
+def fill(server, token, hsm=False, keys=2):
+    """Sets a new server up, in HSM mode or with the token in reach, makes keys and stops it. Returns {id: key}."""
+    server.setup()
+    server.use_token(token)
+    made = [server.create_key() for _ in range(keys)]
+    if hsm:
+        server.initialize(token)
+        made += [server.create_key() for _ in range(keys)]
+    server.stop()
+    drop_ram(server)
+    return dict(made)
+
+
 def keep(directory, hsm=False, keys=2):
     """Makes a server with a SoftHSM token beside it, in HSM mode or ready for it, and stops it."""
     directory = pathlib.Path(directory)
@@ -57,18 +70,11 @@ def keep(directory, hsm=False, keys=2):
     token = tokens.SoftHsm(directory / "token")
     server = Server(directory / "root")
     try:
-        server.setup()
-        server.use_token(token)
-        made = [server.create_key() for _ in range(keys)]
-        if hsm:
-            server.initialize(token)
-            made += [server.create_key() for _ in range(keys)]
-        server.stop()
-        drop_ram(server)
+        made = fill(server, token, hsm, keys)
     except BaseException:
         server.remove()
         raise
-    (directory / "keys.json").write_text(json.dumps({uid: key.hex() for uid, key in made}))
+    (directory / "keys.json").write_text(json.dumps({uid: key.hex() for uid, key in made.items()}))
     return directory
 
 
@@ -82,14 +88,19 @@ def copy(kept, target):
     subprocess.run(["cp", "-a", "--reflink=auto", str(kept), str(target)], check=True)
     for name in (f"root/{HSM_ENV}", "token/softhsm2.conf", "token/token.json"):
         _replace(target / name, str(kept), str(target))
-    server = Server(target / "root")
+    server = own_port(Server(target / "root"))
+    server.token = tokens.Token.load(target / "token")
+    server.keys = {uid: bytes.fromhex(key) for uid, key in json.loads((target / "keys.json").read_text()).items()}
+    return server
+
+
+def own_port(server):
+    """Makes a copied root listen at the server's port."""
     conf = server.root / "etc/keyward/keywardd.conf"
     text, found = re.subn(r'KMIP_LISTEN="?127\.0\.0\.1:\d+"?', f'KMIP_LISTEN="127.0.0.1:{server.port}"', conf.read_text())
     assert found == 1, f"{conf} names no address to listen at"
     conf.write_text(text)
     server.vendor = VENDOR
-    server.token = tokens.Token.load(target / "token")
-    server.keys = {uid: bytes.fromhex(key) for uid, key in json.loads((target / "keys.json").read_text()).items()}
     return server
 
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole crash proof: every operation on every token, killed, failed and cut at every point, as `scripts/crash --all` runs it.
+
+A row is one operation on one token. Its results are lines of JSON in one file, each written when its run has ended, so that an
+interrupted campaign goes on where it was; a row whose programs are others than before begins anew. What is to be run is settled
+when a row begins and stands in its first line. report.py makes the table.
+"""
+import json
+import pathlib
+import random
+import time
+
+from bench import Bench, fingerprint
+from plan import Run, keys, plan, retarget
+
+TOKENS = ("softhsm", "opencryptoki", "none")
+SPARE = 0.05  # share of the points that another one stands for and that are tried all the same
+TRIES = 4     # to meet the point that was planned
+PASSES = (("kill", "power cut"), ("EIO", "ENOSPC"))
+
+
+def rows():
+    """Every (token, operation), what is quickly run first."""
+    from operations import WITH_HSM, WITHOUT_HSM
+    return [(token, name) for name in reversed(WITH_HSM) for token in TOKENS if token != "none" or name in WITHOUT_HSM]
+
+
+class Row:
+    """One row's file and what it holds; programs: lines of other programs than these are forgotten, unless it is None."""
+
+    def __init__(self, results, token, name, programs=None):
+        self.token, self.name, self.programs = token, name, programs
+        self.path = pathlib.Path(results) / f"{token}-{name}.jsonl"
+        self.lines = self._read()
+
+    def _read(self):
+        if not self.path.exists():
+            return []
+        lines = [json.loads(line) for line in self.path.read_text().splitlines() if line.endswith("}")]
+        return lines if lines and self.programs in (None, lines[0].get("programs")) else []
+
+    def add(self, **line):
+        with open(self.path, "a" if self.lines else "w") as f:
+            f.write(json.dumps(line) + "\n")
+        self.lines.append(line)
+
+    def done(self):
+        """What need not be run again: (mode, key of the point that was met) and ("power cut", name of the image)."""
+        return {(line["mode"], line["met"]) for line in self.lines if "mode" in line}
+
+    @property
+    def head(self):
+        return self.lines[0]
+
+
+def begin(row, record, cuts, seed):
+    """Writes the row's first line: what there is, and what is to be run."""
+    runs, dice = plan(record), random.Random(f"{seed} {row.token} {row.name}")
+    wanted = {mode: [[run.n, run.key] for run in runs if run.mode == mode and not run.spare] for mode in ("kill", "EIO", "ENOSPC")}
+    spare = {mode: [[run.n, run.key] for run in runs if run.mode == mode and run.spare and dice.random() < SPARE] for mode in wanted}
+    row.add(programs=fingerprint(), seed=seed, calls=len(record.span()), wanted=wanted, spare=spare,
+            points={mode: sum(run.mode == mode for run in runs) for mode in wanted}, cuts=record.cut_count,
+            images=record.image_count, distinct=len(cuts))
+
+
+def jobs_of(row, cuts, modes):
+    """What is to be run in these modes, in an order by chance: whatever share is run is a sample."""
+    jobs = [Run(mode, n, key, spare) for spare, sort in ((False, "wanted"), (True, "spare")) for mode in modes
+            for n, key in row.head[sort].get(mode, [])]
+    jobs += cuts if "power cut" in modes else []
+    random.Random(f"{row.head['seed']} {row.token} {row.name}").shuffle(jobs)
+    return jobs
+
+
+def run_row(results, token, name, modes, seed, until, say=print):
+    """Runs what is left of a row until a time of time.monotonic()."""
+    row = Row(results, token, name, fingerprint())
+    with Bench(token, library=token != "none") as bench:
+        record = bench.record(bench.operations[name])
+        cuts = record.cuts()
+        if not row.lines:
+            begin(row, record, cuts, seed)
+        for job in jobs_of(row, cuts, modes):
+            if time.monotonic() > until:
+                return
+            work = run_points(bench, record, row, job) if isinstance(job, Run) else run_cut(bench, record, row, job)
+            for line in work:
+                row.add(**line)
+                if line["problem"]:
+                    say(f"BROKEN {token}: {line['problem']}", flush=True)
+
+
+def timed(attempt):
+    """The beginnings of a result's line. What is broken is run once more: what is broken stays broken."""
+    began = time.monotonic()
+    problem = attempt()
+    line = {"problem": problem, **({"twice": attempt()} if problem else {})}
+    return {**line, "seconds": round(time.monotonic() - began, 2)}
+
+
+def run_points(bench, record, row, run):
+    """Runs until the point has been met, a few times at most; a line for each."""
+    n = run.n
+    for _ in range(TRIES):
+        if (run.mode, run.key) in row.done():
+            return
+        line = timed(lambda: bench.attempt(record.operation, run.mode, n))
+        met = keys(bench.points[:n])
+        yield {"mode": run.mode, "n": n, "met": met[-1] if len(met) == n else "not reached", "spare": run.spare,
+               "token_lost": bench.token_lost, **line}
+        n = retarget(run.key, keys(bench.points), n)
+
+
+def run_cut(bench, record, row, cut):
+    if ("power cut", cut.image.name) not in row.done():
+        line = timed(lambda: bench.cut(record, cut))
+        yield {"mode": "power cut", "n": cut.n, "met": cut.image.name, "acknowledged": cut.acknowledged, "again": cut.again, **line}
