@@ -45,3 +45,37 @@ void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_LEN + 1])
         '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'};
     memcpy(out + 19, tail, sizeof tail);
 }
+
+// The milliseconds behind the seconds and the Z, or the Z alone.
+static bool parse_tail(const char *text, unsigned *ret_ms)
+{
+    unsigned ms = 0;
+    if (*text == '.') {
+        for (int i = 1; i <= 3; i++) {
+            if (text[i] < '0' || text[i] > '9')
+                return false;
+            ms = ms * 10 + (unsigned)(text[i] - '0');
+        }
+        text += 4;
+    }
+    *ret_ms = ms;
+    return strcmp(text, "Z") == 0;
+}
+
+bool clock_parse(const char *text, int64_t *ret_wall_ms)
+{
+    struct tm tm = {0};
+    unsigned ms = 0;
+    const char *format = strlen(text) == 10 ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%S";
+    const char *rest = strptime(text, format, &tm);
+    if (rest == NULL || rest - text != (strlen(text) == 10 ? 10 : 19) ||
+        (*rest != '\0' && !parse_tail(rest, &ms)) || (*rest == '\0' && strlen(text) != 10))
+        return false;
+    struct tm given = tm;
+    time_t seconds = timegm(&tm);
+    // timegm takes the 31st of February for a day of March.
+    if (seconds < 0 || tm.tm_mday != given.tm_mday || tm.tm_sec != given.tm_sec)
+        return false;
+    *ret_wall_ms = (int64_t)seconds * 1000 + ms;
+    return true;
+}

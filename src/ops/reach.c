@@ -18,7 +18,9 @@ struct stream {
 
 struct reach {
     struct store *store;
+    bool newest_first;
     struct uuid last; // what was handed out last
+    bool begun;       // there is such a thing
     size_t count;
     struct stream streams[];
 };
@@ -58,6 +60,7 @@ enum err reach_new(struct op *op, const struct uuid *who, const struct store_que
     if (reach == NULL)
         FAIL(ERR_MEMORY, "no memory for a search");
     reach->store = op->ops->set.store;
+    reach->newest_first = filter->newest_first;
     query.skip = 0;
     query.limit = rows < ROWS_MIN ? ROWS_MIN : (uint32_t)rows;
     query.owner = *who;
@@ -66,8 +69,10 @@ enum err reach_new(struct op *op, const struct uuid *who, const struct store_que
     // Grants stand in order of the wallet: of several on one wallet the last counts.
     query.any_owner = true;
     for (size_t i = 0; i < count; i++) {
+        bool wanted = uuid_is_zero(&filter->wallet) ||
+                      memcmp(&filter->wallet, &grants[i].wallet, UUID_LEN) == 0;
         query.wallet = grants[i].wallet;
-        if (is_last(grants, count, i))
+        if (wanted && is_last(grants, count, i))
             TRY(add_stream(reach, &query));
     }
     *ret = reach;
@@ -80,13 +85,20 @@ bool reach_has_wallets(const struct reach *reach)
     return reach->count > 1;
 }
 
+// Whether `a` stands before `b` in the order that is wanted.
+static bool before(const struct reach *reach, const struct uuid *a, const struct uuid *b)
+{
+    int order = memcmp(a, b, UUID_LEN);
+    return reach->newest_first ? order > 0 : order < 0;
+}
+
 // The stream's next row that was not handed out yet, or NULL.
 static enum err head(struct reach *reach, struct stream *stream, const struct store_object **ret)
 {
     *ret = NULL;
     for (;;) {
         for (; stream->at < stream->count; stream->at++) {
-            if (memcmp(&stream->rows[stream->at].id, &reach->last, UUID_LEN) > 0) {
+            if (!reach->begun || before(reach, &reach->last, &stream->rows[stream->at].id)) {
                 *ret = &stream->rows[stream->at];
                 return ERR_OK;
             }
@@ -105,15 +117,17 @@ static enum err head(struct reach *reach, struct stream *stream, const struct st
 
 enum err reach_next(struct reach *reach, const struct store_object **ret)
 {
-    const struct store_object *least = NULL;
+    const struct store_object *first = NULL;
     for (size_t i = 0; i < reach->count; i++) {
         const struct store_object *row = NULL;
         TRY(head(reach, &reach->streams[i], &row));
-        if (row != NULL && (least == NULL || memcmp(&row->id, &least->id, UUID_LEN) < 0))
-            least = row;
+        if (row != NULL && (first == NULL || before(reach, &row->id, &first->id)))
+            first = row;
     }
-    if (least != NULL)
-        reach->last = least->id;
-    *ret = least;
+    if (first != NULL) {
+        reach->last = first->id;
+        reach->begun = true;
+    }
+    *ret = first;
     return ERR_OK;
 }

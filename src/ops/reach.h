@@ -10,8 +10,8 @@
 
 struct reach;
 
-// `filter` says what is wanted and from where on (`after`); owner, wallet, skip and limit are set
-// here.
+// `filter` says what is wanted, in which order and from where on (`after`), of one wallet or of
+// all; owner, skip and limit are set here.
 MUST_USE enum err reach_new(struct op *op, const struct uuid *who, const struct store_query *filter,
                             struct reach **ret);
 void reach_freep(struct reach **reach);

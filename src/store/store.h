@@ -137,8 +137,8 @@ struct store_range {
     int64_t from, to; // both inclusive; from > to matches nothing
 };
 
-// What to find: every part that is set must match. Order: by id, which is the order of creation;
-// `after` is exclusive (zero: start).
+// What to find: every part that is set must match. Order: by id, which is the order of creation, or
+// the newest first; `after` is exclusive, in that order (zero: start).
 struct store_query {
     bool any_owner;
     struct uuid owner;
@@ -152,6 +152,7 @@ struct store_query {
         has_destroy, has_compromise, has_last_change;
     struct store_range initial, activation, deactivation, process_start, protect_stop, destroy,
         compromise, last_change;
+    bool newest_first;
     struct uuid after;
     uint32_t skip;
     uint32_t limit; // 1 to STORE_FIND_MAX

@@ -95,12 +95,48 @@ static void engine_answered(void *context, enum err status, const struct replies
     free(waiting);
 }
 
+#define FIELD(verb, name, type, ...) {VERB_##verb, name, type},
+static const struct {
+    enum verb verb;
+    const char *name;
+    enum api_type type;
+} fields[] = {API_FIELDS(FIELD)};
+#undef FIELD
+
+static enum api_type type_of(enum verb verb, const char *name)
+{
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (fields[i].verb == verb && strcmp(fields[i].name, name) == 0)
+            return fields[i].type;
+    }
+    return API_TEXT;
+}
+
+// A field that stands in the query, with the type that it has in the document.
+static enum err put_own(struct doc *doc, enum verb verb, const struct query_own *own)
+{
+    enum api_type type = type_of(verb, own->name);
+    if (type == API_BOOLEAN) {
+        if (strcmp(own->value, "true") == 0)
+            return doc_put_true(doc, own->name);
+        if (strcmp(own->value, "false") == 0)
+            return ERR_OK;
+        FAIL(ERR_INVALID, "the query parameter \"%s\" must be true or false", own->name);
+    }
+    if (type != API_INTEGER)
+        return doc_put_text(doc, own->name, own->value);
+    size_t digits = strspn(own->value, "0123456789");
+    if (digits == 0 || digits > 9 || own->value[digits] != '\0')
+        FAIL(ERR_INVALID, "the query parameter \"%s\" must be a number", own->name);
+    return doc_put_number(doc, own->name, atol(own->value));
+}
+
 static enum err build_document(const struct api_call *call, const struct route_match *match,
                                struct doc **ret)
 {
     struct query query;
     CLEANUP(doc_freep) struct doc *doc = NULL;
-    TRY(query_parse(call->query, match->route->query, &query));
+    TRY(query_parse(call->query, match->route->query, match->route->own, &query));
     bool get = strcmp(match->route->method, "GET") == 0;
     if (get && call->body.len > 0)
         FAIL(ERR_INVALID, "a GET request must not have a body");
@@ -113,6 +149,8 @@ static enum err build_document(const struct api_call *call, const struct route_m
         TRY(doc_put_number(doc, "limit", query.limit));
     if (query.cursor[0] != '\0')
         TRY(doc_put_text(doc, "cursor", query.cursor));
+    for (size_t i = 0; i < query.own_count; i++)
+        TRY(put_own(doc, match->route->verb, &query.own[i]));
     *ret = doc;
     doc = NULL;
     return ERR_OK;

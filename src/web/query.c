@@ -46,7 +46,39 @@ static const struct {
 
 enum { PARAMETERS = sizeof parameters / sizeof *parameters };
 
-static enum err take_pair(struct span pair, unsigned allowed, unsigned *seen, struct query *query)
+static bool is_listed(const char *names, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = names; len > 0 && *at != '\0'; at += *at == ',') {
+        size_t word = strcspn(at, ",");
+        if (word == len && memcmp(at, name, len) == 0)
+            return true;
+        at += word;
+    }
+    return false;
+}
+
+static enum err take_own(const char *name, const char *value, struct query *query)
+{
+    for (size_t i = 0; i < query->own_count; i++) {
+        if (strcmp(query->own[i].name, name) == 0)
+            FAIL(ERR_INVALID, "the query parameter \"%s\" is given twice", name);
+    }
+    if (query->own_count == QUERY_OWN_MAX || strlen(name) > QUERY_NAME_MAX)
+        FAIL(ERR_INVALID, "the query has too many parameters");
+    struct query_own *own = &query->own[query->own_count++];
+    memcpy(own->name, name, strlen(name) + 1);
+    memcpy(own->value, value, strlen(value) + 1);
+    return ERR_OK;
+}
+
+struct allowed {
+    unsigned bits;
+    const char *own;
+};
+
+static enum err take_pair(struct span pair, const struct allowed *allowed, unsigned *seen,
+                          struct query *query)
 {
     char name[QUERY_CURSOR_MAX + 1];
     char value[QUERY_CURSOR_MAX + 1];
@@ -56,24 +88,27 @@ static enum err take_pair(struct span pair, unsigned allowed, unsigned *seen, st
     size_t from = equals == NULL ? cut : cut + 1;
     TRY(route_decode(span_of(pair.data + from, pair.len - from), value, QUERY_CURSOR_MAX));
     for (unsigned i = 0; i < PARAMETERS; i++) {
-        if (strcmp(parameters[i].name, name) != 0 || (parameters[i].bit & allowed) == 0)
+        if (strcmp(parameters[i].name, name) != 0 || (parameters[i].bit & allowed->bits) == 0)
             continue;
         if ((*seen & 1U << i) != 0)
             FAIL(ERR_INVALID, "the query parameter \"%s\" is given twice", name);
         *seen |= 1U << i;
         return parameters[i].take(value, query);
     }
+    if (is_listed(allowed->own, name))
+        return take_own(name, value, query);
     FAIL(ERR_INVALID, "the query parameter \"%.64s\" is not known here", name);
 }
 
-enum err query_parse(struct span text, unsigned allowed, struct query *ret)
+enum err query_parse(struct span text, unsigned allowed, const char *own, struct query *ret)
 {
+    struct allowed here = {allowed, own};
     unsigned seen = 0;
     *ret = (struct query){0};
     while (text.len > 0) {
         const uint8_t *ampersand = memchr(text.data, '&', text.len);
         size_t len = ampersand == NULL ? text.len : (size_t)(ampersand - text.data);
-        TRY(take_pair(span_of(text.data, len), allowed, &seen, ret));
+        TRY(take_pair(span_of(text.data, len), &here, &seen, ret));
         size_t used = ampersand == NULL ? len : len + 1;
         text = span_of(text.data + used, text.len - used);
     }

@@ -341,6 +341,32 @@ static void pages_follow_each_other_by_id_without_gap_or_double(void **state)
     assert_true(same_id(&list[0].id, 38));
 }
 
+static void the_newest_may_come_first(void **state)
+{
+    struct fixture *f = *state;
+    put_forty(f);
+    struct store_index third = value(1, "third", false);
+    static const unsigned expected[] = {36, 30, 24, 18, 12, 6};
+    struct store_query queries[] = {query(9, &third), query(9, &third)};
+    queries[1].any_owner = true;
+    for (size_t n = 0; n < COUNT_OF(queries); n++) {
+        struct store_query q = queries[n];
+        struct store_object *list = NULL;
+        size_t count = 0;
+        q.newest_first = true;
+        q.limit = 4;
+        for (size_t at = 0; at < COUNT_OF(expected); at += count) {
+            OK(store_object_find(f->reader, &q, f->arena, &list, &count));
+            assert_true(count > 0);
+            for (size_t i = 0; i < count && n == 0; i++)
+                assert_true(same_id(&list[i].id, expected[at + i]));
+            for (size_t i = 1; i < count; i++)
+                assert_true(memcmp(&list[i - 1].id, &list[i].id, UUID_LEN) > 0);
+            q.after = list[count - 1].id;
+        }
+    }
+}
+
 static void a_page_of_no_or_too_many_rows_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -616,6 +642,7 @@ int main(void)
         BOTH(types_states_and_dates_filter),
         BOTH(every_date_has_a_filter_of_its_own),
         BOTH(pages_follow_each_other_by_id_without_gap_or_double),
+        BOTH(the_newest_may_come_first),
         BOTH(a_page_of_no_or_too_many_rows_is_refused),
         BOTH(too_many_values_of_an_object_are_refused),
         BOTH(nothing_is_seen_before_the_commit),

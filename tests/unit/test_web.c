@@ -101,20 +101,28 @@ static void queries_take_what_the_route_takes(void **state)
 {
     (void)state;
     struct query query;
-    OK(query_parse(span_str("limit=20&cursor=a%20b"), ROUTE_PAGE, &query));
+    OK(query_parse(span_str("limit=20&cursor=a%20b"), ROUTE_PAGE, "", &query));
     assert_int_equal(query.limit, 20);
     assert_string_equal(query.cursor, "a b");
-    OK(query_parse(span_str("dry_run=true"), ROUTE_DRY_RUN, &query));
+    OK(query_parse(span_str("dry_run=true"), ROUTE_DRY_RUN, "", &query));
     assert_true(query.dry_run);
-    OK(query_parse(span_str(""), 0, &query));
+    OK(query_parse(span_str(""), 0, "", &query));
     static const char *const bad[] = {
         "limit=-1",        "limit=0",     "limit=1001", "limit=1000000000000", "limit=1x", "limit=",
         "limit=1&limit=2", "dry_run=yes", "cursor=",    "fields=material",     "LIMIT=1",  "limit",
         "cursor=%00",      "cursor=a&x",  "limit=+5",   "limit=0x5",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        FAILS(ERR_INVALID, query_parse(span_str(bad[i]), ROUTE_PAGE | ROUTE_DRY_RUN, &query));
-    FAILS(ERR_INVALID, query_parse(span_str("dry_run=true"), ROUTE_PAGE, &query));
+        FAILS(ERR_INVALID, query_parse(span_str(bad[i]), ROUTE_PAGE | ROUTE_DRY_RUN, "", &query));
+    FAILS(ERR_INVALID, query_parse(span_str("dry_run=true"), ROUTE_PAGE, "", &query));
+    OK(query_parse(span_str("state=active&owner=a%26b"), 0, "owner,state", &query));
+    assert_int_equal(query.own_count, 2);
+    assert_string_equal(query.own[0].name, "state");
+    assert_string_equal(query.own[1].value, "a&b");
+    FAILS(ERR_INVALID, query_parse(span_str("state=a&state=b"), 0, "owner,state", &query));
+    FAILS(ERR_INVALID, query_parse(span_str("stat=a"), 0, "owner,state", &query));
+    FAILS(ERR_INVALID, query_parse(span_str("owner,state=a"), 0, "owner,state", &query));
+    FAILS(ERR_INVALID, query_parse(span_str("=a"), 0, "owner,state", &query));
 }
 
 static void documents_are_read_strictly(void **state)

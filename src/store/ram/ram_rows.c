@@ -211,7 +211,8 @@ static bool dates_match(const struct store_query *q, const struct store_dates *d
 static bool place_matches(const struct ram_db *db, const struct store_query *q,
                           const struct store_object *object)
 {
-    return memcmp(&object->id, &q->after, sizeof q->after) > 0 &&
+    int past = memcmp(&object->id, &q->after, sizeof q->after);
+    return (q->newest_first ? past < 0 || uuid_is_zero(&q->after) : past > 0) &&
            (q->any_owner || memcmp(&object->owner, &q->owner, sizeof q->owner) == 0) &&
            (uuid_is_zero(&q->only) || memcmp(&object->id, &q->only, sizeof q->only) == 0) &&
            (uuid_is_zero(&q->wallet) || ram_sets_has(db, &q->wallet, &object->id));
@@ -237,15 +238,17 @@ enum err ram_rows_object_find(const struct ram_db *db, const struct store_query 
 {
     size_t found = 0;
     size_t taken = 0;
-    for (size_t i = 0; i < db->tables[RAM_OBJECT].count; i++) {
-        if (!matches(db, query, object_at(db, i)))
+    size_t rows = db->tables[RAM_OBJECT].count;
+    for (size_t i = 0; i < rows; i++) {
+        const struct object_row *row = object_at(db, query->newest_first ? rows - 1 - i : i);
+        if (!matches(db, query, row))
             continue;
         found++;
         if (ret == NULL || found <= query->skip)
             continue;
         if (taken == query->limit)
             break;
-        TRY(take_object(object_at(db, i), arena, false, &ret[taken]));
+        TRY(take_object(row, arena, false, &ret[taken]));
         taken++;
     }
     *ret_count = ret == NULL ? found : taken;

@@ -129,36 +129,35 @@ static enum err build_filters(const struct plan *plan, struct buf *out)
     return ERR_OK;
 }
 
-static const char *source_of(const struct plan *plan)
-{
-    if (plan->by_value)
-        return "object_index i CROSS JOIN object o ON o.id = i.object_id WHERE "
-               "i.kind = ? AND i.hash = ? AND i.object_id > ?";
-    if (plan->by_wallet)
-        return "member m CROSS JOIN object o ON o.id = m.member WHERE m.set_id = ? AND m.member > "
-               "?";
-    if (!uuid_is_zero(&plan->query->only))
-        return "object o WHERE o.id = ? AND o.id > ?";
-    return "object o WHERE o.id > ?";
-}
-
+// The column that drives, and by which the page is ordered.
 static const char *order_of(const struct plan *plan)
 {
     if (plan->by_value)
-        return " ORDER BY i.object_id LIMIT ? OFFSET ?";
-    return plan->by_wallet ? " ORDER BY m.member LIMIT ? OFFSET ?"
-                           : " ORDER BY o.id LIMIT ? OFFSET ?";
+        return "i.object_id";
+    return plan->by_wallet ? "m.member" : "o.id";
+}
+
+static const char *source_of(const struct plan *plan)
+{
+    if (plan->by_value)
+        return "object_index i CROSS JOIN object o ON o.id = i.object_id WHERE i.kind = ? AND "
+               "i.hash = ? AND ";
+    if (plan->by_wallet)
+        return "member m CROSS JOIN object o ON o.id = m.member WHERE m.set_id = ? AND ";
+    return uuid_is_zero(&plan->query->only) ? "object o WHERE " : "object o WHERE o.id = ? AND ";
 }
 
 static enum err build(const struct plan *plan, bool count, struct buf *out)
 {
     TRY(buf_put_str(out, count ? "SELECT count(*) FROM " : "SELECT " FIND_COLUMNS " FROM "));
-    TRY(buf_put_str(out, source_of(plan)));
+    TRY(buf_printf(out, "%s%s %s ?", source_of(plan), order_of(plan),
+                   plan->query->newest_first ? "<" : ">"));
     if (!plan->query->any_owner)
         TRY(buf_put_str(out, plan->by_value ? " AND i.owner = ?" : " AND o.owner = ?"));
     TRY(build_filters(plan, out));
     if (!count)
-        TRY(buf_put_str(out, order_of(plan)));
+        TRY(buf_printf(out, " ORDER BY %s%s LIMIT ? OFFSET ?", order_of(plan),
+                       plan->query->newest_first ? " DESC" : ""));
     return buf_put_u8(out, 0);
 }
 
@@ -168,7 +167,12 @@ static void bind_value(struct sq_call *call, const struct store_index *value)
     sq_call_blob(call, span_of(value->hash, STORE_HASH_LEN));
 }
 
-static void bind(const struct plan *plan, bool count, struct sq_call *call)
+// Behind every id. What is bound is borrowed until the statement is done.
+static const struct uuid last = {
+    {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
+
+// What drives the search, and from where on.
+static void bind_source(const struct plan *plan, struct sq_call *call)
 {
     const struct store_query *q = plan->query;
     if (plan->by_value)
@@ -177,7 +181,13 @@ static void bind(const struct plan *plan, bool count, struct sq_call *call)
         sq_call_uuid(call, &q->wallet);
     else if (!uuid_is_zero(&q->only))
         sq_call_uuid(call, &q->only);
-    sq_call_uuid(call, &q->after);
+    sq_call_uuid(call, q->newest_first && uuid_is_zero(&q->after) ? &last : &q->after);
+}
+
+static void bind(const struct plan *plan, bool count, struct sq_call *call)
+{
+    const struct store_query *q = plan->query;
+    bind_source(plan, call);
     if (!q->any_owner)
         sq_call_uuid(call, &q->owner);
     if (!uuid_is_zero(&q->wallet) && !plan->by_wallet)
