@@ -224,11 +224,8 @@ enum err audit_record_open(struct span seal_key, const struct audit_entry *entry
 enum err audit_record_hash(const uint8_t previous[AUDIT_HASH_LEN], struct span record,
                            uint8_t out[AUDIT_HASH_LEN])
 {
-    uint8_t bytes[AUDIT_HASH_LEN + AUDIT_RECORD_MAX];
     if (record.len == 0 || record.len > AUDIT_RECORD_MAX)
         FAIL(ERR_DAMAGED, "an audit record has %zu bytes", record.len);
-    memcpy(bytes, previous, AUDIT_HASH_LEN);
-    memcpy(bytes + AUDIT_HASH_LEN, record.data, record.len);
-    crypto_sha256(span_of(bytes, AUDIT_HASH_LEN + record.len), out);
+    crypto_sha256_pair(span_of(previous, AUDIT_HASH_LEN), record, out);
     return ERR_OK;
 }

@@ -14,7 +14,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/sha.h>
+#include <stdlib.h>
 
 #include "base/rand.h"
 #include "crypto/kat.h"
@@ -214,13 +214,18 @@ static bool digest(struct engine *e, const struct span *parts, size_t count,
     return done && EVP_DigestFinal_ex(e->hash, out, NULL) == 1;
 }
 
+void crypto_sha256_pair(struct span first, struct span second, uint8_t out[CRYPTO_HASH_LEN])
+{
+    const struct span parts[] = {first, second};
+    struct engine *e = NULL;
+    // It fails for want of memory alone, when the thread's first call makes the contexts.
+    if (engine_get(&e) != ERR_OK || !digest(e, parts, 2, out))
+        abort();
+}
+
 void crypto_sha256(struct span bytes, uint8_t out[CRYPTO_HASH_LEN])
 {
-    static const uint8_t none;
-    struct engine *e = NULL;
-    // Without memory for a context of ours OpenSSL's own way, which takes none, has to do.
-    if (engine_get(&e) != ERR_OK || !digest(e, &bytes, 1, out))
-        (void)SHA256(bytes.len == 0 ? &none : bytes.data, bytes.len, out);
+    crypto_sha256_pair(bytes, span_of(NULL, 0), out);
 }
 
 // HMAC (RFC 2104) of up to HMAC_PARTS_MAX parts. Done here, since OpenSSL's own fetches the

@@ -21,6 +21,8 @@ MUST_USE enum err crypto_open(struct span key, struct span aad, struct span seal
                               struct buf *out);
 
 void crypto_sha256(struct span bytes, uint8_t out[CRYPTO_HASH_LEN]);
+// Of one after the other.
+void crypto_sha256_pair(struct span first, struct span second, uint8_t out[CRYPTO_HASH_LEN]);
 MUST_USE enum err crypto_hmac_sha256(struct span key, struct span bytes,
                                      uint8_t out[CRYPTO_HASH_LEN]);
 

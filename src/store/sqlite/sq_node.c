@@ -151,30 +151,36 @@ enum err sq_node_setting_get(struct sq_db *db, bool node, const char *name, stru
     return sq_call_get_blob(&call, arena, ret);
 }
 
-// Takes the mark from the row before the one that was just put in.
+static enum err not_next(uint64_t sequence)
+{
+    FAIL(ERR_CONFLICT, "audit record %llu is not the next one", (unsigned long long)sequence);
+}
+
+// Takes the mark from the row before the one that comes. Of a row that is not the last one there is
+// none to take, so that a conflict leaves everything as it was.
 static enum err unmark(struct sq_db *db, uint64_t sequence)
 {
+    int changes = 0;
     struct sq_call call CLEANUP(sq_call_done) = {0};
     TRY(sq_call_start(db, SQ_AUDIT_UNMARK, &call));
     sq_call_int(&call, (int64_t)sequence);
-    return sq_call_run(&call, NULL);
+    TRY(sq_call_run(&call, &changes));
+    return changes == 1 ? ERR_OK : not_next(sequence + 1);
 }
 
 enum err sq_node_audit_append(struct sq_db *db, const struct store_audit *row)
 {
-    int changes = 0;
     struct sq_call call CLEANUP(sq_call_done) = {0};
+    if (row->sequence != 1)
+        TRY(unmark(db, row->sequence - 1));
     TRY(sq_call_start(db, SQ_AUDIT_APPEND, &call));
     sq_call_int(&call, (int64_t)row->sequence);
     sq_call_int(&call, row->time_ms);
     sq_call_blob(&call, span_of(row->hash, sizeof row->hash));
     sq_call_blob(&call, row->record);
     sq_call_blob(&call, span_of(row->mark, sizeof row->mark));
-    TRY(sq_call_run(&call, &changes));
-    if (changes != 1)
-        FAIL(ERR_CONFLICT, "audit record %llu is not the next one",
-             (unsigned long long)row->sequence);
-    return unmark(db, row->sequence - 1);
+    enum err err = sq_call_run(&call, NULL);
+    return err == ERR_CONFLICT ? not_next(row->sequence) : err;
 }
 
 // sequence to mark.

@@ -174,9 +174,8 @@ STATEMENT(NODE_SETTING_PUT,
 STATEMENT(NODE_SETTING_GET, "SELECT value FROM node_setting WHERE name = ?")
 
 STATEMENT(AUDIT_APPEND,
-    "INSERT INTO node_audit (sequence, time_ms, hash, record, mark) SELECT ?1, ?2, ?3, ?4, ?5"
-    " WHERE ?1 = (SELECT coalesce(max(sequence), 0) + 1 FROM node_audit)")
-STATEMENT(AUDIT_UNMARK, "UPDATE node_audit SET mark = NULL WHERE sequence = ? AND mark IS NOT NULL")
+    "INSERT INTO node_audit (sequence, time_ms, hash, record, mark) VALUES (?, ?, ?, ?, ?)")
+STATEMENT(AUDIT_UNMARK, "UPDATE node_audit SET mark = NULL WHERE sequence = ?")
 STATEMENT(AUDIT_HEAD, "SELECT sequence, time_ms, hash, mark FROM node_audit ORDER BY sequence DESC LIMIT 1")
 STATEMENT(AUDIT_LIST,
     "SELECT sequence, time_ms, hash, mark, record FROM node_audit WHERE sequence >= ? ORDER BY sequence LIMIT ?")
