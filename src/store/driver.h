@@ -139,6 +139,9 @@ struct store_driver {
     enum err (*audit_head)(void *self, struct store_audit *ret);
     enum err (*audit_list)(void *self, uint64_t from, uint32_t limit, struct arena *arena,
                            struct store_audit **ret, size_t *ret_count);
+    enum err (*audit_floor)(void *self, struct store_audit *ret);
+    enum err (*audit_raise)(void *self, uint64_t through);
+    enum err (*audit_drop)(void *self, uint32_t limit, bool *ret_more);
 };
 
 extern const struct store_driver sq_driver;  // sqlite/

@@ -507,3 +507,27 @@ enum err store_audit_list(struct store *store, uint64_t from, uint32_t limit, st
     TRY(rules_limit(limit));
     return store->driver->audit_list(store->self, from, limit, arena, ret, ret_count);
 }
+
+enum err store_audit_floor(struct store *store, struct store_audit *ret)
+{
+    TRY(rules_usable(store));
+    return store->driver->audit_floor(store->self, ret);
+}
+
+enum err store_audit_raise(struct store *store, uint64_t through)
+{
+    struct store_audit head;
+    TRY(rules_writable(store));
+    TRY(store_audit_head(store, &head));
+    if (through >= head.sequence)
+        FAIL(ERR_INVALID, "the last record of the audit trail stays: it ends at record %llu",
+             (unsigned long long)head.sequence);
+    return rules_wrote(store, store->driver->audit_raise(store->self, through));
+}
+
+enum err store_audit_drop(struct store *store, uint32_t limit, bool *ret_more)
+{
+    TRY(rules_writable(store));
+    TRY(rules_limit(limit));
+    return rules_wrote(store, store->driver->audit_drop(store->self, limit, ret_more));
+}

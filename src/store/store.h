@@ -289,7 +289,7 @@ MUST_USE enum err store_setting_put(struct store *store, bool node, const char *
 MUST_USE enum err store_setting_get(struct store *store, bool node, const char *name,
                                     struct arena *arena, struct span *ret); // ERR_NOT_FOUND
 
-// ---- audit trail of this node: rows in order, never changed ----
+// ---- audit trail of this node: rows in order, never changed, purged from the start alone ----
 enum { STORE_MARK_LEN = 48 };
 struct store_audit {
     uint64_t sequence; // from 1, without gaps
@@ -304,8 +304,18 @@ struct store_audit {
 MUST_USE enum err store_audit_append(struct store *store, const struct store_audit *row);
 // The last row without its record; sequence 0 and zero hash when there is none.
 MUST_USE enum err store_audit_head(struct store *store, struct store_audit *ret);
+// What was purged is not listed.
 MUST_USE enum err store_audit_list(struct store *store, uint64_t from, uint32_t limit,
                                    struct arena *arena, struct store_audit **ret,
                                    size_t *ret_count);
+
+// The last row that was purged (its record left empty): the trail begins behind it. Sequence 0 and
+// zero hash when none was.
+MUST_USE enum err store_audit_floor(struct store *store, struct store_audit *ret);
+// Purges the rows up to and including `through`, which must be there and not be the last one:
+// ERR_NOT_FOUND, ERR_INVALID. They are gone at once for whoever lists; store_audit_drop gives back
+// their room, at most `limit` rows a call.
+MUST_USE enum err store_audit_raise(struct store *store, uint64_t through);
+MUST_USE enum err store_audit_drop(struct store *store, uint32_t limit, bool *ret_more);
 
 #endif

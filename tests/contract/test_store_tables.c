@@ -231,6 +231,53 @@ static void the_trail_has_no_gaps(void **state)
     assert_int_equal(count, 0);
 }
 
+static uint64_t first_of_trail(struct fixture *f, size_t *ret_count)
+{
+    struct store_audit *list = NULL;
+    OK(store_audit_list(f->reader, 1, 1000, f->arena, &list, ret_count));
+    return *ret_count == 0 ? 0 : list[0].sequence;
+}
+
+static void the_trail_is_purged_from_its_start_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct store_audit floor;
+    size_t count = 0;
+    bool more = true;
+    struct store_audit row = {.time_ms = 5, .record = span_str("record")};
+    begin(f);
+    for (row.sequence = 1; row.sequence <= 6; row.sequence++) {
+        memset(row.hash, (int)row.sequence, sizeof row.hash);
+        OK(store_audit_append(f->writer, &row));
+    }
+    FAILS(ERR_INVALID, store_audit_raise(f->writer, 6));
+    FAILS(ERR_NOT_FOUND, store_audit_raise(f->writer, 0));
+    commit(f);
+    OK(store_audit_floor(f->reader, &floor));
+    assert_int_equal(floor.sequence, 0);
+    begin(f);
+    OK(store_audit_raise(f->writer, 4));
+    FAILS(ERR_NOT_FOUND, store_audit_raise(f->writer, 4));
+    FAILS(ERR_NOT_FOUND, store_audit_raise(f->writer, 2));
+    commit(f);
+    OK(store_audit_floor(f->reader, &floor));
+    assert_int_equal(floor.sequence, 4);
+    assert_int_equal(floor.hash[0], 4);
+    assert_int_equal(first_of_trail(f, &count), 5);
+    assert_int_equal(count, 2);
+    // The rows go later, a few at a time; the trail goes on meanwhile.
+    begin(f);
+    OK(store_audit_drop(f->writer, 3, &more));
+    assert_true(more);
+    row.sequence = 7;
+    OK(store_audit_append(f->writer, &row));
+    OK(store_audit_drop(f->writer, 3, &more));
+    assert_false(more);
+    commit(f);
+    assert_int_equal(first_of_trail(f, &count), 5);
+    assert_int_equal(count, 3);
+}
+
 static void a_second_writer_is_told_to_wait(void **state)
 {
     struct fixture *f = *state;
@@ -264,6 +311,7 @@ int main(void)
         BOTH(names_and_certificates_of_endpoints_are_unique),
         BOTH(endpoints_are_listed_in_pages),
         BOTH(the_trail_has_no_gaps),
+        BOTH(the_trail_is_purged_from_its_start_alone),
         BOTH(a_second_writer_is_told_to_wait),
         BOTH(a_store_that_was_never_made_is_not_found),
     };

@@ -25,6 +25,7 @@ enum ram_table {
     RAM_SETTING,
     RAM_NODE_SETTING,
     RAM_AUDIT,
+    RAM_AUDIT_FLOOR, // one row
     RAM_TABLES
 };
 

@@ -575,6 +575,23 @@ static enum err do_audit_append(void *self, const struct store_audit *row)
     return ram_rows_audit_append(view(self), row);
 }
 
+static enum err do_audit_floor(void *self, struct store_audit *ret)
+{
+    ram_rows_audit_floor(view(self), ret);
+    return ERR_OK;
+}
+
+static enum err do_audit_raise(void *self, uint64_t through)
+{
+    return ram_rows_audit_raise(view(self), through);
+}
+
+static enum err do_audit_drop(void *self, uint32_t limit, bool *ret_more)
+{
+    ram_rows_audit_drop(view(self), limit, ret_more);
+    return ERR_OK;
+}
+
 static enum err do_audit_list(void *self, uint64_t from, uint32_t limit, struct arena *arena,
                               struct store_audit **ret, size_t *ret_count)
 {
@@ -663,4 +680,7 @@ const struct store_driver ram_driver = {
     .audit_append = do_audit_append,
     .audit_head = do_audit_head,
     .audit_list = do_audit_list,
+    .audit_floor = do_audit_floor,
+    .audit_raise = do_audit_raise,
+    .audit_drop = do_audit_drop,
 };

@@ -482,6 +482,43 @@ enum err ram_rows_audit_append(struct ram_db *db, const struct store_audit *row)
                       row->record);
 }
 
+void ram_rows_audit_floor(const struct ram_db *db, struct store_audit *ret)
+{
+    *ret = (struct store_audit){0};
+    if (db->tables[RAM_AUDIT_FLOOR].count > 0)
+        memcpy(ret, db->tables[RAM_AUDIT_FLOOR].rows[0]->bytes, sizeof *ret);
+    ret->record = span_of(NULL, 0);
+}
+
+enum err ram_rows_audit_raise(struct ram_db *db, uint64_t through)
+{
+    uint8_t key[8];
+    struct store_audit floor;
+    ram_rows_audit_floor(db, &floor);
+    audit_key(through, key);
+    const struct ram_row *row = ram_db_find(db, RAM_AUDIT, span_of(key, sizeof key));
+    if (row == NULL || through <= floor.sequence)
+        FAIL(ERR_NOT_FOUND, "the audit trail has no record %llu", (unsigned long long)through);
+    memcpy(&floor, row->bytes, sizeof floor);
+    return ram_db_put(db, RAM_AUDIT_FLOOR, span_str("floor"), span_of(&floor, sizeof floor),
+                      span_of(NULL, 0));
+}
+
+void ram_rows_audit_drop(struct ram_db *db, uint32_t limit, bool *ret_more)
+{
+    uint32_t dropped = 0;
+    struct store_audit floor;
+    struct store_audit first;
+    ram_rows_audit_floor(db, &floor);
+    for (; dropped < limit && db->tables[RAM_AUDIT].count > 0; dropped++) {
+        memcpy(&first, db->tables[RAM_AUDIT].rows[0]->bytes, sizeof first);
+        if (first.sequence > floor.sequence)
+            break;
+        ram_db_remove(db, RAM_AUDIT, 0);
+    }
+    *ret_more = dropped == limit;
+}
+
 enum err ram_rows_audit_list(const struct ram_db *db, uint64_t from, uint32_t limit,
                              struct arena *arena, struct store_audit **ret, size_t *ret_count)
 {
@@ -489,7 +526,9 @@ enum err ram_rows_audit_list(const struct ram_db *db, uint64_t from, uint32_t li
     struct store_audit *list = NULL;
     size_t count = 0;
     TRY(arena_alloc(arena, limit, sizeof *list, &list));
-    audit_key(from, key);
+    struct store_audit floor;
+    ram_rows_audit_floor(db, &floor);
+    audit_key(from > floor.sequence ? from : floor.sequence + 1, key);
     size_t place = ram_db_place(db, RAM_AUDIT, span_of(key, sizeof key));
     for (; place < db->tables[RAM_AUDIT].count && count < limit; place++, count++) {
         const uint8_t *at = db->tables[RAM_AUDIT].rows[place]->bytes;

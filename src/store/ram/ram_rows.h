@@ -54,6 +54,9 @@ MUST_USE enum err ram_rows_setting_get(const struct ram_db *db, bool node, const
 
 MUST_USE enum err ram_rows_audit_append(struct ram_db *db, const struct store_audit *row);
 void ram_rows_audit_head(const struct ram_db *db, struct store_audit *ret);
+void ram_rows_audit_floor(const struct ram_db *db, struct store_audit *ret);
+MUST_USE enum err ram_rows_audit_raise(struct ram_db *db, uint64_t through);
+void ram_rows_audit_drop(struct ram_db *db, uint32_t limit, bool *ret_more);
 MUST_USE enum err ram_rows_audit_list(const struct ram_db *db, uint64_t from, uint32_t limit,
                                       struct arena *arena, struct store_audit **ret,
                                       size_t *ret_count);

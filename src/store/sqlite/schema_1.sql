@@ -132,4 +132,15 @@ CREATE TABLE node_audit (
     mark BLOB
 ) STRICT;
 CREATE TRIGGER node_audit_stays BEFORE UPDATE OF sequence, time_ms, hash, record ON node_audit BEGIN SELECT raise(ABORT, 'the audit trail is never changed'); END;
-CREATE TRIGGER node_audit_remains BEFORE DELETE ON node_audit BEGIN SELECT raise(ABORT, 'the audit trail is never cut'); END;
+-- The last row that was purged, with its hash: the trail is verified from there on.
+CREATE TABLE node_audit_floor (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    sequence INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+INSERT INTO node_audit_floor (one, sequence, time_ms, hash) VALUES (1, 0, 0, zeroblob(32));
+CREATE TRIGGER node_audit_remains BEFORE DELETE ON node_audit WHEN OLD.sequence > (SELECT sequence FROM node_audit_floor)
+    BEGIN SELECT raise(ABORT, 'the audit trail is never cut'); END;
+CREATE TRIGGER node_audit_floor_rises BEFORE UPDATE ON node_audit_floor WHEN NEW.sequence < OLD.sequence
+    BEGIN SELECT raise(ABORT, 'what was purged does not come back'); END;

@@ -216,6 +216,21 @@ static enum err do_audit_head(void *self, struct store_audit *ret)
     return sq_node_audit_head(self, ret);
 }
 
+static enum err do_audit_floor(void *self, struct store_audit *ret)
+{
+    return sq_node_audit_floor(self, ret);
+}
+
+static enum err do_audit_raise(void *self, uint64_t through)
+{
+    return sq_node_audit_raise(self, through);
+}
+
+static enum err do_audit_drop(void *self, uint32_t limit, bool *ret_more)
+{
+    return sq_node_audit_drop(self, limit, ret_more);
+}
+
 static enum err do_audit_list(void *self, uint64_t from, uint32_t limit, struct arena *arena,
                               struct store_audit **ret, size_t *ret_count)
 {
@@ -304,4 +319,7 @@ const struct store_driver sq_driver = {
     .audit_append = do_audit_append,
     .audit_head = do_audit_head,
     .audit_list = do_audit_list,
+    .audit_floor = do_audit_floor,
+    .audit_raise = do_audit_raise,
+    .audit_drop = do_audit_drop,
 };

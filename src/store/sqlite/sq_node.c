@@ -198,16 +198,49 @@ static enum err take_audit(struct sq_call *call, struct store_audit *ret)
     return ERR_OK;
 }
 
-enum err sq_node_audit_head(struct sq_db *db, struct store_audit *ret)
+static enum err one_audit(struct sq_db *db, enum sq_statement statement, struct store_audit *ret)
 {
     bool row = false;
     struct store_audit head = {0};
     struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(sq_call_start(db, SQ_AUDIT_HEAD, &call));
+    TRY(sq_call_start(db, statement, &call));
     TRY(sq_call_step(&call, &row));
     if (row)
         TRY(take_audit(&call, &head));
     *ret = head;
+    return ERR_OK;
+}
+
+enum err sq_node_audit_head(struct sq_db *db, struct store_audit *ret)
+{
+    return one_audit(db, SQ_AUDIT_HEAD, ret);
+}
+
+enum err sq_node_audit_floor(struct sq_db *db, struct store_audit *ret)
+{
+    return one_audit(db, SQ_AUDIT_FLOOR, ret);
+}
+
+enum err sq_node_audit_raise(struct sq_db *db, uint64_t through)
+{
+    int changes = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_AUDIT_RAISE, &call));
+    sq_call_int(&call, through > INT64_MAX ? INT64_MAX : (int64_t)through);
+    TRY(sq_call_run(&call, &changes));
+    if (changes != 1)
+        FAIL(ERR_NOT_FOUND, "the audit trail has no record %llu", (unsigned long long)through);
+    return ERR_OK;
+}
+
+enum err sq_node_audit_drop(struct sq_db *db, uint32_t limit, bool *ret_more)
+{
+    int changes = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_AUDIT_DROP, &call));
+    sq_call_int(&call, limit);
+    TRY(sq_call_run(&call, &changes));
+    *ret_more = (uint32_t)changes == limit;
     return ERR_OK;
 }
 

@@ -21,6 +21,9 @@ MUST_USE enum err sq_node_setting_get(struct sq_db *db, bool node, const char *n
                                       struct arena *arena, struct span *ret);
 MUST_USE enum err sq_node_audit_append(struct sq_db *db, const struct store_audit *row);
 MUST_USE enum err sq_node_audit_head(struct sq_db *db, struct store_audit *ret);
+MUST_USE enum err sq_node_audit_floor(struct sq_db *db, struct store_audit *ret);
+MUST_USE enum err sq_node_audit_raise(struct sq_db *db, uint64_t through);
+MUST_USE enum err sq_node_audit_drop(struct sq_db *db, uint32_t limit, bool *ret_more);
 MUST_USE enum err sq_node_audit_list(struct sq_db *db, uint64_t from, uint32_t limit,
                                      struct arena *arena, struct store_audit **ret,
                                      size_t *ret_count);

@@ -178,5 +178,14 @@ STATEMENT(AUDIT_APPEND,
 STATEMENT(AUDIT_UNMARK, "UPDATE node_audit SET mark = NULL WHERE sequence = ?")
 STATEMENT(AUDIT_HEAD, "SELECT sequence, time_ms, hash, mark FROM node_audit ORDER BY sequence DESC LIMIT 1")
 STATEMENT(AUDIT_LIST,
-    "SELECT sequence, time_ms, hash, mark, record FROM node_audit WHERE sequence >= ? ORDER BY sequence LIMIT ?")
+    "SELECT sequence, time_ms, hash, mark, record FROM node_audit"
+    " WHERE sequence >= max(?, 1 + (SELECT sequence FROM node_audit_floor)) ORDER BY sequence LIMIT ?")
+STATEMENT(AUDIT_FLOOR, "SELECT sequence, time_ms, hash, NULL FROM node_audit_floor")
+STATEMENT(AUDIT_RAISE,
+    "UPDATE node_audit_floor SET (sequence, time_ms, hash) ="
+    " (SELECT sequence, time_ms, hash FROM node_audit WHERE sequence = ?1)"
+    " WHERE sequence < ?1 AND EXISTS (SELECT 1 FROM node_audit WHERE sequence = ?1)")
+STATEMENT(AUDIT_DROP,
+    "DELETE FROM node_audit WHERE sequence IN (SELECT sequence FROM node_audit"
+    " WHERE sequence <= (SELECT sequence FROM node_audit_floor) ORDER BY sequence LIMIT ?)")
 // clang-format on
