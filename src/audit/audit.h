@@ -15,7 +15,13 @@
 #include "model/model.h"
 #include "store/store.h"
 
-enum { AUDIT_SYNC_MS = 100, AUDIT_HASH_LEN = 32, AUDIT_DETAIL_MAX = 1024 };
+enum {
+    AUDIT_SYNC_MS = 100,
+    AUDIT_HASH_LEN = 32,
+    AUDIT_DETAIL_MAX = 1024,
+    AUDIT_PUBLIC_LEN = 32,
+    AUDIT_READERS_MAX = 64
+};
 
 // What is recorded of one request.
 struct audit_record {
@@ -72,33 +78,88 @@ MUST_USE enum err audit_journal_sync(struct audit_journal *journal, int *ret_wai
 // same, and the caller logs it and goes on: audit_verify tells what is wrong.
 MUST_USE enum err audit_anchor(int root, struct store *store);
 
+// ---- signed heads: whoever has the public key need not trust this server's store ----
+struct audit_signer {
+    uint8_t public_key[AUDIT_PUBLIC_LEN];
+    struct span private_key; // borrowed
+};
+
+enum { AUDIT_SIGN_RECORDS = 700, AUDIT_SIGN_MS = 60000 }; // sign after so many or so long
+
+// What is known of signing: place and time of the last head, zero when there is none; the key that
+// signs.
+struct audit_signing {
+    uint64_t sequence;
+    int64_t time_ms;
+    bool has_key;
+    uint8_t public_key[AUDIT_PUBLIC_LEN];
+};
+MUST_USE enum err audit_signing_get(struct store *store, struct audit_signing *ret);
+
+// Within a write transaction: enters a head signed over all records so far, when there are any
+// since the last one. ERR_INVALID when `signer` is not the key that signs now.
+MUST_USE enum err audit_sign(struct store *store, const struct audit_signer *signer,
+                             bool *ret_signed);
+
+// Within a write transaction: from here on `added` signs. `old` is the key so far; of the first one
+// its own.
+MUST_USE enum err audit_sign_with(struct store *store, const struct audit_signer *old,
+                                  const uint8_t added[AUDIT_PUBLIC_LEN]);
+
+// ---- retention ----
+struct audit_extent {
+    uint64_t chain; // last record
+    uint64_t reads[AUDIT_READERS_MAX];
+};
+
+// What was exported, as the exporter has confirmed: from the floor on without a gap.
+MUST_USE enum err audit_exported_get(struct store *store, struct audit_extent *ret);
+MUST_USE enum err audit_exported_put(struct store *store, const struct audit_extent *extent);
+
+struct audit_purge {
+    uint64_t through;         // last record of the chain that goes
+    uint64_t records;         // that go
+    uint32_t segments;        // of journals, that go
+    struct audit_extent wish; // in: what may go at most
+};
+
+// Within a write transaction: what lies within `purge->wish`, was exported and is covered by a
+// signed head goes; of journals whole segments. A record of it, with the hashes that chain and
+// journals are verified from, is entered. Nothing to purge is no error: records and segments are 0.
+// `dry_run`: only says what would go.
+MUST_USE enum err audit_purge(int root, struct store *store, bool dry_run,
+                              struct audit_purge *purge);
+
+// Gives back the room of what was purged, a bounded piece at a time, in a transaction of its own.
+MUST_USE enum err audit_purge_settle(int root, struct store *store, bool *ret_more);
+
+// The last record of the chain that is older than this; 0 for none.
+MUST_USE enum err audit_chain_before(struct store *store, int64_t time_ms, uint64_t *ret);
+
 struct audit_verdict {
+    uint64_t first;        // record of the chain that is there: 1, or what a purge has left
     uint64_t records;      // in the chain
     uint64_t read_records; // in the journals
     bool sound;
-    uint64_t bad_sequence; // first bad one, 0 when sound
-    char what[256];        // "record 17 was changed", …
+    uint64_t bad_sequence;    // first bad one, 0 when sound
+    char what[256];           // "record 17 was changed", …
+    uint64_t signed_sequence; // place of the last signed head: it vouches for all before; 0 none
+    int64_t signed_ms;
+    bool has_key;
+    uint8_t public_key[AUDIT_PUBLIC_LEN]; // that signed it
 };
 
 // Walks chain and journals, in a read transaction of its own, without any key: finds changed bytes,
 // and records that were removed, reordered or cut off. A torn last record of a journal (power cut)
-// is no damage beyond the anchored head.
-MUST_USE enum err audit_verify(int root, struct store *store, struct audit_verdict *ret);
+// is no damage beyond the anchored head. `trusted` is a public key that must have signed, or NULL:
+// then the trail's own word is taken for which key signs.
+MUST_USE enum err audit_verify(int root, struct store *store, const uint8_t *trusted,
+                               struct audit_verdict *ret);
 
 // With the key: is the chain's head the one that was last written with this key? So an
 // intruder who writes a new chain of his own is found, which audit_verify cannot. An older copy of
 // the whole store is not found by either.
 MUST_USE enum err audit_verify_head(struct store *store, struct span seal_key,
                                     struct audit_verdict *ret);
-
-// One record as a JSON object, opened with `seal_key` where it is sealed.
-MUST_USE enum err audit_to_json(struct span seal_key, const struct store_audit *row,
-                                struct buf *out);
-
-// At most `limit` records of reads of one journal as JSON objects, a line each, from record `from`
-// on (1: the first). *ret_next is where to go on; nothing new is appended at the end. Reads up to
-// one segment (64 MiB) to begin.
-MUST_USE enum err audit_read_list(int root, uint32_t index, struct span seal_key, uint64_t from,
-                                  uint32_t limit, struct buf *out, uint64_t *ret_next);
 
 #endif

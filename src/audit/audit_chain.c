@@ -24,6 +24,7 @@ enum { ARENA_LIMIT = 1 << 20, ANCHOR_LEN = 4 + 8 + 8 + AUDIT_HASH_LEN };
 static const char begun_name[] = "audit_begun";
 
 _Static_assert(8 + 8 + AUDIT_HASH_LEN == STORE_MARK_LEN, "a mark is two numbers and a MAC");
+static const char purged_name[] = "audit_purged"; // where the record of the last purge is
 
 static enum err take_fixed(struct cursor *in, void *out, size_t len)
 {
@@ -95,9 +96,9 @@ static enum err make_mark(struct span seal_key, const struct audit_chain_head *l
     return buf_put(&out, span_of(seals ? mac : last->mac, AUDIT_HASH_LEN));
 }
 
-// Appends the row that follows `last`.
-static enum err append(struct store *store, struct span seal_key,
-                       const struct audit_chain_head *last, int64_t time_ms, struct span record)
+enum err audit_chain_append(struct store *store, struct span seal_key,
+                            const struct audit_chain_head *last, int64_t time_ms,
+                            struct span record)
 {
     struct store_audit row = {.sequence = last->sequence + 1, .time_ms = time_ms, .record = record};
     TRY(audit_record_hash(last->hash, record, row.hash));
@@ -114,7 +115,37 @@ enum err audit_append(struct store *store, struct span seal_key, const struct au
     TRY(audit_chain_head_get(store, &last));
     struct audit_where where = {AUDIT_CHAIN_NODE, last.sequence + 1};
     TRY(audit_record_request(&bytes, where, seal_key, 0, record));
-    return append(store, seal_key, &last, record->time_ms, span_buf(&bytes));
+    return audit_chain_append(store, seal_key, &last, record->time_ms, span_buf(&bytes));
+}
+
+enum err audit_chain_purge_get(struct store *store, struct arena *arena, struct store_audit *ret)
+{
+    struct span value;
+    struct store_audit *row = NULL;
+    size_t count = 0;
+    uint64_t sequence = 0;
+    *ret = (struct store_audit){0};
+    enum err err = store_setting_get(store, true, purged_name, arena, &value);
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(err);
+    struct cursor in = cursor_of(value);
+    if (cursor_u64(&in, &sequence) != ERR_OK || cursor_end(&in) != ERR_OK)
+        FAIL(ERR_DAMAGED, "the setting \"%s\" is damaged", purged_name);
+    TRY(store_audit_list(store, sequence, 1, arena, &row, &count));
+    if (count == 0 || row->sequence != sequence)
+        FAIL(ERR_DAMAGED, "record %llu of the audit trail, about the last purge, is not there",
+             (unsigned long long)sequence);
+    *ret = *row;
+    return ERR_OK;
+}
+
+enum err audit_chain_purge_put(struct store *store, uint64_t sequence)
+{
+    uint8_t bytes[8];
+    struct buf out = {.data = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
+    TRY(buf_put_u64(&out, sequence));
+    return store_setting_put(store, true, purged_name, span_buf(&out));
 }
 
 // ---- anchors ----
@@ -125,8 +156,8 @@ static void anchor_name(uint32_t index, char out[STORE_NAME_MAX])
 }
 
 // Where the last anchor of a journal was; only saves reading the journal from its start.
-static enum err get_anchor(struct store *store, struct arena *arena, uint32_t index,
-                           struct audit_anchored *ret)
+enum err audit_chain_anchor_get(struct store *store, struct arena *arena, uint32_t index,
+                                struct audit_anchored *ret)
 {
     char name[STORE_NAME_MAX];
     struct span value;
@@ -200,7 +231,7 @@ static enum err enter(struct store *store, const struct audit_anchored *anchor)
     struct audit_where where = {AUDIT_CHAIN_NODE, last.sequence + 1};
     int64_t now = clock_wall_ms();
     TRY(audit_record_anchor(&bytes, where, now, anchor));
-    TRY(append(store, span_of(NULL, 0), &last, now, span_buf(&bytes)));
+    TRY(audit_chain_append(store, span_of(NULL, 0), &last, now, span_buf(&bytes)));
     return put_anchor(store, anchor);
 }
 
@@ -231,7 +262,7 @@ static enum err list_known(int root, struct store *store, struct arena *arena,
             listed = listed || ret->index[i] == index;
         if (listed)
             continue;
-        TRY(get_anchor(store, arena, index, &anchor));
+        TRY(audit_chain_anchor_get(store, arena, index, &anchor));
         if (anchor.count > 0) {
             ret->index[ret->count] = index;
             ret->last[ret->count++] = 0;
@@ -251,7 +282,7 @@ enum err audit_anchor(int root, struct store *store)
     TRY(list_known(root, store, arena, &journals));
     for (size_t i = 0; i < journals.count; i++) {
         bool is_new = false;
-        TRY(get_anchor(store, arena, journals.index[i], &anchors[count]));
+        TRY(audit_chain_anchor_get(store, arena, journals.index[i], &anchors[count]));
         enum err err = follow(root, &anchors[count], &is_new);
         if (err != ERR_OK && err != ERR_DAMAGED)
             return err;

@@ -17,6 +17,20 @@ struct audit_chain_head {
 // A last row without a mark, or none at all where the trail was begun once, is noticed here.
 MUST_USE enum err audit_chain_head_get(struct store *store, struct audit_chain_head *ret);
 
+// Appends the row that follows `last`.
+MUST_USE enum err audit_chain_append(struct store *store, struct span seal_key,
+                                     const struct audit_chain_head *last, int64_t time_ms,
+                                     struct span record);
+
+// How far a journal is anchored; count 0 when it is not.
+MUST_USE enum err audit_chain_anchor_get(struct store *store, struct arena *arena, uint32_t index,
+                                         struct audit_anchored *ret);
+
+// The record of the last purge: sequence 0 when there was none. `record` lies in the arena.
+MUST_USE enum err audit_chain_purge_get(struct store *store, struct arena *arena,
+                                        struct store_audit *ret);
+MUST_USE enum err audit_chain_purge_put(struct store *store, uint64_t sequence);
+
 // The MAC over a record's place and hash.
 MUST_USE enum err audit_chain_mac(struct span seal_key, uint64_t sequence,
                                   const uint8_t hash[AUDIT_HASH_LEN], uint8_t out[AUDIT_HASH_LEN]);

@@ -27,6 +27,7 @@
 
 enum {
     SEGMENT_MAX = 64 << 20,             // bytes, then the next segment begins
+    SEGMENT_MS = 24 * 3600 * 1000,      // or so long after the last one began
     QUEUE_MAX = 16 << 20,               // bytes of records not yet written
     SYNC_AFTER_MS = AUDIT_SYNC_MS - 20, // leaves time for the fsync itself
     CONTEXTS = 1024                     // principals remembered; a power of two
@@ -48,6 +49,8 @@ struct audit_journal {
     char path[AUDIT_PATH_MAX];
     uint64_t length, count; // of the file: bytes, records
     uint64_t queued;        // records, with those in the queue
+    int64_t began_ms;       // when the segment was begun
+    uint64_t began_count;   // records in front of it
     struct buf queue;
     int64_t unsynced_ms;     // when the oldest write not yet synced was, -1: none
     struct secret *seal_key; // under which the contexts were sealed
@@ -123,7 +126,8 @@ static enum err begin_segment(struct audit_journal *j, uint32_t segment, uint64_
     TRY(open_segment(j, path));
     j->segment = segment + 1;
     j->length = bytes.len;
-    j->count++;
+    j->began_count = ++j->count;
+    j->began_ms = clock_wall_ms();
     forget_contexts(j);
     return reset_queue(j, frame.data + frame.len - AUDIT_HASH_LEN);
 }
@@ -135,8 +139,13 @@ static enum err continue_segment(struct audit_journal *j, struct audit_walk *wal
     struct audit_entry entry;
     char path[AUDIT_PATH_MAX];
     TRY(audit_walk_segment(walk, last, &step));
-    while (step == AUDIT_STEP_RECORD)
+    while (step == AUDIT_STEP_RECORD) {
         TRY(audit_walk_next(walk, &step, &entry));
+        if (step != AUDIT_STEP_RECORD || entry.kind != AUDIT_SEGMENT)
+            continue;
+        j->began_ms = entry.time_ms;
+        j->began_count = entry.sequence;
+    }
     if (walk->offset == 0)
         FAIL(ERR_DAMAGED,
              "the journal \"%s\" has no sound beginning: keep a copy of it for inquiry",
@@ -315,22 +324,32 @@ static void drop_queue(struct audit_journal *j)
         j->broken = true;
 }
 
+// Old segments are what a purge can take.
+static bool is_full(const struct audit_journal *j)
+{
+    bool used = j->count > j->began_count;
+    return j->length >= SEGMENT_MAX || (used && clock_wall_ms() - j->began_ms >= SEGMENT_MS);
+}
+
+static enum err next_segment(struct audit_journal *j)
+{
+    uint8_t start[AUDIT_HASH_LEN];
+    if (fdatasync(j->fd) != 0) {
+        j->broken = true;
+        return file_raise("fsync", j->path);
+    }
+    j->unsynced_ms = -1;
+    memcpy(start, j->queue.data, sizeof start);
+    return begin_segment(j, j->segment, j->length, start);
+}
+
 enum err audit_journal_add(struct audit_journal *journal, struct span seal_key,
                            const struct audit_record *record)
 {
     TRY(usable(journal));
     bool empty = journal->queued == journal->count;
-    if (empty && journal->length >= SEGMENT_MAX) {
-        TRY(audit_journal_write(journal));
-        if (fdatasync(journal->fd) != 0) {
-            journal->broken = true;
-            return file_raise("fsync", journal->path);
-        }
-        journal->unsynced_ms = -1;
-        uint8_t start[AUDIT_HASH_LEN];
-        memcpy(start, journal->queue.data, sizeof start);
-        TRY(begin_segment(journal, journal->segment, journal->length, start));
-    }
+    if (empty && is_full(journal))
+        TRY(next_segment(journal));
     size_t len = journal->queue.len;
     enum err err = add(journal, seal_key, record);
     // A failure may leave part of a frame: everything queued goes, and the caller must answer none.

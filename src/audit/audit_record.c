@@ -117,6 +117,65 @@ enum err audit_record_segment(struct buf *out, struct audit_where where, int64_t
     return buf_put(out, span_of(start, AUDIT_HASH_LEN));
 }
 
+// What is signed: a label, so that the key signs nothing else by it, and the record's place.
+static enum err put_statement(struct buf *out, struct audit_where where, int64_t time_ms,
+                              const uint8_t previous[AUDIT_HASH_LEN], const uint8_t *added)
+{
+    TRY(buf_put_str(out, added == NULL ? "keyward audit head" : "keyward audit key"));
+    TRY(buf_put_u8(out, 0));
+    TRY(buf_put_u32(out, where.chain));
+    TRY(buf_put_u64(out, where.sequence));
+    TRY(buf_put_u64(out, (uint64_t)time_ms));
+    TRY(buf_put(out, span_of(previous, AUDIT_HASH_LEN)));
+    return added == NULL ? ERR_OK : buf_put(out, span_of(added, AUDIT_PUBLIC_LEN));
+}
+
+enum { STATEMENT_MAX = 128 };
+
+enum err audit_record_signed(struct buf *out, struct audit_where where, int64_t time_ms,
+                             const uint8_t previous[AUDIT_HASH_LEN],
+                             const struct audit_signer *signer, const uint8_t *added)
+{
+    uint8_t bytes[STATEMENT_MAX];
+    uint8_t signature[ED25519_SIGNATURE_LEN];
+    struct buf statement = {.data = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
+    TRY(put_statement(&statement, where, time_ms, previous, added));
+    TRY(ed25519_sign(signer->private_key, span_buf(&statement), signature));
+    TRY(put_head(out, added == NULL ? AUDIT_HEAD : AUDIT_SIGNER, where, time_ms));
+    TRY(buf_put(out, span_of(signer->public_key, AUDIT_PUBLIC_LEN)));
+    if (added != NULL)
+        TRY(buf_put(out, span_of(added, AUDIT_PUBLIC_LEN)));
+    return buf_put(out, span_of(signature, sizeof signature));
+}
+
+bool audit_record_signature_is_good(const struct audit_entry *entry,
+                                    const uint8_t previous[AUDIT_HASH_LEN])
+{
+    uint8_t bytes[STATEMENT_MAX];
+    struct buf statement = {.data = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
+    const uint8_t *added = entry->kind == AUDIT_SIGNER ? entry->sign.public_key : NULL;
+    struct audit_where where = {entry->chain, entry->sequence};
+    return put_statement(&statement, where, entry->time_ms, previous, added) == ERR_OK &&
+           ed25519_check(entry->sign.signer, span_buf(&statement), entry->sign.signature);
+}
+
+enum err audit_record_purged(struct buf *out, struct audit_where where, int64_t time_ms,
+                             const struct store_audit *last, const struct audit_floor *floors,
+                             size_t count)
+{
+    TRY(put_head(out, AUDIT_PURGED, where, time_ms));
+    TRY(buf_put_u64(out, last->sequence));
+    TRY(buf_put(out, span_of(last->hash, AUDIT_HASH_LEN)));
+    TRY(buf_put_u32(out, (uint32_t)(count * AUDIT_FLOOR_LEN)));
+    for (size_t i = 0; i < count; i++) {
+        TRY(buf_put_u32(out, floors[i].index));
+        TRY(buf_put_u32(out, floors[i].segment));
+        TRY(buf_put_u64(out, floors[i].count));
+        TRY(buf_put(out, span_of(floors[i].hash, AUDIT_HASH_LEN)));
+    }
+    return ERR_OK;
+}
+
 static enum err take_fixed(struct cursor *in, void *out, size_t len)
 {
     struct span bytes;
@@ -163,6 +222,44 @@ static enum err take_segment(struct cursor *in, struct audit_entry *ret)
     return take_fixed(in, ret->start, AUDIT_HASH_LEN);
 }
 
+static enum err take_signed(struct cursor *in, struct audit_entry *ret)
+{
+    struct audit_signed *sign = &ret->sign;
+    TRY(take_fixed(in, sign->signer, AUDIT_PUBLIC_LEN));
+    if (ret->kind == AUDIT_SIGNER)
+        TRY(take_fixed(in, sign->public_key, AUDIT_PUBLIC_LEN));
+    else
+        memcpy(sign->public_key, sign->signer, AUDIT_PUBLIC_LEN);
+    return take_fixed(in, sign->signature, ED25519_SIGNATURE_LEN);
+}
+
+static enum err take_purged(struct cursor *in, struct audit_entry *ret)
+{
+    TRY(cursor_u64(in, &ret->purged));
+    TRY(take_fixed(in, ret->start, AUDIT_HASH_LEN));
+    TRY(cursor_var(in, &ret->floors));
+    if (ret->floors.len % AUDIT_FLOOR_LEN != 0)
+        FAIL(ERR_MESSAGE, "floors");
+    return ERR_OK;
+}
+
+bool audit_record_floor(const struct audit_entry *entry, uint32_t index, struct audit_floor *ret)
+{
+    struct cursor in = cursor_of(entry->floors);
+    while (in.rest.len > 0) {
+        struct audit_floor floor;
+        if (cursor_u32(&in, &floor.index) != ERR_OK || cursor_u32(&in, &floor.segment) != ERR_OK ||
+            cursor_u64(&in, &floor.count) != ERR_OK ||
+            take_fixed(&in, floor.hash, AUDIT_HASH_LEN) != ERR_OK)
+            return false;
+        if (floor.index != index)
+            continue;
+        *ret = floor;
+        return true;
+    }
+    return false;
+}
+
 static enum err take_body(struct cursor *in, struct span record, struct audit_entry *ret)
 {
     switch (ret->kind) {
@@ -175,6 +272,11 @@ static enum err take_body(struct cursor *in, struct span record, struct audit_en
         return take_anchor(in, &ret->anchor);
     case AUDIT_SEGMENT:
         return take_segment(in, ret);
+    case AUDIT_HEAD:
+    case AUDIT_SIGNER:
+        return take_signed(in, ret);
+    case AUDIT_PURGED:
+        return take_purged(in, ret);
     default:
         FAIL(ERR_MESSAGE, "unknown kind");
     }
@@ -201,7 +303,7 @@ static enum err take_all(struct span record, struct audit_entry *ret)
 
 enum err audit_record_read(struct span record, struct audit_entry *ret)
 {
-    struct audit_entry entry = {0};
+    struct audit_entry entry = {.record = record};
     if (take_all(record, &entry) != ERR_OK)
         FAIL(ERR_DAMAGED, "an audit record is not well formed");
     *ret = entry;

@@ -7,6 +7,7 @@
 #define KW_AUDIT_AUDIT_RECORD_H
 
 #include "audit/audit.h"
+#include "crypto/ed25519.h"
 
 enum {
     AUDIT_FORMAT = 1,
@@ -19,7 +20,10 @@ enum audit_kind {
     AUDIT_REQUEST = 1,
     AUDIT_ANCHOR = 2,  // node chain: how far a journal went
     AUDIT_CONTEXT = 3, // journal: who, sealed once for the records that refer to it
-    AUDIT_SEGMENT = 4  // journal: first record of a file
+    AUDIT_SEGMENT = 4, // journal: first record of a file
+    AUDIT_HEAD = 5,    // node chain: a signature over all before it
+    AUDIT_SIGNER = 6,  // node chain: the key that signs from here on, signed by the one before
+    AUDIT_PURGED = 7   // node chain: where chain and journals begin from now on
 };
 
 enum audit_flag {
@@ -38,7 +42,25 @@ struct audit_anchored {
     uint8_t hash[AUDIT_HASH_LEN];
 };
 
+// A signature over the record's place, its time and the hash before it (and, of AUDIT_SIGNER, the
+// new key): so it vouches for everything before.
+struct audit_signed {
+    uint8_t signer[AUDIT_PUBLIC_LEN];
+    uint8_t public_key[AUDIT_PUBLIC_LEN]; // AUDIT_SIGNER: the new one, else the signer
+    uint8_t signature[ED25519_SIGNATURE_LEN];
+};
+
+enum { AUDIT_FLOOR_LEN = 4 + 4 + 8 + AUDIT_HASH_LEN };
+
+// Where a journal begins after a purge.
+struct audit_floor {
+    uint32_t index, segment;
+    uint64_t count; // records before that segment
+    uint8_t hash[AUDIT_HASH_LEN];
+};
+
 struct audit_entry {
+    struct span record; // all of it
     enum audit_kind kind;
     uint32_t chain;
     uint64_t sequence;
@@ -56,6 +78,11 @@ struct audit_entry {
     struct span sealed; // also of a context
     // anchors
     struct audit_anchored anchor;
+    // heads and signers
+    struct audit_signed sign;
+    // purges
+    uint64_t purged;    // last record of the chain that is gone, and its hash in `start`
+    struct span floors; // AUDIT_FLOOR_LEN bytes each: audit_record_floor
     // segments
     uint32_t segment;
     uint64_t kept; // bytes of the segment before that count; what lay beyond was torn
@@ -83,6 +110,19 @@ MUST_USE enum err audit_record_anchor(struct buf *out, struct audit_where where,
 MUST_USE enum err audit_record_segment(struct buf *out, struct audit_where where, int64_t time_ms,
                                        uint32_t segment, uint64_t kept,
                                        const uint8_t start[AUDIT_HASH_LEN]);
+
+// `previous` is the hash of the record before. `added` other than NULL: a record of kind
+// AUDIT_SIGNER.
+MUST_USE enum err audit_record_signed(struct buf *out, struct audit_where where, int64_t time_ms,
+                                      const uint8_t previous[AUDIT_HASH_LEN],
+                                      const struct audit_signer *signer, const uint8_t *added);
+bool audit_record_signature_is_good(const struct audit_entry *entry,
+                                    const uint8_t previous[AUDIT_HASH_LEN]);
+MUST_USE enum err audit_record_purged(struct buf *out, struct audit_where where, int64_t time_ms,
+                                      const struct store_audit *last,
+                                      const struct audit_floor *floors, size_t count);
+// The floor of a journal in a record of kind AUDIT_PURGED; false when it names none.
+bool audit_record_floor(const struct audit_entry *entry, uint32_t index, struct audit_floor *ret);
 
 // Reads a record; spans in *ret borrow from it. ERR_DAMAGED.
 MUST_USE enum err audit_record_read(struct span record, struct audit_entry *ret);

@@ -28,6 +28,7 @@ enum opt {
     OPT_RECOVERY_OUT,
     OPT_ENROLL,
     OPT_OUT,
+    OPT_FILE,
     OPT_BODY_FILE,
     OPT_MODULE,
     OPT_ENV,

@@ -62,6 +62,10 @@ struct ops {
     bool no_rotation;       // the writer knows that no data key is being rotated
     int64_t next_reseal;    // monotonic ms, as the next
     int64_t next_watch;
+    int64_t next_sign;
+    int64_t next_retention;
+    int64_t next_settle;
+    unsigned unsigned_records; // of this engine, since it looked last
     struct alert_seen {
         bool known, raised;
         char problem[32];

@@ -12,11 +12,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ops/alert.h"
+#include "ops/audit_keep.h"
 #include "ops/dispatch.h"
 #include "ops/keys.h"
 #include "ops/peer.h"
 #include "ops/reseal.h"
 #include "ops/seen.h"
+#include "ops/signer.h"
 #include "ops/trail.h"
 
 enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000, MAINTAIN_MS = 5000, OUTCOME_S = 24 * 3600 };
@@ -406,6 +408,8 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
         TRY(audit_journal_sync(ops->journal, &sync_ms));
     if (ops->set.role == OPS_WRITER) {
         TRY(write_when_idle(ops, &sync_ms));
+        TRY(signer_idle(ops, false));
+        TRY(audit_keep_idle(ops, &sync_ms));
         TRY(reseal_idle(ops, &sync_ms));
     }
     if (ops->set.role == OPS_ADMIN) {
@@ -416,4 +420,12 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
         wait_ms = sooner(wait_ms, seen_write(ops->seen));
     *ret_wait_ms = sooner(wait_ms, sync_ms);
     return ERR_OK;
+}
+
+enum err ops_stop(struct ops *ops)
+{
+    if (ops->set.role != OPS_WRITER)
+        return ERR_OK;
+    TRY(audit_anchor(ops->set.root, ops->set.store));
+    return signer_idle(ops, true);
 }

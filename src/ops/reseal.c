@@ -16,6 +16,7 @@
 #include "ops/object.h"
 #include "ops/peer.h"
 #include "ops/seal.h"
+#include "ops/signer.h"
 
 #define SETTING "rotation"
 
@@ -170,6 +171,9 @@ static enum err do_settings(struct batch_of *b)
     bool moved = false;
     static const struct uuid none;
     enum err err = ca_reseal(&b->op, &moved);
+    if (err != ERR_OK || moved)
+        TRY(count(b, err, "setting", &none));
+    err = signer_reseal(&b->op, &moved);
     if (err != ERR_OK || moved)
         TRY(count(b, err, "setting", &none));
     next_phase(b, RESEAL_ENDPOINTS);

@@ -339,7 +339,7 @@ static enum err serve(struct engine *engine)
     }
     for (size_t i = 0; i < engine->peer_count; i++)
         (void)!ipc_flush_wait(engine->peers[i].ipc, 1000);
-    return ERR_OK;
+    return ops_stop(engine->ops);
 }
 
 // The writer makes the store; the others wait for it, hearing the supervisor meanwhile.

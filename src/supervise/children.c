@@ -446,12 +446,15 @@ static void stop_roles(struct children *all, const enum proc_role *roles, size_t
 void children_stop(struct children *all, int timeout_ms)
 {
     static const enum proc_role outer[] = {ROLE_FRONT, ROLE_WEB};
-    static const enum proc_role engines[] = {ROLE_READER, ROLE_WRITER, ROLE_ADMIN, ROLE_PEOPLE};
+    static const enum proc_role readers[] = {ROLE_READER, ROLE_ADMIN, ROLE_PEOPLE};
+    // After the readers: it signs what they have recorded.
+    static const enum proc_role writers[] = {ROLE_WRITER};
     static const enum proc_role inner[] = {ROLE_KEEPER};
     int64_t deadline = clock_mono_ms() + timeout_ms;
     all->stopping = true;
     stop_roles(all, outer, sizeof outer / sizeof *outer, deadline);
-    stop_roles(all, engines, sizeof engines / sizeof *engines, deadline);
+    stop_roles(all, readers, sizeof readers / sizeof *readers, deadline);
+    stop_roles(all, writers, sizeof writers / sizeof *writers, deadline);
     stop_roles(all, inner, sizeof inner / sizeof *inner, deadline);
     for (int i = 0; i < all->count; i++) {
         struct child *child = &all->items[i];

@@ -116,7 +116,7 @@ static inline void read_some(uint32_t index, int count)
 static inline void is_sound(uint64_t records, uint64_t reads)
 {
     struct audit_verdict verdict;
-    OK(audit_verify(fix.root, fix.store, &verdict));
+    OK(audit_verify(fix.root, fix.store, NULL, &verdict));
     if (!verdict.sound)
         fail_msg("%s", verdict.what);
     assert_int_equal(verdict.bad_sequence, 0);
@@ -127,7 +127,7 @@ static inline void is_sound(uint64_t records, uint64_t reads)
 static inline void is_bad(uint64_t sequence, const char *what)
 {
     struct audit_verdict verdict;
-    OK(audit_verify(fix.root, fix.store, &verdict));
+    OK(audit_verify(fix.root, fix.store, NULL, &verdict));
     assert_false(verdict.sound);
     assert_int_equal(verdict.bad_sequence, sequence);
     if (strstr(verdict.what, what) == NULL)

@@ -287,7 +287,7 @@ static void every_changed_byte_of_an_anchored_journal_is_found(void **state)
     off_t size = size_of(JOURNAL);
     for (off_t at = 0; at < size; at++) {
         flip(JOURNAL, at);
-        OK(audit_verify(fix.root, fix.store, &verdict));
+        OK(audit_verify(fix.root, fix.store, NULL, &verdict));
         if (verdict.sound)
             fail_msg("a change of byte %ld was not found", (long)at);
         assert_in_range(verdict.bad_sequence, 1, 5);
@@ -376,7 +376,7 @@ static void a_change_is_not_hidden_by_a_restart(void **state)
     flip(JOURNAL, size_of(JOURNAL) - 40);
     read_some(0, 2);
     is_bad(5, "the journal of reader 0 is not the one");
-    FAILS(ERR_OK, audit_verify(fix.root, fix.store, &(struct audit_verdict){0}));
+    FAILS(ERR_OK, audit_verify(fix.root, fix.store, NULL, &(struct audit_verdict){0}));
 }
 
 static void a_journal_without_beginning_is_refused(void **state)
@@ -426,7 +426,7 @@ static void a_full_segment_is_followed_by_the_next(void **state)
     // The first segment ends where the second says.
     flip(JOURNAL, size_of(JOURNAL) - 1);
     struct audit_verdict verdict;
-    OK(audit_verify(fix.root, fix.store, &verdict));
+    OK(audit_verify(fix.root, fix.store, NULL, &verdict));
     assert_false(verdict.sound);
 }
 

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // audit/audit.h: what a record tells, to whom, and that what tells is nowhere on the disk in clear.
-#include <jansson.h>
-
+#include "audit/audit_feed.h"
 #include "tests/unit/audit_rig.h"
 
 // ---- what is told, and to whom ----
 
 static json_t *row_json(uint64_t sequence, struct span key)
 {
-    struct store_audit *rows = NULL;
-    size_t count = 0;
-    struct buf out CLEANUP(buf_done);
-    buf_init(&out, 65536, false);
-    OK(store_audit_list(fix.store, sequence, 1, fix.arena, &rows, &count));
-    assert_int_equal(count, 1);
-    OK(audit_to_json(key, rows, &out));
-    json_t *json = json_loadb((const char *)out.data, out.len, 0, NULL);
-    assert_non_null(json);
+    CLEANUP(audit_feed_freep) struct audit_feed *feed = NULL;
+    const struct audit_feed_options options = {
+        .root = fix.root, .store = fix.store, .after.chain = sequence - 1, .one_chain = true};
+    const struct audit_keys keys = {{key}, key.len == 0 ? 0 : 1};
+    const struct audit_item *item = NULL;
+    json_t *json = NULL;
+    OK(audit_feed_new(&options, &feed));
+    OK(audit_feed_next(feed, &item));
+    assert_non_null(item);
+    OK(audit_feed_json(feed, &keys, &json));
     return json;
 }
 
@@ -123,21 +123,45 @@ static void an_anchor_reads_as_json(void **state)
 static void a_malformed_row_is_no_json(void **state)
 {
     (void)state;
-    struct buf out CLEANUP(buf_done);
-    buf_init(&out, 65536, false);
+    CLEANUP(audit_feed_freep) struct audit_feed *feed = NULL;
+    const struct audit_feed_options options = {.root = fix.root, .store = fix.store};
+    const struct audit_item *item = NULL;
     struct store_audit row = {.sequence = 1, .record = span_str("\1\1nonsense")};
-    FAILS(ERR_DAMAGED, audit_to_json(fix.key, &row, &out));
-    assert_int_equal(out.len, 0);
+    OK(store_begin(fix.store, STORE_WRITE));
+    OK(store_audit_append(fix.store, &row));
+    OK(store_commit(fix.store));
+    OK(audit_feed_new(&options, &feed));
+    FAILS(ERR_DAMAGED, audit_feed_next(feed, &item));
 }
 
+// Records of one journal from `from` on, a line each.
 static size_t lines_of(uint32_t index, struct span key, uint64_t from, uint32_t limit,
                        struct buf *out, uint64_t *ret_next)
 {
+    CLEANUP(audit_feed_freep) struct audit_feed *feed = NULL;
+    struct audit_feed_options options = {
+        .root = fix.root, .store = fix.store, .one_chain = true, .chain = index + 1};
+    const struct audit_keys keys = {{key}, key.len == 0 ? 0 : 1};
+    const struct audit_item *item = NULL;
     size_t lines = 0;
+    options.after.reads[index] = from - 1;
     buf_clear(out);
-    OK(audit_read_list(fix.root, index, key, from, limit, out, ret_next));
-    for (size_t i = 0; i < out->len; i++)
-        lines += out->data[i] == '\n';
+    OK(audit_feed_new(&options, &feed));
+    for (; lines < limit; lines++) {
+        OK(audit_feed_next(feed, &item));
+        if (item == NULL)
+            break;
+        json_t *json = NULL;
+        OK(audit_feed_json(feed, &keys, &json));
+        char *text = json_dumps(json, JSON_COMPACT);
+        OK(buf_put_str(out, text));
+        OK(buf_put_u8(out, '\n'));
+        free(text);
+        json_decref(json);
+    }
+    struct audit_extent place;
+    audit_feed_place(feed, &place);
+    *ret_next = place.reads[index] + 1;
     return lines;
 }
 

@@ -196,7 +196,7 @@ static void what_was_refused_and_done_is_in_a_sound_trail(void **state)
     (void)state;
     struct audit_verdict verdict;
     OK(audit_anchor(rig.root, rig.stores[OPS_WRITER]));
-    OK(audit_verify(rig.root, rig.stores[OPS_WRITER], &verdict));
+    OK(audit_verify(rig.root, rig.stores[OPS_WRITER], NULL, &verdict));
     assert_true(verdict.sound);
     uint64_t writes = verdict.records;
     uint64_t reads = verdict.read_records;
@@ -207,7 +207,7 @@ static void what_was_refused_and_done_is_in_a_sound_trail(void **state)
     OK(simple(VERB_GET, uid));
     FAILS(ERR_NOT_FOUND, simple(VERB_GET, span_str("nothing")));
     FAILS(ERR_NOT_FOUND, simple(VERB_DESTROY, span_str("nothing")));
-    OK(audit_verify(rig.root, rig.stores[OPS_WRITER], &verdict));
+    OK(audit_verify(rig.root, rig.stores[OPS_WRITER], NULL, &verdict));
     assert_true(verdict.sound);
     assert_int_equal(verdict.records, writes + 3);
     assert_int_equal(verdict.read_records, reads + 2);
