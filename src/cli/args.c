@@ -207,10 +207,13 @@ static enum err choose_output(struct cli *cli)
         cli->output = OUTPUT_TABLE;
     else if (strcmp(format, "json") == 0)
         cli->output = OUTPUT_JSON;
+    else if (strcmp(format, "csv") == 0)
+        cli->output = OUTPUT_CSV;
     else if (strcmp(format, "name") == 0)
         cli->output = OUTPUT_NAME;
     else
-        FAIL(ERR_INVALID, "there is no output format \"%.32s\": use table, json or name", format);
+        FAIL(ERR_INVALID, "there is no output format \"%.32s\": use table, json, csv or name",
+             format);
     return ERR_OK;
 }
 

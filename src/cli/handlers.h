@@ -23,6 +23,7 @@ MUST_USE enum err audit_export(struct cli *cli);
 MUST_USE enum err audit_confirm(struct cli *cli);
 MUST_USE enum err validate_run(struct cli *cli);
 MUST_USE enum err api_run(struct cli *cli);
+MUST_USE enum err completion_run(struct cli *cli); // prints the shell's script
 MUST_USE enum err help_run(struct cli *cli);
 MUST_USE enum err help_version(struct cli *cli);
 

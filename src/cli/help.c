@@ -25,7 +25,7 @@ static const char exit_codes[] =
 static const char common[] =
     "every command takes\n"
     "  --root DIR       the server's root prefix (default: $KEYWARD_ROOT, else /)\n"
-    "  -o FORMAT        table, json or name (default: table on a terminal, else json)\n"
+    "  -o FORMAT        table, json, csv or name (default: table on a terminal, else json)\n"
     "  --from-json FILE, --generate-json-input\n"
     "                   where a command sends something to the server: take it from a file; print\n"
     "                   a form for it\n"

@@ -8,10 +8,8 @@
 
 #include "cli/term.h"
 
-enum { CELL_MAX = 256, COLUMNS_MAX = 12, DEPTH_MAX = 8 };
+enum { CELL_MAX = 256, COLUMNS_MAX = 32, DEPTH_MAX = 8 };
 
-static const char *const list_names[] = {"endpoints",       "keys",  "records", "wallets",
-                                         "endpoint_groups", "access"};
 // Rows that stand below the fields of what is shown.
 static const char *const detail_names[] = {"grants"};
 static const char *const check_names[] = {"checks", "steps"};
@@ -27,6 +25,21 @@ static const json_t *find_array(const json_t *doc, const char *const *names, siz
 }
 
 #define FIND(doc, names) find_array(doc, names, sizeof(names) / sizeof *(names))
+
+// The rows of a list: the document's list, where the command is one.
+static const json_t *rows_of(const struct cli *cli, const json_t *doc)
+{
+    const char *key;
+    json_t *value;
+    if (cli->command->columns == NULL)
+        return NULL;
+    json_object_foreach((json_t *)(uintptr_t)doc, key, value)
+    {
+        if (json_is_array(value))
+            return value;
+    }
+    return NULL;
+}
 
 // An object in a cell: its name, else its kind with number or id ("local 0").
 static void object_text(const json_t *object, char out[CELL_MAX])
@@ -276,7 +289,7 @@ static void print_fields(const json_t *object, int depth)
 
 static void print_table(const struct cli *cli, const json_t *doc)
 {
-    const json_t *rows = FIND(doc, list_names);
+    const json_t *rows = rows_of(cli, doc);
     if (rows == NULL) {
         print_fields(doc, 0);
         output_checks(doc, stdout, false);
@@ -307,9 +320,9 @@ static void print_name(const json_t *object)
     }
 }
 
-static void print_names(const json_t *doc)
+static void print_names(const struct cli *cli, const json_t *doc)
 {
-    const json_t *rows = FIND(doc, list_names);
+    const json_t *rows = rows_of(cli, doc);
     if (rows == NULL)
         print_name(doc);
     size_t index;
@@ -320,13 +333,51 @@ static void print_names(const json_t *doc)
     }
 }
 
+// RFC 4180. What a spreadsheet would take for a formula is made text.
+static void put_csv(const char *text, bool first)
+{
+    (void)printf("%s\"%s", first ? "" : ",",
+                 strchr("=+-@", text[0]) && text[0] && text[1] ? "'" : "");
+    for (; *text != '\0'; text++)
+        (void)printf("%s%c", *text == '"' ? "\"" : "", *text);
+    (void)printf("\"");
+}
+
+// All columns that the first row has, so that a program finds the same ones whatever a person sees.
+static void print_csv(const struct cli *cli, const json_t *doc)
+{
+    CLEANUP(json_freep) json_t *single = json_pack("[O]", doc);
+    const json_t *rows = rows_of(cli, doc);
+    struct columns columns;
+    size_t index;
+    const json_t *row;
+    if (rows == NULL)
+        rows = single;
+    choose_columns(NULL, rows, &columns);
+    for (size_t c = 0; c < columns.count; c++)
+        put_csv(columns.names[c], c == 0);
+    (void)printf("%s", columns.count > 0 ? "\r\n" : "");
+    json_array_foreach(rows, index, row)
+    {
+        for (size_t c = 0; c < columns.count; c++) {
+            char text[CELL_MAX];
+            const json_t *value = json_object_get(row, columns.names[c]);
+            cell_text(value, text);
+            put_csv(value == NULL || json_is_null(value) ? "" : text, c == 0);
+        }
+        (void)printf("\r\n");
+    }
+}
+
 enum err output_document(const struct cli *cli, const json_t *doc)
 {
     if (cli->output == OUTPUT_JSON) {
         if (json_dumpf(doc, stdout, JSON_INDENT(2)) == 0)
             (void)printf("\n");
     } else if (cli->output == OUTPUT_NAME) {
-        print_names(doc);
+        print_names(cli, doc);
+    } else if (cli->output == OUTPUT_CSV) {
+        print_csv(cli, doc);
     } else {
         print_table(cli, doc);
     }

@@ -15,6 +15,7 @@
 #include "base/paths.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/completion.h"
 #include "cli/handlers.h"
 #include "cli/help.h"
 #include "cli/http.h"
@@ -333,6 +334,10 @@ int cli_keyward(int argc, char **argv)
 {
     struct cli cli = {.root_fd = -1};
     harden();
+    if (argc > 1 && strcmp(argv[1], "__complete") == 0) {
+        completion_print(argc - 2, argv + 2);
+        return 0;
+    }
     enum err err = secret_setup();
     if (err == ERR_OK)
         err = args_parse(argc, argv, &cli);

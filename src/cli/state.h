@@ -11,7 +11,7 @@
 #include "cli/commands.h"
 
 enum { NAMES_MAX = 3, SERVER_NAMES_MAX = 16, ENV_MAX = 32 };
-enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NAME };
+enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV, OUTPUT_NAME };
 
 struct cli {
     const struct command *command;

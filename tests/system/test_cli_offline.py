@@ -95,7 +95,7 @@ def test_the_manual_page_says_what_the_program_says(tmp_path):
     (["key", "list", "--lim", "1"], "--limit"),
     (["key", "list", "--nonsense"], '"--nonsense"'),
     (["key", "list", "--token-label", "x"], "does not take"),
-    (["key", "list", "-o", "xml"], "table, json or name"),
+    (["key", "list", "-o", "xml"], "table, json, csv or name"),
     (["key", "create", "x", "--length", "many"], "number"),
     (["api", "GET", "hsm"], "slash"),
     (["api", "GET", "/a b"], "blank"),
@@ -340,3 +340,30 @@ def test_standard_output_that_is_full_or_closed_is_an_error(root):
         done = subprocess.run([str(PROGRAMS / "keyward"), "status", "--root", str(root)], stdout=full,
                               stderr=subprocess.PIPE, text=True, timeout=20, stdin=subprocess.DEVNULL)
     assert done.returncode != 0 and "standard output" in done.stderr
+
+
+# -- completion --
+
+@pytest.mark.parametrize("words, found", [
+    (["wal"], {"wallet"}),
+    (["wallet", "gr"], {"grant"}),
+    (["wallet", "grant", "--acc"], {"--access"}),
+    (["status", "--roo"], {"--root"}),
+    (["nonsense", ""], set()),
+])
+def test_words_are_completed_from_the_table_of_commands(words, found):
+    assert set(keyward("__complete", *words).stdout.split()) == found
+
+
+def test_each_noun_is_offered_once():
+    nouns = keyward("__complete", "").stdout.split()
+    assert len(nouns) == len(set(nouns)) and {"setup", "hsm", "wallet"} <= set(nouns)
+
+
+def test_the_shells_script_asks_the_program(tmp_path):
+    script = keyward("completion", "bash").stdout
+    (tmp_path / "words").write_text(script + 'COMP_WORDS=(keyward wallet gr); COMP_CWORD=2; _keyward; echo "$COMPREPLY"\n')
+    done = subprocess.run(["bash", tmp_path / "words"], capture_output=True, text=True, timeout=20,
+                          env={"PATH": f"{PROGRAMS}:/usr/bin:/bin"})
+    assert done.stdout == "grant\n"
+    assert keyward("completion", "tcsh").returncode == 2

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Endpoints and wallets on a whole server: what an administrator changes holds from the next request on, on connections that
 are open; PyKMIP is the client."""
+import csv
+import io
 import re
 import subprocess
 
@@ -180,3 +182,10 @@ def test_a_server_name_that_is_none_is_refused(server):
         done = server.keyward("endpoint", "add", "w", "--enroll", "--out", server.root / "w", "--server", wrong, check=False)
         assert done.returncode == 2, wrong
     assert not (server.root / "w").exists()
+
+
+def test_a_list_is_told_as_csv_that_no_spreadsheet_takes_for_a_formula(server):
+    server.keyward("wallet", "create", "quoted", "--description", '=1+1, "so"')
+    text = server.keyward("wallet", "list", "-o", "csv").stdout
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["description"] for row in rows if row["name"] == "quoted"] == ["'=1+1, \"so\""]
