@@ -153,6 +153,8 @@ static const int refused_to_hsmd[] = {
     CALL(setresuid),
     CALL(setresgid),
     CALL(setns),
+    CALL(setsid),
+    CALL(setpgid),
     CALL(unshare),
     CALL(perf_event_open),
     CALL(userfaultfd),

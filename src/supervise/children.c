@@ -53,6 +53,15 @@ static enum err channel_pair(int pair[2])
     return ERR_OK;
 }
 
+// hsmd with all that its library has forked: its process group (spawn.c), which it cannot leave
+// (proc/seccomp.c). Only while it has not been waited for is the number surely its own.
+static void kill_child(const struct child *child)
+{
+    if (child->role == ROLE_HSMD)
+        (void)kill(-child->pid, SIGKILL);
+    (void)kill(child->pid, SIGKILL);
+}
+
 // A child that breaks the rules of its control channel, or does not read it: it is ended, and
 // started again like any other that died. The supervisor never waits for one.
 static void end_rogue(const struct child *child, const char *why)
@@ -60,7 +69,7 @@ static void end_rogue(const struct child *child, const char *why)
     log_event(LOG_LEVEL_ERROR, "process_rogue role=%s index=%u pid=%d reason=\"%s\"",
               proc_role_name(child->role), child->index, (int)child->pid, why);
     if (child->pid > 0)
-        (void)kill(child->pid, SIGKILL);
+        kill_child(child);
 }
 
 static enum err tell(const struct child *to, const struct proc_message *message, int fd)
@@ -264,7 +273,7 @@ static void end_one_shot(struct children *all, int number)
     struct child *child = &all->items[number];
     if (child->pid == 0)
         return;
-    (void)kill(child->pid, SIGKILL);
+    kill_child(child);
     (void)waitpid(child->pid, NULL, 0);
     forget(child);
     for (int i = 0; i < all->count; i++) {
@@ -299,16 +308,27 @@ static void died(struct children *all, int number, int status)
     schedule(child);
 }
 
+// The row of a process, -1 when it is none of the table's.
+static int number_of(const struct children *all, pid_t pid)
+{
+    for (int i = 0; i < all->count; i++) {
+        if (all->items[i].pid == pid)
+            return i;
+    }
+    return -1;
+}
+
 void children_reap(struct children *all)
 {
-    int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        for (int i = 0; i < all->count; i++) {
-            if (all->items[i].pid == pid) {
-                died(all, i, status);
-                break;
-            }
-        }
+    siginfo_t info = {.si_pid = 0};
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0) {
+        int status = 0;
+        int number = number_of(all, info.si_pid);
+        if (number >= 0)
+            kill_child(&all->items[number]);
+        if (waitpid(info.si_pid, &status, 0) == info.si_pid && number >= 0)
+            died(all, number, status);
+        info.si_pid = 0;
     }
 }
 
@@ -372,7 +392,7 @@ void children_hear(struct children *all, int number)
         close_fd(child->control);
         child->control = -1;
         if (child->pid > 0)
-            (void)kill(child->pid, SIGKILL);
+            kill_child(child);
         return;
     }
     enum proc_role role = message.role < ROLE_COUNT ? (enum proc_role)message.role : ROLE_NONE;
@@ -434,7 +454,7 @@ static void stop_roles(struct children *all, const enum proc_role *roles, size_t
         for (size_t k = 0; k < count; k++) {
             if (child->pid > 0 && child->control >= 0 && child->role == roles[k] &&
                 control_send(child->control, &stop, -1) != ERR_OK)
-                (void)kill(child->pid, SIGKILL);
+                kill_child(child);
         }
     }
     while (any_running(all, roles, count) && clock_mono_ms() < deadline) {
@@ -463,7 +483,7 @@ void children_stop(struct children *all, int timeout_ms)
         if (!child->one_shot)
             log_event(LOG_LEVEL_WARN, "process_killed role=%s pid=%d: it did not stop in time",
                       proc_role_name(child->role), (int)child->pid);
-        (void)kill(child->pid, SIGKILL);
+        kill_child(child);
         (void)waitpid(child->pid, NULL, 0);
         forget(child);
     }

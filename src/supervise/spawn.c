@@ -23,6 +23,7 @@ struct plan {
     char *argv[CHILD_ARGS_MAX];
     char **envp;
     int control; // the child's end
+    bool group;  // of its own: what it forks is ended with it
 };
 
 static enum err make_arguments(const struct children *all, const struct child *child,
@@ -59,6 +60,8 @@ static void exec_child(const struct plan *plan, pid_t parent)
         _exit(126);
     if (close_range(PROC_CONTROL_FD + 1, ~0U, 0) != 0)
         _exit(126);
+    if (plan->group && setpgid(0, 0) != 0)
+        _exit(126);
     // Should the supervisor die before the child can ask for this itself.
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
@@ -75,6 +78,9 @@ static enum err fork_child(const struct plan *plan, pid_t *ret_pid)
         FAIL(ERR_UNAVAILABLE, "\"%s\" could not be started: %s", plan->program, strerror(errno));
     if (pid == 0)
         exec_child(plan, parent);
+    // Here too, so that the group is there whoever runs first.
+    if (plan->group)
+        (void)setpgid(pid, pid);
     *ret_pid = pid;
     return ERR_OK;
 }
@@ -89,6 +95,7 @@ enum err spawn_child(const struct children *all, const struct child *child, pid_
     if (child->role == ROLE_HSMD) {
         TRY(hsm_env_load(all->root_fd, &environment));
         plan.envp = environment;
+        plan.group = true;
     }
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)

@@ -13,6 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "kmip")]
 
 import client as kmip  # noqa: E402
+import p12  # noqa: E402
 import ttlv  # noqa: E402
 
 
@@ -67,9 +68,19 @@ def http_requests():
             ("folded", b"GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n")]
 
 
+def server_files():
+    """(name, bytes): wallets, and the beginnings of the server's other files."""
+    for name, data in p12.files().items():
+        yield f"wallet-{name}", b"\0" + data
+    yield "autologin", b"\1KWSSO" + bytes([1, 3]) + bytes(16 + 32 + 24 + 32)
+    yield "packed-wallet", b"\1" + struct.pack(">IIQ", 1, 1, 1700000000) + bytes(32)
+    yield "security-conf", b'\4# a comment\nHSM_ENABLED="1"\nHSM_TOKEN_LABEL="a label"\nUNKNOWN=kept\n'
+    yield "hsm-env", b'\4export A="b"\nexport LD_LIBRARY_PATH=/opt/lib\n'
+
+
 def main():
     top = pathlib.Path(sys.argv[1])
-    for target in ("ttlv", "request", "model", "http"):
+    for target in ("ttlv", "request", "model", "http", "files"):
         (top / target).mkdir(parents=True, exist_ok=True)
     for name, message in requests():
         data = ttlv.encode(message)
@@ -80,6 +91,8 @@ def main():
         (top / "model" / name).write_bytes(data)
     for name, data in http_requests():
         (top / "http" / name).write_bytes(data)
+    for name, data in server_files():
+        (top / "files" / name).write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 // constructors run while the library is being loaded.
 #include <p11-kit/pkcs11.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define BAD_NO_SYMBOL 1 // exports something else
@@ -10,6 +11,8 @@
 #define BAD_REFUSES   3 // C_Initialize prints and returns CKR_GENERAL_ERROR
 #define BAD_NO_LIST   4 // C_GetFunctionList says CKR_OK and leaves NULL
 #define BAD_HANGS     5 // never finishes loading
+#define BAD_FORKS     6 // leaves a child behind that tries to live on for itself
+#define BAD_NEEDS     7 // wants a library that is not there
 
 #if BAD == BAD_NO_SYMBOL
 extern int bad_library_version;
@@ -25,6 +28,25 @@ __attribute__((constructor)) static void on_load(void)
     for (;;) {
         pause();
     }
+}
+#elif BAD == BAD_FORKS
+// The name is what the test looks for.
+__attribute__((constructor)) static void on_load(void)
+{
+    if (fork() == 0) {
+        (void)setsid();
+        (void)setpgid(0, 0);
+        (void)prctl(PR_SET_NAME, "kw-left-behind");
+        for (;;) {
+            pause();
+        }
+    }
+}
+#elif BAD == BAD_NEEDS
+extern int missing_library_function(void);
+__attribute__((constructor)) static void on_load(void)
+{
+    (void)missing_library_function();
 }
 #elif BAD == BAD_REFUSES
 static ck_rv_t initialize(void *init_args)

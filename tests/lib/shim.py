@@ -17,8 +17,6 @@ import shutil
 import built
 import tokens
 
-BAD_LIBRARIES = ("no-symbol", "aborts", "refuses", "no-list", "hangs")
-
 
 def bad_library(name):
     """The path of a library that is no PKCS#11 module, see bad_library.c."""

@@ -11,7 +11,7 @@ import prepared
 import shim
 import tokens
 from prepared import root_of_trust, set_security
-from server import PASSPHRASE, write_private
+from server import PASSPHRASE, wait_for, write_private
 
 SLOT, LIBRARY = "could not get slot for hsm", "could not load pkcs#11 library"
 
@@ -102,7 +102,8 @@ def make_open_to_all(where):
     (lambda where: shim.bad_library("no-symbol"), ["C_GetFunctionList"]),
     (lambda where: shim.bad_library("no-list"), []),
     (lambda where: shim.bad_library("refuses"), ["CKR_GENERAL_ERROR"]),
-], ids=["missing", "text", "32-bit", "directory", "fifo", "writable", "no-module", "program", "no-symbol", "no-list", "refuses"])
+    (lambda where: shim.bad_library("needs"), ["missing_library_function"]),
+], ids=["missing", "text", "32-bit", "directory", "fifo", "writable", "no-module", "program", "no-symbol", "no-list", "refuses", "needs"])
 def test_a_library_that_is_none(plain, tmp_path, make, words):
     path = make(tmp_path)
     use_library(plain, path)
@@ -118,6 +119,31 @@ def test_a_library_that_never_finishes_loading(plain):
     set_security(plain, HSM_TIMEOUT="1")
     use_library(plain, shim.bad_library("hangs"))
     refused(plain, lambda: initialize(plain), [8], "hangs.so")
+
+
+def left_behind():
+    return [path.parent.name for path in pathlib.Path("/proc").glob("[0-9]*/comm")
+            if path.exists() and path.read_text() == "kw-left-behind\n"]
+
+
+def test_what_a_library_forks_ends_with_its_operation(plain):
+    use_library(plain, shim.bad_library("forks"))
+    refused(plain, lambda: initialize(plain), [8], "C_GetFunctionList")
+    wait_for("the library's child to be gone", lambda: not left_behind())
+
+
+def test_a_library_by_way_of_a_link_in_a_directory_that_all_may_write_to(plain, tmp_path):
+    """Vendors' set-up scripts leave such directories behind: the library is used, and the trace says what is wrong."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    link = tmp_path / "open" / "vendor.so"
+    link.symlink_to(tmp_path / "open" / "real.so")
+    (tmp_path / "open" / "real.so").write_bytes(pathlib.Path(plain.token.library).read_bytes())
+    use_library(plain, link)
+    done = initialize(plain)
+    assert done.returncode == 0, done.stderr
+    traces = "".join(path.read_text() for path in (plain.root / "var/okv/log/hsm").glob("*-initialize-*"))
+    assert "library_directory_writable" in traces and str(tmp_path / "open") in traces and "chmod o-w" in traces
 
 
 def test_a_relative_library_path(plain):
@@ -230,11 +256,12 @@ def test_a_credential_file_that_others_can_read(plain):
     ("export LD_PRELOAD=/tmp/x.so", ["LD_PRELOAD"]), ("export LD_AUDIT=/tmp/x.so", ["LD_AUDIT"]),
     ("PATH=/tmp", ["PATH"]), ("OPENSSL_CONF=/tmp/x", ["OPENSSL_CONF"]), ("export SSLKEYLOGFILE=/tmp/x", ["SSLKEYLOGFILE"]),
     ("MALLOC_PERTURB_=1", ["MALLOC_PERTURB_"]), ("TZ=:/etc/shadow", ["TZ"]), ("IFS=x", ["IFS"]), ("no equals sign", []),
-    ("LD_LIBRARY_PATH=lib", ["LD_LIBRARY_PATH"]), ("A=1\nA=2", ["A"])])
+    ("LD_LIBRARY_PATH=lib", ["LD_LIBRARY_PATH"]), ("A=1\nA=2", ["A"]), ("A=" + "x" * (1 << 20), []), ('A="b', ["line"]),
+    ("A=\0", ["line"])], ids=lambda value: "".join(value)[:16])
 def test_an_environment_that_would_be_dangerous(plain, line, words):
     path = plain.root / prepared.HSM_ENV
     write_private(path, path.read_text() + line + "\n")
-    refused(plain, lambda: initialize(plain), [2], "okv_hsm_env", *words)
+    refused(plain, lambda: initialize(plain), [1, 2], "okv_hsm_env", *words)
 
 
 def test_other_variables_reach_the_library_and_no_other_process(plain):
