@@ -78,6 +78,8 @@ static const struct field request_rows[] = {
     ROW(struct request, compromise_date, FIELD_I64),
     ROW(struct request, doc, FIELD_SPAN),
     ROW(struct request, secret_count, FIELD_SECRETS),
+    ROW(struct request, once, FIELD_SPAN),
+    ROW(struct request, if_match, FIELD_SPAN),
 };
 
 static const struct field reply_rows[] = {
@@ -86,7 +88,7 @@ static const struct field reply_rows[] = {
     ROW(struct reply, uid_count, FIELD_UIDS), ROW_MINUS_ONE(struct reply, located_items, FIELD_I64),
     ROW(struct reply, attrs, FIELD_ATTRS),    ROW(struct reply, object, FIELD_OBJECT),
     ROW(struct reply, skipped, FIELD_BOOL),   ROW(struct reply, undone, FIELD_BOOL),
-    ROW(struct reply, doc, FIELD_SPAN),
+    ROW(struct reply, doc, FIELD_SPAN),       ROW(struct reply, etag, FIELD_SPAN),
 };
 
 static const struct table object_table = TABLE(object_rows);

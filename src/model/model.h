@@ -163,6 +163,8 @@ struct request {
     struct span doc;           // administration: a JSON object, without secrets
     struct named_secret secrets[SECRETS_MAX];
     size_t secret_count;
+    struct span once;     // administration: a key that comes with every try of this request
+    struct span if_match; // administration: do it only when the thing has one of these tags
 };
 
 // Batch Error Continuation Option (1.4 section 9.1.3.2.30).
@@ -195,6 +197,7 @@ struct reply {
     bool skipped;              // not executed, since an earlier item failed
     bool undone;               // executed, then taken back (ON_ERROR_UNDO)
     struct span doc;           // administration: JSON
+    struct span etag;          // administration: tag of the thing that the document shows
 };
 
 struct replies {

@@ -14,7 +14,9 @@
 #include "ops/alert.h"
 #include "ops/audit_keep.h"
 #include "ops/dispatch.h"
+#include "ops/etag.h"
 #include "ops/keys.h"
+#include "ops/once.h"
 #include "ops/peer.h"
 #include "ops/reseal.h"
 #include "ops/seen.h"
@@ -173,8 +175,20 @@ static enum err admit(struct op *op, const struct dispatch_row *row, enum err pe
 
 static enum err run_admitted(struct op *op, const struct dispatch_row *row, enum err peer_error)
 {
+    bool done;
     TRY(admit(op, row, peer_error));
-    return row->run(op);
+    TRY(once_find(op, &done));
+    if (done)
+        return ERR_OK;
+    TRY(etag_check(op));
+    TRY(row->run(op));
+    TRY(etag_tell(op));
+    enum err err = once_keep(op);
+    if (err != ERR_OK && row->own_transaction) {
+        log_error("answer_not_kept", err); // what was done is done
+        return ERR_OK;
+    }
+    return err;
 }
 
 // What the client is told of an error; the detail goes to the log when the client may not see it.

@@ -11,7 +11,8 @@
 // Whatever is sealed here must be known to ops/reseal.c, which seals it again when the data keys
 // are rotated: settings and endpoints by their own code, objects, and of named sets (wallets,
 // groups)
-// {.part = SEAL_NAMED, .id, .type = kind}.
+// {.part = SEAL_NAMED, .id, .type = kind}. Answers that are kept for a day (ops/once.c) are not
+// sealed again: one that outlives its key is not told any more.
 #define SEAL_NAMED "named"
 
 struct seal_bound {

@@ -19,6 +19,7 @@ void answer_init(struct answer *answer, const struct uuid *request_id)
 
 void answer_done(struct answer *answer)
 {
+    explicit_bzero(answer->session, sizeof answer->session);
     buf_done(&answer->body);
 }
 
@@ -56,7 +57,12 @@ enum err answer_document(struct answer *answer, int status, struct span doc)
     CLEANUP(json_freep) json_t *root = load_object(doc.len > 0 ? doc : span_str("{}"));
     if (root == NULL)
         FAIL(ERR_INTERNAL, "an engine's answer is no JSON object");
-    TRY(dump(root, &answer->body));
+    return answer_json(answer, status, root);
+}
+
+enum err answer_json(struct answer *answer, int status, const json_t *doc)
+{
+    TRY(dump(doc, &answer->body));
     answer->status = status;
     answer->content_type = "application/json";
     return ERR_OK;
@@ -100,6 +106,21 @@ enum err answer_problem(struct answer *answer, enum err code, struct span detail
     if (later && answer->retry_after_s == 0)
         answer->retry_after_s = code == ERR_TOO_MANY ? TOO_MANY_S : UNAVAILABLE_S;
     return dump(root, &answer->body);
+}
+
+enum err answer_link(struct answer *answer, const char *page, struct span doc)
+{
+    CLEANUP(json_freep) json_t *root = load_object(doc);
+    const char *cursor = json_string_value(json_object_get(root, "next_cursor"));
+    if (cursor == NULL || cursor[0] == '\0')
+        return ERR_OK;
+    for (const char *at = cursor; *at != '\0'; at++) {
+        bool plain = (*at >= '0' && *at <= '9') || ((*at | 0x20) >= 'a' && (*at | 0x20) <= 'z');
+        if (!plain && *at != '-')
+            FAIL(ERR_INTERNAL, "an engine's cursor holds \"%c\"", *at);
+    }
+    (void)snprintf(answer->link, sizeof answer->link, "%s%s", page, cursor);
+    return ERR_OK;
 }
 
 enum err answer_readiness(struct answer *answer, struct span doc)

@@ -13,10 +13,15 @@
 #include "web/openapi.h"
 #include "web/query.h"
 #include "web/route.h"
+#include "web/signin.h"
+
+enum { ONCE_MAX = 128, IF_MATCH_MAX = 1024 };
 
 struct waiting {
     const struct route *route;
     struct uuid id;
+    struct signin signin;
+    char page[ANSWER_LINK_MAX + 1]; // address of a list, to which the next page's cursor is added
     api_done done;
     void *context;
 };
@@ -73,6 +78,18 @@ static enum err lost(const struct waiting *waiting, enum err status, struct answ
     return answer_problem(answer, status, span_str(detail), !writes, span_of(NULL, 0));
 }
 
+static enum err succeed(const struct waiting *waiting, const struct reply *reply,
+                        struct answer *answer)
+{
+    if (strcmp(waiting->route->path, ROUTE_READY) == 0)
+        return answer_readiness(answer, reply->doc);
+    if (reply->etag.len <= ANSWER_ETAG_MAX && reply->etag.len > 0)
+        memcpy(answer->etag, reply->etag.data, reply->etag.len);
+    if (waiting->page[0] != '\0')
+        TRY(answer_link(answer, waiting->page, reply->doc));
+    return signin_answer(&waiting->signin, answer, waiting->route->status, reply->doc);
+}
+
 static void engine_answered(void *context, enum err status, const struct replies *replies)
 {
     struct waiting *waiting = context;
@@ -86,10 +103,9 @@ static void engine_answered(void *context, enum err status, const struct replies
         struct span detail =
             reply->message.len > 0 ? reply->message : span_str(err_info(reply->status)->text);
         err = answer_problem(&answer, reply->status, detail, true, reply->doc);
-    } else if (strcmp(waiting->route->path, ROUTE_READY) == 0) {
-        err = answer_readiness(&answer, replies->items[0].doc);
+        signin_refused(&waiting->signin, &answer);
     } else {
-        err = answer_document(&answer, waiting->route->status, replies->items[0].doc);
+        err = succeed(waiting, &replies->items[0], &answer);
     }
     finish(&answer, err, waiting->done, waiting->context);
     free(waiting);
@@ -161,13 +177,88 @@ static bool is_slow(enum proc_role engine)
     return engine == ROLE_ADMIN || engine == ROLE_PEOPLE;
 }
 
+// A key that makes the request be done once, and a condition for an edit. A dry run does nothing
+// anyhow.
+static enum err take_conditions(const struct api_call *call, struct request *request)
+{
+    static const char dry[] = "dry_run=true";
+    if (call->headers == NULL || !verb_writes(request->verb))
+        return ERR_OK;
+    const struct span *once = http_header(call->headers, "idempotency-key");
+    const struct span *match = http_header(call->headers, "if-match");
+    if (once != NULL && (once->len == 0 || once->len > ONCE_MAX))
+        FAIL(ERR_INVALID, "the \"Idempotency-Key\" must have 1 to %d characters", ONCE_MAX);
+    if (match != NULL && (match->len == 0 || match->len > IF_MATCH_MAX ||
+                          memmem(match->data, match->len, "W/", 2) != NULL))
+        FAIL(ERR_INVALID, "the \"If-Match\" must hold strong tags, at most %d characters",
+             IF_MATCH_MAX);
+    bool dry_run = memmem(call->query.data, call->query.len, dry, sizeof dry - 1) != NULL;
+    if (once != NULL && !dry_run)
+        request->once = *once;
+    if (match != NULL)
+        request->if_match = *match;
+    return ERR_OK;
+}
+
+// The next pair of a query, taken off its front.
+static struct span next_pair(struct span *rest)
+{
+    const uint8_t *end = memchr(rest->data, '&', rest->len);
+    size_t len = end == NULL ? rest->len : (size_t)(end - rest->data);
+    struct span pair = span_of(rest->data, len);
+    size_t used = len < rest->len ? len + 1 : len;
+    *rest = span_of(rest->data + used, rest->len - used);
+    return pair;
+}
+
+static bool is_plain(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (strchr("<>\"\\", text.data[i]) != NULL)
+            return false;
+    }
+    return true;
+}
+
+static enum err put_page(const struct api_call *call, struct buf *out)
+{
+    struct span rest = call->query;
+    uint8_t sign = '?';
+    TRY(buf_put(out, call->path));
+    while (rest.len > 0) {
+        struct span pair = next_pair(&rest);
+        if (pair.len == 0 || (pair.len >= 7 && memcmp(pair.data, "cursor=", 7) == 0))
+            continue;
+        TRY(buf_put_u8(out, sign));
+        TRY(buf_put(out, pair));
+        sign = '&';
+    }
+    TRY(buf_put_u8(out, sign));
+    return buf_put(out, span_of("cursor=", sizeof "cursor="));
+}
+
+// The address of a list without its cursor, so that the next page's can be added; none where it is
+// too long to be told.
+static void take_page(const struct api_call *call, const struct route_match *match,
+                      struct waiting *waiting)
+{
+    struct buf page CLEANUP(buf_done);
+    buf_init(&page, sizeof waiting->page / 2, false);
+    if ((match->route->query & ROUTE_PAGE) != 0 && is_plain(call->path) && is_plain(call->query) &&
+        put_page(call, &page) == ERR_OK)
+        memcpy(waiting->page, page.data, page.len);
+}
+
 static enum err ask(struct engines *engines, const struct api_call *call,
                     const struct route_match *match, struct waiting *waiting)
 {
     CLEANUP(doc_freep) struct doc *doc = NULL;
     TRY(build_document(call, match, &doc));
+    TRY(signin_of(call, match, doc, &waiting->signin));
+    take_page(call, match, waiting);
     struct request request = {
         .verb = match->route->verb, .maximum_items = -1, .has_current = false};
+    TRY(take_conditions(call, &request));
     TRY(doc_fill(doc, &request));
     struct batch batch = {.who = call->who,
                           .on_error = ON_ERROR_STOP,
@@ -210,7 +301,8 @@ void api_handle(struct engines *engines, const struct api_call *call, api_done d
     struct waiting *waiting = malloc(sizeof *waiting);
     err = waiting == NULL ? ERR_MEMORY : ERR_OK;
     if (err == ERR_OK) {
-        *waiting = (struct waiting){match.route, id, done, context};
+        *waiting =
+            (struct waiting){.route = match.route, .id = id, .done = done, .context = context};
         err = ask(engines, call, &match, waiting);
     }
     if (err != ERR_OK) {

@@ -7,6 +7,7 @@
 
 #include "web/answer.h"
 #include "web/engines.h"
+#include "web/http.h"
 
 enum { API_ENGINE_MS = 30000, API_ADMIN_MS = 180000 };
 
@@ -16,6 +17,8 @@ struct api_call {
     struct span query; // without the '?'
     struct span body;
     struct principal who;
+    const char *csrf;                   // of the session's cookie that was shown, else NULL or ""
+    const struct http_request *headers; // NULL: none
 };
 
 // Called exactly once for each call. `answer` is borrowed for the call.

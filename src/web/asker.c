@@ -128,8 +128,10 @@ static enum err take_session(const struct http_request *request, struct span ses
 
 static void take_token(struct span token, struct asker *ret)
 {
+    // A program that has signed in shows its session like an API token.
+    bool session = token.len > 4 && memcmp(token.data, "kws_", 4) == 0;
     ret->who.kind = PRINCIPAL_USER;
-    ret->who.credential = CREDENTIAL_TOKEN;
+    ret->who.credential = session ? CREDENTIAL_SESSION : CREDENTIAL_TOKEN;
     crypto_sha256(token, ret->who.fingerprint);
 }
 

@@ -150,6 +150,17 @@ enum err doc_put_true(struct doc *doc, const char *name)
     return put(doc, name, json_true());
 }
 
+enum err doc_get_text(const struct doc *doc, const char *name, char *out, size_t room)
+{
+    const json_t *value = json_object_get(doc->root, name);
+    if (value == NULL)
+        return ERR_OK;
+    if (!json_is_string(value) || json_string_length(value) >= room)
+        FAIL(ERR_INVALID, "the field \"%s\" is no text, or too long", name);
+    memcpy(out, json_string_value(value), json_string_length(value) + 1);
+    return ERR_OK;
+}
+
 enum err doc_fill(struct doc *doc, struct request *request)
 {
     drop_text(doc);

@@ -23,6 +23,10 @@ MUST_USE enum err doc_put_text(struct doc *doc, const char *name, const char *va
 MUST_USE enum err doc_put_number(struct doc *doc, const char *name, long value);
 MUST_USE enum err doc_put_true(struct doc *doc, const char *name);
 
+// The text of a member, as a string; `out` stays as it is when there is none. ERR_INVALID when it
+// is no text or does not fit.
+MUST_USE enum err doc_get_text(const struct doc *doc, const char *name, char *out, size_t room);
+
 // Fills request->doc and request->secrets, which borrow from the doc.
 MUST_USE enum err doc_fill(struct doc *doc, struct request *request);
 

@@ -4,6 +4,8 @@
 // no byte of a request gets into a head.
 #include "web/respond.h"
 
+#include "web/asker.h"
+
 // For browsers (OWASP ASVS 5.0, chapter 3): nothing but this server's own files runs, nothing of
 // another site reads or frames an answer, nothing is kept.
 static const char browser_headers[] =
@@ -54,8 +56,31 @@ static const char *phrase_of(int status)
     return "Problem";
 }
 
+// RFC 6265: to this host alone, over TLS alone, to no script, and never with a request that another
+// site has begun. Signing out takes away whatever else a browser has kept of this site.
+static enum err put_cookie(const struct answer *answer, struct buf *out)
+{
+    static const char attributes[] = "Path=/; Secure; HttpOnly; SameSite=Strict";
+    if (answer->cookie == ANSWER_SET_COOKIE)
+        return buf_printf(out, "Set-Cookie: " ASKER_COOKIE "=%s; %s\r\n", answer->session,
+                          attributes);
+    if (answer->cookie == ANSWER_CLEAR_COOKIE)
+        return buf_printf(out,
+                          "Set-Cookie: " ASKER_COOKIE "=; Max-Age=0; %s\r\n"
+                          "Clear-Site-Data: \"cache\", \"cookies\", \"storage\"\r\n",
+                          attributes);
+    return ERR_OK;
+}
+
 static enum err put_optional(const struct answer *answer, struct buf *out)
 {
+    TRY(put_cookie(answer, out));
+    if (answer->etag[0] != '\0')
+        TRY(buf_printf(out, "ETag: %s\r\n", answer->etag));
+    if (answer->link[0] != '\0')
+        TRY(buf_printf(out, "Link: <%s>; rel=\"next\"\r\n", answer->link));
+    if (answer->location[0] != '\0')
+        TRY(buf_printf(out, "Location: %s\r\n", answer->location));
     if (answer->allow[0] != '\0')
         TRY(buf_printf(out, "Allow: %s\r\n", answer->allow));
     if (answer->status == 401)

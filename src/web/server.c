@@ -155,7 +155,9 @@ static void begin(struct exchange *exchange, const struct http_request *request)
                             .path = request->path,
                             .query = request->query,
                             .body = request->body,
-                            .who = asker.who};
+                            .who = asker.who,
+                            .csrf = asker.csrf,
+                            .headers = request};
     api_handle(exchange->server->engines, &call, send_answer, exchange);
 }
 

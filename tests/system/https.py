@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speaks HTTP to a server's HTTPS port, byte by byte where a test wants that: no library mends what the test breaks."""
 import json
+import os
 import re
 import socket
 import ssl
@@ -89,3 +90,17 @@ def request(method, path, body=None, headers=None):
         named.setdefault("Content-Length", str(len(data)))
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items() if value is not None)]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+
+
+class Local(Connection):
+    """The same over the local socket, as the service's user."""
+
+    def __init__(self, server):
+        self.rest = b""
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        folder = os.open(server.root / "run/keyward", os.O_RDONLY)  # its path may be too long for a socket's name
+        try:
+            self.socket.connect(f"/proc/self/fd/{folder}/api.sock")
+        finally:
+            os.close(folder)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from https import HEADERS, Connection, request
+from https import HEADERS, Connection, Local, request
 from server import Server, wait_for
 
 TLS = "var/lib/keyward/tls"
@@ -255,8 +255,8 @@ def test_the_server_answers_to_its_names_alone(web, host, status):
 
 
 NOT_ONE = {
-    "a token and a session": ({"Authorization": "Bearer abc", "Cookie": "__Host-keyward=abc"}, 400),
-    "two sessions": ({"Cookie": "__Host-keyward=abc; __Host-keyward=abc"}, 400),
+    "a token and a session": ({"Authorization": "Bearer planted-one", "Cookie": "__Host-keyward=planted-one"}, 400),
+    "two sessions": ({"Cookie": "__Host-keyward=planted-one; __Host-keyward=planted-one"}, 400),
     "another scheme": ({"Authorization": "Basic YTpi"}, 401),
     "no token": ({"Authorization": "Bearer "}, 401),
     "a token with a blank": ({"Authorization": "Bearer a b"}, 401),
@@ -275,7 +275,7 @@ def test_it_must_be_clear_who_asks(web, name):
     headers, status = NOT_ONE[name]
     answer = ask(web, "GET", "/api/v1/keys", headers=headers)
     assert answer.status == status, answer.body
-    assert b"abc" not in answer.body and b"0123456789" not in answer.body
+    assert b"planted-one" not in answer.body and b"0123456789" not in answer.body
     assert "0123456789" not in web.log()
 
 
@@ -332,6 +332,84 @@ def test_a_certificate_that_is_no_good_is_refused(web, tmp_path, fault, options)
         answer = None
     assert answer is None
     assert ask(web, "GET", "/healthz").status == 200
+
+
+# ---- once, if unchanged, page by page ----
+
+def test_a_request_with_a_key_is_done_once(web):
+    with Local(web) as local:
+        key = {"Idempotency-Key": "5f0c1c4e-1"}
+        first = local.ask("POST", "/api/v1/endpoints", {"name": "once", "description": "first"}, key)
+        again = local.ask("POST", "/api/v1/endpoints", {"name": "once", "description": "first"}, key)
+        assert first.status == again.status == 201 and first.json() == again.json() and first.json()["token"]
+        other = local.ask("POST", "/api/v1/endpoints", {"name": "once", "description": "second"}, key)
+        assert other.status == 422 and other.problem == "reused" and other.json()["changed"] is False
+        elsewhere = local.ask("POST", "/api/v1/wallets", {"name": "once", "description": "first"}, key)
+        assert elsewhere.status == 422
+        without = local.ask("POST", "/api/v1/endpoints", {"name": "once", "description": "first"})
+        assert without.status == 409
+        token = first.json()["token"].encode()
+    stored = b"".join(p.read_bytes() for p in (web.root / "var/lib/keyward").glob("store.db*"))
+    assert token not in stored, "what is kept is sealed"
+
+
+def test_a_refused_request_may_be_tried_again_with_its_key(web):
+    with Local(web) as local:
+        key = {"Idempotency-Key": "5f0c1c4e-2"}
+        assert local.ask("POST", "/api/v1/wallets/later:add", {"object": "x"}, key).status == 404
+        assert local.ask("POST", "/api/v1/wallets", {"name": "later"}).status == 201
+        dry = local.ask("POST", "/api/v1/endpoints?dry_run=true", {"name": "dry"}, {"Idempotency-Key": "5f0c1c4e-3"})
+        done = local.ask("POST", "/api/v1/endpoints", {"name": "dry"}, {"Idempotency-Key": "5f0c1c4e-3"})
+        assert (dry.status, done.status) == (201, 201), "a dry run does not use the key up"
+
+
+def test_many_with_one_key_make_one_thing(web):
+    connections = [Local(web) for _ in range(30)]
+    body = request("POST", "/api/v1/endpoints", {"name": "crowd"}, {"Idempotency-Key": "5f0c1c4e-4"})
+    for one in connections:
+        one.send(body)
+    answers = [one.read() for one in connections]
+    assert {a.status for a in answers} == {201} and len({a.body for a in answers}) == 1
+    for one in connections:
+        one.socket.close()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129])
+def test_a_key_has_a_sensible_length(web, key):
+    with Local(web) as local:
+        assert local.ask("POST", "/api/v1/wallets", {"name": "w"}, {"Idempotency-Key": key}).status == 400
+
+
+def test_an_edit_with_a_condition_is_made_only_if_the_thing_is_as_it_was_seen(web):
+    with Local(web) as local:
+        assert local.ask("POST", "/api/v1/wallets", {"name": "etag", "description": "a"}).status == 201
+        tag = local.ask("GET", "/api/v1/wallets/etag").headers["etag"]
+        assert re.fullmatch(r'"[0-9a-f]{32}"', tag) and local.ask("GET", "/api/v1/wallets/etag").headers["etag"] == tag
+        edit = ("POST", "/api/v1/wallets/etag:update")
+        assert local.ask(*edit, {"description": "b"}, {"If-Match": tag}).status == 200
+        lost = local.ask(*edit, {"description": "c"}, {"If-Match": tag})
+        assert lost.status == 412 and lost.problem == "changed" and lost.json()["changed"] is False
+        now = local.ask("GET", "/api/v1/wallets/etag")
+        assert now.json()["description"] == "b" and now.headers["etag"] != tag
+        assert local.ask(*edit, {"description": "c"}, {"If-Match": f'{tag}, {now.headers["etag"]}'}).status == 200
+        assert local.ask(*edit, {"description": "d"}, {"If-Match": "*"}).status == 200
+        assert local.ask(*edit, {"description": "e"}, {"If-Match": f"W/{tag}"}).status == 400
+        assert local.ask("POST", "/api/v1/wallets/none:update", {"description": "e"}, {"If-Match": tag}).status == 404
+        assert local.ask("POST", "/api/v1/wallets", {"name": "e2"}, {"If-Match": tag}).status == 400, "nothing to compare with"
+
+
+def test_a_list_says_where_it_goes_on(web):
+    with Local(web) as local:
+        for i in range(5):
+            assert local.ask("POST", "/api/v1/wallets", {"name": f"page{i}"}).status == 201
+        names, address = [], "/api/v1/wallets?limit=2"
+        while address:
+            page = local.ask("GET", address)
+            names += [w["name"] for w in page.json()["wallets"]]
+            link = page.headers.get("link")
+            assert bool(link) == bool(page.json()["next_cursor"])
+            address = link and re.fullmatch(r'<(\S+)>; rel="next"', link)[1]
+        assert len(names) == len(set(names)) and {f"page{i}" for i in range(5)} <= set(names)
 
 
 # ---- many and slow ones ----
