@@ -36,6 +36,16 @@ enum err attributes_put_link(struct op *op, struct attrs *attrs, uint32_t link_t
     return attributes_put_bytes(op, attrs, KMIP_TAG_LINK, ATTR_STRUCTURE, span_buf(&members));
 }
 
+enum err attributes_put_name(struct op *op, struct attrs *attrs, struct span name)
+{
+    struct buf members CLEANUP(buf_done);
+    buf_init(&members, TEXT_MAX + 64, false);
+    TRY(ttlv_put_text(&members, KMIP_TAG_NAME_VALUE, name));
+    TRY(ttlv_put_enumeration(&members, KMIP_TAG_NAME_TYPE,
+                             KMIP_NAME_TYPE_UNINTERPRETED_TEXT_STRING));
+    return attributes_put_bytes(op, attrs, KMIP_TAG_NAME, ATTR_STRUCTURE, span_buf(&members));
+}
+
 int64_t attributes_number(const struct attrs *attrs, uint32_t tag, int64_t fallback)
 {
     const struct attr *attr = attrs_find(attrs, tag);

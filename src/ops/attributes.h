@@ -23,6 +23,9 @@ MUST_USE enum err attributes_put_bytes(struct op *op, struct attrs *attrs, uint3
 MUST_USE enum err attributes_put_link(struct op *op, struct attrs *attrs, uint32_t link_type,
                                       struct span uid);
 
+// A Name, as uninterpreted text.
+MUST_USE enum err attributes_put_name(struct op *op, struct attrs *attrs, struct span name);
+
 // A number among attributes, or `fallback`.
 int64_t attributes_number(const struct attrs *attrs, uint32_t tag, int64_t fallback);
 

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keys as an administrator sees them: list, create, show. Attributes, never material.
+// Keys as an administrator sees them: one line, all that is known of one, and how a change of
+// KMIP's is made by an administrator's verb. Attributes, never material.
 #include "ops/key.h"
+
+#include "base/clock.h"
 #include "ops/attributes.h"
 #include "ops/endpoint.h"
-#include "ops/make.h"
+#include "ops/named.h"
 #include "ops/render.h"
 #include "ops/verbs.h"
 #include "wire/ttlv.h"
 
-enum { PAGE_DEFAULT = 100, NAME_BYTES_MAX = 1024, ALGORITHM_MAX = 64 };
+enum { EVENTS_MAX = 16, WALLETS_PAGE = 100 };
+
+static json_t *enum_or_null(enum kmip_enum_id id, uint32_t value)
+{
+    return value != 0 ? render_enum(id, value) : json_null();
+}
 
 enum err key_summary(struct op *op, struct object *object, json_t **ret)
 {
@@ -20,14 +28,14 @@ enum err key_summary(struct op *op, struct object *object, json_t **ret)
     uint32_t algorithm =
         (uint32_t)attributes_number(&object->attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, 0);
     struct span name = attributes_name(&object->attrs);
-    *ret = json_pack(
-        "{s:s, s:o, s:o, s:o, s:I, s:s, s:o, s:o}", "id", uid, "name",
-        name.len > 0 ? doc_string(name) : json_null(), "type",
-        render_enum(KMIP_ENUM_OBJECT_TYPE, row->type), "algorithm",
-        algorithm != 0 ? render_enum(KMIP_ENUM_CRYPTOGRAPHIC_ALGORITHM, algorithm) : json_null(),
-        "length", (json_int_t)attributes_number(&object->attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 0),
-        "state", lifecycle_name(lifecycle_state_at(&row->dates, op->now)), "owner",
-        endpoint_name(op, &row->owner), "created", doc_time(row->dates.initial));
+    *ret =
+        json_pack("{s:s, s:o, s:o, s:o, s:I, s:s, s:o, s:o}", "id", uid, "name",
+                  name.len > 0 ? doc_string(name) : json_null(), "type",
+                  render_enum(KMIP_ENUM_OBJECT_TYPE, row->type), "algorithm",
+                  enum_or_null(KMIP_ENUM_CRYPTOGRAPHIC_ALGORITHM, algorithm), "length",
+                  (json_int_t)attributes_number(&object->attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 0),
+                  "state", lifecycle_name(lifecycle_state_at(&row->dates, op->now)), "owner",
+                  endpoint_name(op, &row->owner), "created", doc_time(row->dates.initial));
     if (*ret == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return ERR_OK;
@@ -38,7 +46,7 @@ enum err key_answer_page(struct op *op, const json_t *doc, struct store_query *q
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_object *rows = NULL;
     size_t count = 0;
-    int64_t limit = PAGE_DEFAULT;
+    int64_t limit = KEY_PAGE_DEFAULT;
     TRY(doc_cursor(doc, &query->after));
     TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
     query->limit = (uint32_t)limit;
@@ -57,99 +65,223 @@ enum err key_answer_page(struct op *op, const json_t *doc, struct store_query *q
     return doc_answer(op, json_incref(answer));
 }
 
-// {"cursor", "limit"} → {"keys": […], "next_cursor": text or null}
-enum err key_list_run(struct op *op)
+bool key_is_any(const struct op *op)
 {
-    CLEANUP(doc_freep) json_t *doc = NULL;
-    struct store_query query = {.any_owner = true};
-    TRY(doc_params(op, &doc));
-    return key_answer_page(op, doc, &query);
+    return authz_decide(&op->who, op->request->verb, AUTHZ_OTHER, op->ops->set.service_uid).permit;
 }
 
-static enum err add_name(struct op *op, struct attrs *attrs, struct span name)
+enum err key_take_time(const json_t *doc, const char *name, int64_t now, int64_t *ret)
 {
-    struct buf members CLEANUP(buf_done);
-    buf_init(&members, NAME_BYTES_MAX + 64, false);
-    TRY(ttlv_put_text(&members, KMIP_TAG_NAME_VALUE, name));
-    TRY(ttlv_put_enumeration(&members, KMIP_TAG_NAME_TYPE,
-                             KMIP_NAME_TYPE_UNINTERPRETED_TEXT_STRING));
-    return attributes_put_bytes(op, attrs, KMIP_TAG_NAME, ATTR_STRUCTURE, span_buf(&members));
-}
-
-struct wanted {
-    struct span name;
-    struct span owner;
-    bool dry_run;
-    struct attrs attrs;
-};
-
-static enum err take_wanted(struct op *op, const json_t *doc, struct wanted *wanted)
-{
-    struct span algorithm;
-    uint32_t number = 0;
-    int64_t length = 256;
-    const int64_t usage =
-        KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT;
-    TRY(doc_dry_run(doc, &wanted->dry_run));
-    TRY(doc_text(doc, "algorithm", ALGORITHM_MAX, false, &algorithm));
-    TRY(doc_integer(doc, "length", 8, UINT16_MAX, &length));
-    TRY(doc_text(doc, "name", NAME_BYTES_MAX, false, &wanted->name));
-    TRY(doc_text(doc, "owner", ENDPOINT_NAME_MAX, false, &wanted->owner));
-    TRY(render_find_enum(KMIP_ENUM_CRYPTOGRAPHIC_ALGORITHM,
-                         algorithm.len > 0 ? algorithm : span_str("AES"), &number));
-    TRY(attributes_put_number(op, &wanted->attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM,
-                              ATTR_ENUMERATION, number));
-    TRY(attributes_put_number(op, &wanted->attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, ATTR_INTEGER,
-                              length));
-    TRY(attributes_put_number(op, &wanted->attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, ATTR_INTEGER,
-                              usage));
-    return wanted->name.len > 0 ? add_name(op, &wanted->attrs, wanted->name) : ERR_OK;
-}
-
-// {"algorithm", "length", "name", "owner"} → the key without its material
-enum err key_create_run(struct op *op)
-{
-    CLEANUP(doc_freep) json_t *doc = NULL;
-    struct wanted wanted = {0};
-    struct store_endpoint owner;
-    struct object object;
-    json_t *answer = NULL;
-    TRY(doc_params(op, &doc));
-    TRY(take_wanted(op, doc, &wanted));
-    TRY(arena_copy(op->arena, wanted.name, &op->detail));
-    TRY(make_symmetric(op, &wanted.attrs, &object));
-    if (wanted.owner.len > 0) {
-        TRY(endpoint_find(op, wanted.owner, &owner));
-        object.row.owner = owner.id;
+    struct span text;
+    int64_t ms = 0;
+    TRY(doc_text(doc, name, CLOCK_TEXT_LEN, false, &text));
+    if (text.len == 0) {
+        *ret = 0;
+        return ERR_OK;
     }
-    if (wanted.dry_run)
-        return doc_answer(op, json_pack("{s:b}", "dry_run", 1));
-    TRY(object_put(op, &object));
+    if (span_eq_str(text, "now")) {
+        *ret = now;
+        return ERR_OK;
+    }
+    if (!clock_parse((const char *)text.data, &ms))
+        FAIL(ERR_INVALID, "\"%s\" is no time: write 2026-01-31 or 2026-01-31T12:00:00Z", name);
+    *ret = ms / 1000 > 0 ? ms / 1000 : 1;
+    return ERR_OK;
+}
+
+// Runs `run` with the document's identifier, and tells the audit trail what it has found out.
+static enum err operate(struct op *op, const json_t *doc, struct request *request, op_function *run)
+{
+    struct op inner = *op;
+    struct reply reply = {.located_items = -1};
+    TRY(doc_text(doc, "id", UUID_TEXT_LEN, true, &request->uid));
+    request->verb = op->request->verb;
+    inner.request = request;
+    inner.reply = &reply;
+    enum err err = run(&inner);
+    op->object = inner.object;
+    op->object_type = inner.object_type;
+    // Of a failure the trail tells why, not what was meant to be said of the success.
+    if (err != ERR_OK && inner.detail.data == op->detail.data)
+        op->detail = (struct span){NULL, 0};
+    else
+        op->detail = inner.detail;
+    return err;
+}
+
+enum err key_take(struct op *op, const json_t *doc, struct object *ret)
+{
+    struct op inner = *op;
+    struct request request = *op->request;
+    TRY(doc_text(doc, "id", UUID_TEXT_LEN, true, &request.uid));
+    inner.request = &request;
+    enum err err = object_get_attrs(&inner, ret);
+    op->object = inner.object;
+    op->object_type = inner.object_type;
+    if (err != ERR_OK)
+        op->detail = inner.detail;
+    return err;
+}
+
+static enum err change_and_answer(struct op *op, const json_t *doc, struct request *request,
+                                  op_function *change, bool dry_run)
+{
+    struct object object = {0};
+    json_t *answer = NULL;
+    TRY(operate(op, doc, request, change));
+    TRY(store_object_get(op->ops->set.store, &op->object, op->arena, &object.row));
     TRY(key_summary(op, &object, &answer));
+    if (dry_run)
+        TRY(doc_set(answer, "dry_run", json_true()));
     return doc_answer(op, answer);
 }
 
-// {"id"} → summary and all attributes
+enum err key_change(struct op *op, const json_t *doc, struct request *request, op_function *change)
+{
+    bool dry_run = false;
+    TRY(doc_dry_run(doc, &dry_run));
+    if (!dry_run)
+        return change_and_answer(op, doc, request, change, false);
+    TRY(store_save(op->ops->set.store));
+    enum err err = change_and_answer(op, doc, request, change, true);
+    store_undo(op->ops->set.store);
+    if (err == ERR_OK)
+        op->detail = span_str("a dry run: nothing was changed");
+    return err;
+}
+
+// ---- one key in detail ----
+
+static enum err append(json_t *list, json_t *item)
+{
+    if (item == NULL || json_array_append_new(list, item) != 0)
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    return ERR_OK;
+}
+
+// Whether the one who asks may know that the wallet is there.
+static bool may_see(const struct store_grant *grants, size_t count, const struct uuid *wallet)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(&grants[i].wallet, wallet, sizeof *wallet) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum err list_wallets(struct op *op, const struct object *object, json_t *list)
+{
+    struct store_grant *grants = NULL;
+    struct uuid *wallets = NULL;
+    struct uuid after = {{0}};
+    size_t grant_count = 0;
+    size_t count = WALLETS_PAGE;
+    bool any = key_is_any(op);
+    if (!any)
+        TRY(store_grant_reach(op->ops->set.store, &op->who.id, op->arena, &grants, &grant_count));
+    while (count == WALLETS_PAGE) {
+        TRY(store_member_of(op->ops->set.store, &object->row.id, &after, WALLETS_PAGE, op->arena,
+                            &wallets, &count));
+        for (size_t i = 0; i < count; i++) {
+            if (any || may_see(grants, grant_count, &wallets[i]))
+                TRY(append(list, named_name(op, &wallets[i])));
+        }
+        if (count > 0)
+            after = wallets[count - 1];
+    }
+    return ERR_OK;
+}
+
+static enum err list_links(const struct object *object, json_t *list)
+{
+    for (size_t i = 0; i < object->attrs.count; i++) {
+        const struct attr *attr = &object->attrs.items[i];
+        struct ttlv type;
+        struct ttlv id;
+        uint32_t number = 0;
+        if (attr->tag != KMIP_TAG_LINK || !ttlv_find(attr->bytes, KMIP_TAG_LINK_TYPE, &type) ||
+            !ttlv_find(attr->bytes, KMIP_TAG_LINKED_OBJECT_IDENTIFIER, &id))
+            continue;
+        TRY(ttlv_enumeration(&type, &number));
+        TRY(append(list, json_pack("{s:o, s:o}", "type", render_enum(KMIP_ENUM_LINK_TYPE, number),
+                                   "id", doc_string(id.value))));
+    }
+    return ERR_OK;
+}
+
+struct event {
+    int64_t time;
+    const char *past, *planned;
+};
+
+static void insert(struct event *events, size_t count, struct event event)
+{
+    size_t at = count;
+    for (; at > 0 && events[at - 1].time > event.time; at--)
+        events[at] = events[at - 1];
+    events[at] = event;
+}
+
+// What the object's dates tell, in order of time.
+static enum err list_events(struct op *op, const struct object *object, json_t *list)
+{
+    const struct store_dates *dates = &object->row.dates;
+    const struct event known[] = {
+        {dates->initial, "created here", ""},
+        {dates->activation, "activated", "becomes active"},
+        {dates->process_start, "processing began", "processing may begin"},
+        {dates->protect_stop, "protecting ended", "protecting ends"},
+        {dates->compromise_occurrence, "compromise occurred", ""},
+        {dates->deactivation, "deactivated", "is deactivated"},
+        {dates->compromise, "reported as compromised", ""},
+        {dates->archive, "archived", ""},
+        {dates->destroy, "destroyed", ""},
+        {dates->last_change, "changed last", ""},
+    };
+    struct event events[EVENTS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (known[i].time != 0)
+            insert(events, count++, known[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool planned = events[i].time > op->now;
+        TRY(append(list,
+                   json_pack("{s:o, s:s, s:b}", "time", doc_time(events[i].time), "event",
+                             planned ? events[i].planned : events[i].past, "planned", planned)));
+    }
+    return ERR_OK;
+}
+
+static enum err describe(struct op *op, struct object *object, json_t *answer)
+{
+    struct attrs all;
+    json_t *attributes = NULL;
+    json_t *wallets = json_array();
+    TRY(doc_set(answer, "wallets", wallets));
+    json_t *links = json_array();
+    TRY(doc_set(answer, "links", links));
+    json_t *timeline = json_array();
+    TRY(doc_set(answer, "timeline", timeline));
+    TRY(doc_set(answer, "sensitive", json_boolean(object->row.flags & OBJECT_SENSITIVE)));
+    TRY(doc_set(answer, "extractable", json_boolean(object->row.flags & OBJECT_EXTRACTABLE)));
+    TRY(list_wallets(op, object, wallets));
+    TRY(list_links(object, links));
+    TRY(list_events(op, object, timeline));
+    TRY(attributes_all(op, object, &all));
+    TRY(render_attrs(&all, &attributes));
+    return doc_set(answer, "attributes", attributes);
+}
+
+// {"id"} → the key's line, all attributes, wallets, links and timeline
 enum err key_show_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = NULL;
-    struct request request = *op->request;
-    struct op inner = *op;
     struct object object;
-    struct attrs all;
-    json_t *list = NULL;
     TRY(doc_params(op, &doc));
-    TRY(doc_text(doc, "id", UUID_TEXT_LEN, true, &request.uid));
-    inner.request = &request;
-    enum err err = object_get(&inner, &object);
-    op->object = inner.object;
-    op->object_type = inner.object_type;
-    op->detail = inner.detail;
-    TRY(err);
+    TRY(key_take(op, doc, &object));
     TRY(key_summary(op, &object, &answer));
-    TRY(attributes_all(op, &object, &all));
-    TRY(render_attrs(&all, &list));
-    TRY(doc_set(answer, "attributes", list));
+    TRY(describe(op, &object, answer));
     return doc_answer(op, json_incref(answer));
 }

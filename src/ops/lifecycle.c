@@ -55,7 +55,7 @@ const char *lifecycle_name(enum kmip_state state)
         [KMIP_STATE_DEACTIVATED] = "deactivated",
         [KMIP_STATE_COMPROMISED] = "compromised",
         [KMIP_STATE_DESTROYED] = "destroyed",
-        [KMIP_STATE_DESTROYED_COMPROMISED] = "destroyed and compromised",
+        [KMIP_STATE_DESTROYED_COMPROMISED] = "destroyed-compromised",
     };
     return (unsigned)state < sizeof names / sizeof *names && names[state] != NULL ? names[state]
                                                                                   : "unknown";

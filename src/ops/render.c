@@ -47,9 +47,28 @@ static json_t *render_bytes(struct span bytes)
     return json_string(hex);
 }
 
+static bool is_mask(enum kmip_enum_id id)
+{
+    const struct kmip_enum_info *info = kmip_enum_find(id);
+    return info != NULL && info->kind == KMIP_ENUM_KIND_MASK;
+}
+
+// The names of the bits that are set.
+static json_t *render_mask(enum kmip_enum_id id, uint32_t mask)
+{
+    json_t *list = json_array();
+    for (uint32_t bit = 1; list != NULL && bit != 0; bit <<= 1) {
+        if ((mask & bit) != 0 && json_array_append_new(list, render_enum(id, bit)) != 0)
+            break;
+    }
+    return list;
+}
+
 static json_t *render_number(uint32_t tag, uint8_t type, int64_t number)
 {
     const struct kmip_tag_info *info = kmip_tag_find(tag);
+    if (type == ATTR_INTEGER && info != NULL && is_mask((enum kmip_enum_id)info->enum_id))
+        return render_mask((enum kmip_enum_id)info->enum_id, (uint32_t)number);
     switch (type) {
     case ATTR_ENUMERATION:
         return info != NULL ? render_enum((enum kmip_enum_id)info->enum_id, (uint32_t)number)
