@@ -29,6 +29,13 @@ int64_t clock_mono_ms(void)
     return read_ms(CLOCK_MONOTONIC);
 }
 
+int64_t clock_mono_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_LEN + 1])
 {
     time_t seconds = (time_t)(wall_ms / 1000);

@@ -41,7 +41,8 @@
 #define PATH_ROOT_ORPHANS PATH_STATE_DIR "/root.orphans" // root keys of operations that failed
 #define PATH_PIN_LATCH    PATH_STATE_DIR "/pin.latch"
 #define PATH_AUDIT_DIR    PATH_STATE_DIR "/audit"
-#define PATH_SEEN_DIR     PATH_STATE_DIR "/seen" // when readers heard of endpoints
+#define PATH_SEEN_DIR     PATH_STATE_DIR "/seen"    // when readers heard of endpoints
+#define PATH_METRICS_DIR  PATH_STATE_DIR "/metrics" // what each engine has counted
 #define PATH_TLS_DIR      PATH_STATE_DIR "/tls"
 #define PATH_TLS_KEY      PATH_TLS_DIR "/server.key"
 #define PATH_TLS_CERT     PATH_TLS_DIR "/server.crt"

@@ -266,7 +266,7 @@ enum err api_run(struct cli *cli)
     if (word[0] != '/')
         FAIL(ERR_INVALID, "the path must begin with a slash: \"/hsm\"");
     bool whole = strncmp(word, "/api/", 5) == 0 || strcmp(word, "/healthz") == 0 ||
-                 strcmp(word, "/readyz") == 0;
+                 strcmp(word, "/readyz") == 0 || strcmp(word, "/metrics") == 0;
     TRY(buf_printf(&path, "%s%s", whole ? "" : "/api/v1", word));
     TRY(buf_put_u8(&path, 0));
     if (cli_has(cli, OPT_BODY_FILE))

@@ -74,6 +74,7 @@ struct ops {
     struct token_tries tries[TRIES_MAX]; // the writer
     int64_t next_relief;                 // the admin engine, monotonic ms, as the next
     int64_t busy_until;
+    struct counts *counts;
     bool unsettled; // something was committed since the store's log was emptied last
 };
 

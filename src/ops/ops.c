@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "ops/alert.h"
 #include "ops/audit_keep.h"
+#include "ops/count.h"
 #include "ops/dispatch.h"
 #include "ops/etag.h"
 #include "ops/keys.h"
@@ -44,6 +45,7 @@ enum err ops_new(const struct ops_settings *settings, struct ops **ret)
     if (settings->role == OPS_READER)
         TRY(audit_journal_open(settings->root, settings->index, settings->audit_strict,
                                &ops->journal));
+    TRY(count_open(settings, &ops->counts));
     if (!works_alone(ops))
         TRY(seen_open(settings, &ops->seen));
     *ret = ops;
@@ -58,6 +60,7 @@ void ops_free(struct ops *ops)
     keys_forget(ops);
     audit_journal_free(ops->journal);
     seen_free(ops->seen);
+    count_free(ops->counts);
     buf_done(&ops->scratch);
     free(ops);
 }
@@ -209,8 +212,8 @@ static void clear_reply(struct op *op)
     *op->reply = (struct reply){.verb = op->request->verb, .located_items = -1};
 }
 
-// One item: what it writes stands or falls with it, its record with it too.
-static enum err run_item(struct op *op, enum err peer_error)
+// What it writes stands or falls with it, its record with it too.
+static enum err run_recorded(struct op *op, enum err peer_error)
 {
     const struct dispatch_row *row = dispatch_find(op->request->verb);
     bool writes = op->ops->in_transaction && op->ops->set.role != OPS_READER;
@@ -241,6 +244,17 @@ static enum err run_item(struct op *op, enum err peer_error)
     op->reply->doc = doc;
     tell(op, code);
     return trail_record(op, code);
+}
+
+// One item.
+static enum err run_item(struct op *op, enum err peer_error)
+{
+    int64_t start = clock_mono_us();
+    enum err err = run_recorded(op, peer_error);
+    if (err == ERR_OK)
+        count_note(op->ops->counts, op->request->verb, op->reply->status,
+                   (uint64_t)(clock_mono_us() - start));
+    return err;
 }
 
 static void skip_rest(struct op *op, struct replies *replies, size_t from)
@@ -432,6 +446,7 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
     }
     if (ops->set.role == OPS_READER)
         wait_ms = sooner(wait_ms, seen_write(ops->seen));
+    wait_ms = sooner(wait_ms, count_write(ops->counts));
     *ret_wait_ms = sooner(wait_ms, sync_ms);
     return ERR_OK;
 }

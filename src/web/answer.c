@@ -123,6 +123,19 @@ enum err answer_link(struct answer *answer, const char *page, struct span doc)
     return ERR_OK;
 }
 
+enum err answer_text(struct answer *answer, struct span doc)
+{
+    CLEANUP(json_freep) json_t *root = load_object(doc);
+    const json_t *text = json_object_get(root, "text");
+    if (!json_is_string(text))
+        FAIL(ERR_INTERNAL, "an engine's answer holds no text");
+    buf_clear(&answer->body);
+    TRY(buf_put(&answer->body, span_of(json_string_value(text), json_string_length(text))));
+    answer->status = 200;
+    answer->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    return ERR_OK;
+}
+
 enum err answer_readiness(struct answer *answer, struct span doc)
 {
     CLEANUP(json_freep) json_t *root = load_object(doc);

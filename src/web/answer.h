@@ -39,6 +39,9 @@ MUST_USE enum err answer_document(struct answer *answer, int status, struct span
 // The same with a document in jansson's form.
 MUST_USE enum err answer_json(struct answer *answer, int status, const struct json_t *doc);
 
+// The member "text" of an engine's document as OpenMetrics text.
+MUST_USE enum err answer_text(struct answer *answer, struct span doc);
+
 // A problem: type and title by the code, `detail` what the one who asked may read. `changed` false
 // is said only when `unchanged`. `report`, a JSON object or empty, tells steps and checks of what
 // failed.

@@ -18,6 +18,8 @@ enum { ROUTE_ALLOW_MAX = 32, ROUTE_VALUE_MAX = 256 };
 // Health for load balancers: alive, and ready to serve keys.
 #define ROUTE_ALIVE "/healthz"
 #define ROUTE_READY "/readyz"
+// Metrics as text, for Prometheus.
+#define ROUTE_METRICS "/metrics"
 // The description of the interface itself.
 #define ROUTE_OPENAPI "/api/openapi.json"
 
