@@ -143,6 +143,18 @@ static enum err tell_clash(struct operation *op, uint32_t number, uint32_t count
     return ERR_OK;
 }
 
+// Whoever may use the token could take such a key away with him.
+static void warn_extractable(struct operation *op, uint32_t number)
+{
+    static const char text[] =
+        "the root key can be extracted from the HSM, as HSM_KEY_EXTRACTABLE=\"1\" asks: set it to "
+        "\"0\" unless the HSM's backup needs it, then reverse migrate and initialize again";
+    json_t *entry = json_pack("{s:s, s:b, s:s}", "step", "warn of an extractable key", "ok", true,
+                              "detail", text);
+    (void)json_array_append_new(json_object_get(op->result, "steps"), entry);
+    log_event(LOG_LEVEL_WARN, "root_key_extractable number=%u: %s", number, text);
+}
+
 static enum err make_root_key(struct operation *op, struct journal *journal,
                               const struct hsm_settings *settings, struct span credential,
                               struct made *made)
@@ -208,6 +220,8 @@ static enum err change_over(struct operation *op, struct operate_change *change,
 {
     TRY(operate_begin(op, "initialize", change));
     TRY(make_root_key(op, &change->journal, &given->settings, given->credential, made));
+    if (given->settings.key_extractable && made->header.key.number != 0)
+        warn_extractable(op, made->header.key.number);
     fill_record(&change->record, &made->header);
     TRY(operate_step(op, "make a new generation of the TDE master key", wallet_rotate(*wallet)));
     TRY(operate_step(op, "protect the wallet by the HSM",

@@ -110,6 +110,106 @@ def test_a_fifo_in_place_of_a_file_blocks_nothing(kept, path):
     refuses_to_serve(server, path)
 
 
+def put_directory(path):
+    path.mkdir(mode=0o700)
+
+
+def put_gigabyte(path):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+        f.truncate(1 << 30)
+
+
+def put_device(path):
+    path.symlink_to("/dev/zero")
+
+
+def put_fifo(path):
+    os.mkfifo(path, 0o600)
+
+
+def put_empty(path):
+    path.touch(mode=0o600)
+
+
+PLACED = {"directory": put_directory, "gigabyte": put_gigabyte, "link-to-zero": put_device, "fifo": put_fifo, "empty": put_empty}
+
+
+@pytest.mark.parametrize("path, place", [*((prepared.CREDENTIAL, place) for place in PLACED), (prepared.PASSWORD, "gigabyte")])
+def test_whatever_lies_in_its_place_the_passphrase_opens_the_store(kept, tmp_path, path, place):
+    """As docs/HSM.md has it for an HSM that is lost: hsmclient open_wallet --recovery-passphrase-file FILE."""
+    server = kept("hsm")
+    (server.root / path).rename(tmp_path / "away")
+    PLACED[place](server.root / path)
+    refuses_to_serve(server, path)
+    server.keyward("open_wallet", "--recovery-passphrase-file", server.secret_file("phrase", PASSPHRASE), program="hsmclient")
+    await_served(server)
+    server.stop()
+    (server.root / path).rmdir() if place == "directory" else (server.root / path).unlink()
+    (tmp_path / "away").rename(server.root / path)
+    serves_again(server)
+
+
+@pytest.mark.parametrize("kind, path, place", [*(("plain", prepared.AUTOLOGIN, place) for place in PLACED),
+                                               ("hsm", prepared.RECORD, "fifo"), ("hsm", prepared.RECORD, "gigabyte")])
+def test_whatever_lies_in_its_place_is_named_and_the_files_return_is_enough(kept, tmp_path, kind, path, place):
+    server = kept(kind)
+    (server.root / path).rename(tmp_path / "away")
+    PLACED[place](server.root / path)
+    refuses_to_serve(server, path)
+    server.keyward("stop", check=False)
+    (server.root / path).rmdir() if place == "directory" else (server.root / path).unlink()
+    (tmp_path / "away").rename(server.root / path)
+    serves_again(server)
+
+
+@pytest.mark.parametrize("kind, path", [("hsm", prepared.CREDENTIAL), ("hsm", prepared.CONF), ("plain", prepared.AUTOLOGIN)])
+def test_somebody_elses_file_is_refused_by_name(kept, kind, path):
+    server = kept(kind)
+    os.chown(server.root / path, 65534, 65534)
+    refuses_to_serve(server, path, "chown")
+    os.chown(server.root / path, os.getuid(), os.getgid())
+    serves_again(server)
+
+
+@pytest.mark.parametrize("path, place", [*((prepared.CONF, place) for place in PLACED), (prepared.HSM_CONF, "directory"),
+                                         (prepared.HSM_ENV, "fifo")])
+def test_whatever_lies_in_a_settings_files_place_is_named(kept, tmp_path, path, place):
+    server = kept("hsm")
+    (server.root / path).rename(tmp_path / "away")
+    PLACED[place](server.root / path)
+    if place == "empty":  # settings that say nothing: what then lacks is said, and no file is damaged by it
+        words_of(server)
+    else:
+        refuses_to_serve(server, path)
+    server.keyward("stop", check=False)
+    (server.root / path).rmdir() if place == "directory" else (server.root / path).unlink()
+    (tmp_path / "away").rename(server.root / path)
+    serves_again(server)
+
+
+# What is in RAM is a help, no source of truth: nothing that lies there is believed unless it is this record's.
+@pytest.mark.parametrize("place", ["fifo", "directory", "open-to-all", "strangers", "flipped"])
+def test_whatever_lies_in_ram_the_hsm_opens_the_store(kept, kept_stranger, place):
+    server = kept("hsm")
+    server.start()
+    await_served(server)
+    server.stop()
+    ram = server.root / prepared.RAM
+    whole = ram.read_bytes()
+    if place == "open-to-all":
+        ram.chmod(0o644)
+    elif place == "strangers":
+        ram.write_bytes((kept_stranger / "root" / prepared.CREDENTIAL).read_bytes())
+    elif place == "flipped":
+        ram.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    else:
+        ram.unlink()
+        PLACED[place](ram)
+    server.start()
+    await_served(server)
+    assert "wallet_found_in_ram" not in server.log().rsplit("supervisor_started", 1)[1]
+
+
 # -- missing, swapped, damaged --
 @pytest.mark.parametrize("path", [prepared.CREDENTIAL, prepared.PASSWORD, prepared.RECORD, prepared.STORE])
 def test_a_file_that_is_missing_is_named_and_its_return_is_enough(kept, tmp_path, path):
@@ -176,6 +276,40 @@ def test_the_two_files_of_the_hsm_wallet_swapped_are_refused(kept):
     one.write_bytes(second)
     two.write_bytes(first)
     refuses_to_serve(server, "hsm/wallet/")
+
+
+@pytest.mark.parametrize("path", [prepared.AUTOLOGIN, prepared.RECORD])
+def test_without_an_hsm_last_months_file_is_refused_by_name(kept, path):
+    server = kept("plain")
+    old = (server.root / path).read_bytes()
+    server.start()
+    server.keyward("passphrase", "change", "--recovery-passphrase-file", server.secret_file("old", PASSPHRASE),
+                   "--new-recovery-passphrase-file", server.secret_file("new", PASSPHRASE + " again"))
+    server.keyward("rotate", "master-key", "--recovery-passphrase-file", server.secret_file("new", PASSPHRASE + " again"))
+    server.stop()
+    new = (server.root / path).read_bytes()
+    assert new != old
+    (server.root / path).write_bytes(old)
+    _, said = words_of(server)
+    assert [name for name in (prepared.AUTOLOGIN, prepared.RECORD) if name in said], said[:2000]
+    assert not served(server)
+    server.keyward("stop", check=False)
+    (server.root / path).write_bytes(new)
+    serves_again(server)
+
+
+@pytest.mark.parametrize("path", [prepared.AUTOLOGIN, prepared.RECORD])
+def test_without_an_hsm_another_servers_file_is_refused_by_name(kept, kept_servers, tmp_path, path):
+    server = kept("plain")
+    other = prepared.keep(tmp_path / "other", keys=0)
+    mine = (server.root / path).read_bytes()
+    (server.root / path).write_bytes((other / "root" / path).read_bytes())
+    _, said = words_of(server)
+    assert [name for name in (prepared.AUTOLOGIN, prepared.RECORD) if name in said], said[:2000]
+    assert not served(server)
+    server.keyward("stop", check=False)
+    (server.root / path).write_bytes(mine)
+    serves_again(server)
 
 
 @pytest.mark.parametrize("path", IN_HSM_MODE)

@@ -12,7 +12,7 @@ import pytest
 import prepared
 import tokens
 from prepared import documented, root_of_trust, security, set_security
-from server import PASSPHRASE, PROGRAMS, wait_for
+from server import PASSPHRASE, PROGRAMS, wait_for, write_private
 from shim import Shim
 
 NEW = "another passphrase, much longer 8"
@@ -192,7 +192,8 @@ def test_the_root_key_is_extractable_only_when_configured(kept, extractable):
     server = kept("plain")
     set_security(server, HSM_KEY_EXTRACTABLE=extractable)
     server.start()
-    server.initialize(server.token)
+    said = server.initialize(server.token).stdout
+    assert ("can be extracted" in said, "root_key_extractable" in server.log()) == (extractable == "1",) * 2
     listing = server.token.tool("--list-objects", "--type", "secrkey").stdout
     access = re.search(r"Access:\s*(.*)", listing).group(1)
     assert ("never extractable" in access) == (extractable == "0")
@@ -241,6 +242,27 @@ def test_comments_and_unknown_keys_of_okv_security_conf_survive(kept):
     assert path.read_text().startswith(mine) and "# the end\n" in path.read_text()
     server.reverse_migrate(server.token)
     assert path.read_text().startswith(mine) and "# the end\n" in path.read_text()
+
+
+def test_lines_that_end_as_on_windows_count(kept):
+    server = kept("plain")
+    write_private(server.root / prepared.CONF, f'# by hand\r\nHSM_TOKEN_LABEL="{server.token.label}"\r\nHSM_REVERSE_MIGRATE_ENABLED="0"\r\n')
+    server.start()
+    server.initialize(server.token)
+    assert server.reverse_migrate(server.token, check=False).returncode != 0
+    assert server.json("hsm", "status")["reverse_migrate_enabled"] is False
+
+
+def test_two_administrators_at_once_end_with_one_operation_done(kept):
+    """One is done; the others are told that one is under way, or that the server is HSM-enabled already."""
+    server = kept("plain")
+    server.start()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: server.initialize(server.token, check=False), range(3)))
+    assert sorted(d.returncode for d in done) == [0, 6, 6], done
+    assert all("under way" in d.stderr or "HSM-enabled already" in d.stderr for d in done if d.returncode)
+    assert server.json("hsm", "status")["key_number"] == 1
+    assert len([o for o in server.token.keys() if o["label"].endswith("HSM Root Key")]) == 1
 
 
 def test_an_older_okv_security_conf_without_some_keys_works(kept):

@@ -278,8 +278,9 @@ def test_other_variables_reach_the_library_and_no_other_process(plain):
     ('HSM_ENABLED="0\n', ["line 1"]), ('HSM_PROVIDER="5"\n', ["HSM_PROVIDER"]), ('HSM_ENABLED="0"\n$(reboot)\n', ["line 2"]),
     ('include other\n', ["line 1"]), ('HSM_TOKEN_LABEL=" x"\n', ["HSM_TOKEN_LABEL", "blank"]), ('A="\0"\n', ["line 1"]),
     ('HSM_TIMEOUT="0"\n', ["HSM_TIMEOUT"]), ('HSM_KEY_EXTRACTABLE="2"\n', ["HSM_KEY_EXTRACTABLE"]),
-    ('HSM_MECHANISM="DES"\n', ["HSM_MECHANISM"]), ("#" * 70000 + "\n", []),
-])
+    ('HSM_MECHANISM="DES"\n', ["HSM_MECHANISM"]), ("#" * 70000 + "\n", []), ('\ufeffHSM_ENABLED="0"\n', ["line 1"]),
+    ('HSM_ENABLED="$(reboot)"\n', ["HSM_ENABLED"]),
+], ids=lambda value: "".join(value)[:20])
 def test_an_okv_security_conf_that_cannot_be(plain, text, words):
     write_private(plain.root / prepared.CONF, text)
     refused(plain, lambda: initialize(plain), [1, 2], "okv_security.conf", *words)
