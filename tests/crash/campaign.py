@@ -8,15 +8,16 @@ when a row begins and stands in its first line. report.py makes the table.
 import json
 import pathlib
 import random
+import subprocess
 import time
 
 from bench import Bench, fingerprint
 from plan import Run, keys, plan, retarget
 
+HERE = pathlib.Path(__file__).resolve().parent
 TOKENS = ("softhsm", "opencryptoki", "none")
 SPARE = 0.05  # share of the points that another one stands for and that are tried all the same
 TRIES = 4     # to meet the point that was planned
-PASSES = (("kill", "power cut"), ("EIO", "ENOSPC"))
 
 
 def rows():
@@ -53,41 +54,51 @@ class Row:
         return self.lines[0]
 
 
+def commit():
+    """The last commit that changed what is built."""
+    done = subprocess.run(["git", "log", "-1", "--format=%h", "--", "src", "spec"], cwd=HERE, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
 def begin(row, record, cuts, seed):
     """Writes the row's first line: what there is, and what is to be run."""
     runs, dice = plan(record), random.Random(f"{seed} {row.token} {row.name}")
     wanted = {mode: [[run.n, run.key] for run in runs if run.mode == mode and not run.spare] for mode in ("kill", "EIO", "ENOSPC")}
     spare = {mode: [[run.n, run.key] for run in runs if run.mode == mode and run.spare and dice.random() < SPARE] for mode in wanted}
-    row.add(programs=fingerprint(), seed=seed, calls=len(record.span()), wanted=wanted, spare=spare,
+    row.add(programs=fingerprint(), commit=commit(), seed=seed, calls=len(record.span()), wanted=wanted, spare=spare,
             points={mode: sum(run.mode == mode for run in runs) for mode in wanted}, cuts=record.cut_count,
             images=record.image_count, distinct=len(cuts))
 
 
-def jobs_of(row, cuts, modes):
-    """What is to be run in these modes, in an order by chance: whatever share is run is a sample."""
-    jobs = [Run(mode, n, key, spare) for spare, sort in ((False, "wanted"), (True, "spare")) for mode in modes
-            for n, key in row.head[sort].get(mode, [])]
-    jobs += cuts if "power cut" in modes else []
-    random.Random(f"{row.head['seed']} {row.token} {row.name}").shuffle(jobs)
-    return jobs
+def jobs_of(row, cuts):
+    """What is to be run, the kills first, all in an order by chance: whatever share is run is a sample."""
+    runs = [Run(mode, n, key, spare) for spare, sort in ((False, "wanted"), (True, "spare")) for mode in row.head[sort]
+            for n, key in row.head[sort][mode]]
+    kills = [run for run in runs if run.mode == "kill"]
+    others = [run for run in runs if run.mode != "kill"] + cuts
+    dice = random.Random(f"{row.head['seed']} {row.token} {row.name}")
+    dice.shuffle(kills)
+    dice.shuffle(others)
+    return kills + others
 
 
-def run_row(results, token, name, modes, seed, until, say=print):
-    """Runs what is left of a row until a time of time.monotonic()."""
+def run_row(results, token, name, seed, until, say=print):
+    """Runs what is left of a row, or as much as it can until a time of time.monotonic(). Returns whether all has been run."""
     row = Row(results, token, name, fingerprint())
     with Bench(token, library=token != "none") as bench:
         record = bench.record(bench.operations[name])
         cuts = record.cuts()
         if not row.lines:
             begin(row, record, cuts, seed)
-        for job in jobs_of(row, cuts, modes):
+        for job in jobs_of(row, cuts):
             if time.monotonic() > until:
-                return
+                return False
             work = run_points(bench, record, row, job) if isinstance(job, Run) else run_cut(bench, record, row, job)
             for line in work:
                 row.add(**line)
                 if line["problem"]:
                     say(f"BROKEN {token}: {line['problem']}", flush=True)
+    return True
 
 
 def timed(attempt):

@@ -50,6 +50,15 @@ def row_text(row, total):
             f"{total.lost} | {len(total.broken)} |")
 
 
+def programs(begun):
+    """Which programs and which seed each row was run with."""
+    kinds = sorted({(row.head["commit"], row.head["seed"]) for row in begun})
+    for commit, seed in kinds:
+        those = [f"{row.name} ({NAMES[row.token]})" for row in begun if (row.head["commit"], row.head["seed"]) == (commit, seed)]
+        what = "All" if len(kinds) == 1 else ", ".join(those)
+        yield f"{what}: programs of commit {commit}, seed {seed}."
+
+
 def text(results):
     found = [(row, Sum(row)) for row in (Row(results, token, name) for token, name in reversed(rows()))]
     begun = [row for row, _ in found if row.lines]
@@ -57,7 +66,7 @@ def text(results):
     broken = sum(len(total.broken) for _, total in found)
     minutes = sum(total.seconds for _, total in found) / 60
     facts = [f"{runs} runs, {broken} broken, {minutes:.0f} minutes of work, waiting included.",
-             f"Seed {begun[0].head['seed'] if begun else '-'}, programs {begun[0].head['programs'] if begun else '-'}, "
+             *programs(begun),
              f"{time.strftime('%Y-%m-%d', time.gmtime())}; {version('softhsm2')}, {version('opencryptoki')}, "
              f"{version('libsqlite3-0')}."]
     return "\n".join([*facts, "", HEAD, *(row_text(row, total) for row, total in found)])

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -90,6 +91,21 @@ def test_opencryptoki_tokens_do_not_meet(tmp_path):
         assert (len(a.keys()), b.daemon_pid() != a.daemon_pid()) == (1, True)
         b.reset_pin()
         assert b.keys() == []
+
+
+def test_opencryptoki_keeps_its_keys_over_a_reboot_and_sees_a_shared_directory():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as shared:
+        token = tokens.OpenCryptoki(pathlib.Path(shared) / "t", shared=shared)
+        try:
+            token.generate_key("k", "01")
+            daemon = token.daemon_pid()
+            tokens.Token.load(token.directory).reboot()
+            token = tokens.Token.load(token.directory)
+            assert token.daemon_pid() not in (None, daemon)
+            assert [key["label"] for key in token.keys()] == ["k"]
+            assert token.run(["ls", shared]).stdout.split() == ["t"]
+        finally:
+            token.stop()
 
 
 def test_opencryptoki_serves_a_named_user_only(tmp_path):

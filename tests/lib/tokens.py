@@ -436,7 +436,8 @@ class OpenCryptoki(Token):
         atexit.unregister(self.stop)
 
     def state(self):
-        return {**super().state(), "holder": self.holder}
+        more = {"holder": self.holder, "members": list(self.members), "copies": self.copies}
+        return {**super().state(), **more, "shared": self.shared and str(self.shared)}
 
 
 def main(argv):
