@@ -15,13 +15,14 @@ by the order of the calls that are let go, not by a disk.
 """
 import collections
 import copy
+import ctypes
 import hashlib
 import pathlib
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
-
 
 import operations
 from operations import await_keys, check, need  # puts tests/lib and tests/system on the path
@@ -34,6 +35,7 @@ from server import PROGRAMS, Server
 
 MODES = {"kill": ("--kill", "{n}"), "EIO": ("--fail", "{n}:EIO"), "ENOSPC": ("--fail", "{n}:ENOSPC"),
          "from EIO": ("--fail-from", "{n}:EIO"), "from ENOSPC": ("--fail-from", "{n}:ENOSPC")}
+CLONE_NEWNS = 0x20000
 # Names that differ from run to run: operation ids, times, the token's own file names.
 VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27,}|\d{4}-\d\d-\d\dT\S*?\.log|\bOB[A-Za-z0-9]{6}\b|keyward-crash-\w+")
 
@@ -66,7 +68,7 @@ class OpenCryptokiSite:
 
     def __init__(self, place):
         self.place, self.kept = place, {}
-        self.token = tokens.OpenCryptoki(place / "token", shared=place)
+        self.token = tokens.OpenCryptoki(place / "token")
         self.pin, self.files = self.token.pin, self.token.directory / "lib"
         shutil.copytree(self.files, place / "store-new")
 
@@ -88,6 +90,7 @@ class OpenCryptokiSite:
         self._put(self._copied("store-new"))
         self.token.pin = self.pin
         server = self._server(self.place / f"kept-{kind}")
+        empty_ram(server)  # a link to /dev/shm would wall that off from hsmd, and the library must make its memory there
         self.kept[kind] = prepared.fill(server, self.token, hsm=kind == "hsm")
         shutil.copytree(self.files, self.place / f"store-{kind}")
 
@@ -112,6 +115,14 @@ class OpenCryptokiSite:
 
     def close(self):
         self.token.stop(signal.SIGKILL)
+
+
+def mount_ram(place):
+    """A RAM file system of our own, for this process and those it starts: openCryptoki's namespace has another /dev/shm."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "cannot make a mount namespace; openCryptoki needs root")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", place], check=True)
 
 
 SITES = {"softhsm": SoftHsmSite, "opencryptoki": OpenCryptokiSite, "none": SoftHsmSite}
@@ -197,7 +208,9 @@ class Bench:
     def __init__(self, token="softhsm", library=False):
         self.token, self.library = token, library
         self.operations = operations.WITHOUT_HSM if token == "none" else operations.WITH_HSM
-        self.place = pathlib.Path(tempfile.mkdtemp(prefix="keyward-crash-", dir="/dev/shm"))
+        self.place = pathlib.Path(tempfile.mkdtemp(prefix="keyward-crash-", dir="/dev/shm" if token != "opencryptoki" else None))
+        if token == "opencryptoki":
+            mount_ram(self.place)
         self.site = SITES[token](self.place)
 
     def __enter__(self):
@@ -205,6 +218,8 @@ class Bench:
 
     def __exit__(self, *exc):
         self.site.close()
+        if self.token == "opencryptoki":
+            subprocess.run(["umount", "--lazy", self.place], check=True)
         shutil.rmtree(self.place, ignore_errors=True)
 
     def _traced(self, server, log, *options, library, **more):

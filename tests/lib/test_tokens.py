@@ -4,7 +4,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -93,19 +92,14 @@ def test_opencryptoki_tokens_do_not_meet(tmp_path):
         assert b.keys() == []
 
 
-def test_opencryptoki_keeps_its_keys_over_a_reboot_and_sees_a_shared_directory():
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as shared:
-        token = tokens.OpenCryptoki(pathlib.Path(shared) / "t", shared=shared)
-        try:
-            token.generate_key("k", "01")
-            daemon = token.daemon_pid()
-            tokens.Token.load(token.directory).reboot()
-            token = tokens.Token.load(token.directory)
-            assert token.daemon_pid() not in (None, daemon)
-            assert [key["label"] for key in token.keys()] == ["k"]
-            assert token.run(["ls", shared]).stdout.split() == ["t"]
-        finally:
-            token.stop()
+def test_opencryptoki_keeps_its_keys_over_a_reboot(tmp_path):
+    with tokens.OpenCryptoki(tmp_path / "t") as token:
+        token.generate_key("k", "01")
+        daemon = token.daemon_pid()
+        token.reboot()
+        assert token.daemon_pid() not in (None, daemon)
+        assert [key["label"] for key in token.keys()] == ["k"]
+        assert [key["label"] for key in tokens.Token.load(token.directory).keys()] == ["k"]
 
 
 def test_opencryptoki_serves_a_named_user_only(tmp_path):

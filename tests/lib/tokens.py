@@ -275,12 +275,11 @@ class SoftHsm(Token):
 
 
 # Runs in new mount and IPC namespaces; the binds make the compiled-in paths private. $1 is the
-# token's directory, $2 the users to be named in group pkcs11, $3 the number of tokens, $4 a directory
-# below /dev/shm that stays in sight, or nothing. POSIX shared memory is no part of the IPC namespace,
-# hence the tmpfs.
+# token's directory, $2 the users to be named in group pkcs11, $3 the number of tokens. POSIX shared
+# memory is no part of the IPC namespace, hence the tmpfs.
 HOLDER = r"""
 set -eu
-D=$1 USERS=$2 COPIES=$3 SHARED=$4 O=/var/lib/opencryptoki
+D=$1 USERS=$2 COPIES=$3 O=/var/lib/opencryptoki
 mkdir -p "$D/etc" "$D/lib" "$D/run/lock" "$D/log"
 mkdir -p /var/log/opencryptoki
 cp /etc/group "$D/group"
@@ -290,9 +289,7 @@ mount --bind "$D/etc" /etc/opencryptoki
 mount --bind "$D/lib" $O
 mount --bind "$D/log" /var/log/opencryptoki
 mount --bind "$D/run" /run
-if [ -n "$SHARED" ]; then exec 9<"$SHARED"; fi
 mount -t tmpfs -o mode=1777 none /dev/shm
-if [ -n "$SHARED" ]; then mkdir -p "$SHARED"; mount --no-canonicalize --bind /proc/self/fd/9 "$SHARED"; exec 9<&-; fi
 {
     echo 'version opencryptoki-3.1'
     printf 'slot 3\n{\nstdll = libpkcs11_sw.so\ntokname = swtok\n}\n'
@@ -313,18 +310,17 @@ exec sleep infinity
 
 class OpenCryptoki(Token):
     """openCryptoki's software token. copies=2 makes a second one of the same label; members are
-    users who may use it (the library wants them named in group pkcs11); shared is a directory below
-    /dev/shm that can be seen where the token can."""
+    users who may use it (the library wants them named in group pkcs11)."""
 
     kind = "opencryptoki"
     library = LIBRARIES / "pkcs11" / "libopencryptoki.so"
     first_so_pin = "87654321"
 
-    def __init__(self, directory, copies=1, members=(), shared=None, **common):
+    def __init__(self, directory, copies=1, members=(), **common):
         super().__init__(directory, **common)
         if not all(4 <= len(pin) <= 8 for pin in (self.pin, self.so_pin)):
             raise TokenError("openCryptoki's PINs have 4 to 8 characters")
-        self.members, self.copies, self.shared = members, copies, shared
+        self.members, self.copies = members, copies
         self.holder = 0
         try:
             self._hold()
@@ -340,7 +336,7 @@ class OpenCryptoki(Token):
         log = open(self.directory / "setup.log", "wb")
         process = subprocess.Popen(
             ["unshare", "--mount", "--ipc", "--propagation", "private", "bash", "-c", HOLDER,
-             "holder", str(self.directory), " ".join(self.members), str(self.copies), str(self.shared or "")],
+             "holder", str(self.directory), " ".join(self.members), str(self.copies)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )
         log.close()
@@ -436,8 +432,7 @@ class OpenCryptoki(Token):
         atexit.unregister(self.stop)
 
     def state(self):
-        more = {"holder": self.holder, "members": list(self.members), "copies": self.copies}
-        return {**super().state(), **more, "shared": self.shared and str(self.shared)}
+        return {**super().state(), "holder": self.holder, "members": list(self.members), "copies": self.copies}
 
 
 def main(argv):
