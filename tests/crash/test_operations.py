@@ -10,12 +10,12 @@ from bench import Bench  # noqa: E402
 from operations import spread  # noqa: E402
 
 # operation: {mode: points}
-SAMPLE = {"initialize": {"kill": 10, "EIO": 3, "from ENOSPC": 3}, "set-credential": {"kill": 6, "EIO": 3, "ENOSPC": 2},
+SAMPLE = {"initialize": {"kill": 8, "EIO": 3, "from ENOSPC": 2}, "set-credential": {"kill": 6, "EIO": 3, "ENOSPC": 2},
           "reverse-migrate": {"kill": 6, "EIO": 2, "from ENOSPC": 2}, "create": {"kill": 6, "EIO": 4, "from EIO": 3},
           "destroy": {"kill": 6, "EIO": 3, "from ENOSPC": 3}, "change-passphrase": {"kill": 4, "EIO": 2, "from ENOSPC": 2},
-          "rotate-wallet-password": {"kill": 5, "EIO": 2, "ENOSPC": 2}, "rotate-master-key": {"kill": 5, "EIO": 2, "ENOSPC": 2},
+          "rotate-wallet-password": {"kill": 5, "EIO": 2, "ENOSPC": 2}, "rotate-master-key": {"kill": 4, "EIO": 2, "ENOSPC": 1},
           "rotate-data-keys": {"kill": 8, "EIO": 3, "ENOSPC": 2}}
-SECOND_TOKEN = {"initialize": 4, "set-credential": 4, "reverse-migrate": 3, "rotate-wallet-password": 4}
+SECOND_TOKEN = {"initialize": 3, "set-credential": 4, "reverse-migrate": 2, "rotate-wallet-password": 4}
 CUTS = {"initialize": 10, "set-credential": 12, "reverse-migrate": 6, "create": 12, "destroy": 10, "change-passphrase": 8,
         "rotate-wallet-password": 12, "rotate-master-key": 6, "rotate-data-keys": 14}
 
