@@ -14,6 +14,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 
 #include "base/rand.h"
@@ -257,6 +258,30 @@ static enum err hmac(struct span key, const struct span *parts, size_t count,
 enum err crypto_hmac_sha256(struct span key, struct span bytes, uint8_t out[CRYPTO_HASH_LEN])
 {
     return hmac(key, &bytes, 1, out);
+}
+
+enum err crypto_totp(struct span key, uint64_t step, char out[CRYPTO_TOTP_DIGITS + 1])
+{
+    uint8_t counter[8];
+    uint8_t mac[20];
+    unsigned len = sizeof mac;
+    for (int i = 0; i < 8; i++)
+        counter[i] = (uint8_t)(step >> (56 - 8 * i));
+    if (key.len == 0 || key.len > INT32_MAX)
+        FAIL(ERR_CRYPTOGRAPHIC, "a key for one-time passwords has %zu bytes", key.len);
+    if (HMAC(EVP_sha1(), key.data, (int)key.len, counter, sizeof counter, mac, &len) == NULL ||
+        len != sizeof mac)
+        return openssl_failed("HMAC-SHA-1");
+    // RFC 4226 section 5.3, dynamic truncation.
+    const uint8_t *at = mac + (mac[19] & 15);
+    uint32_t code = (at[0] & 0x7fU) << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    for (int i = CRYPTO_TOTP_DIGITS - 1; i >= 0; i--) {
+        out[i] = (char)('0' + code % 10);
+        code /= 10;
+    }
+    out[CRYPTO_TOTP_DIGITS] = '\0';
+    explicit_bzero(mac, sizeof mac);
+    return ERR_OK;
 }
 
 enum err kat_hkdf(struct span key, struct span info, uint8_t *out, size_t len)

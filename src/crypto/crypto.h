@@ -8,6 +8,7 @@
 
 #include "base/secret.h"
 
+enum { CRYPTO_TOTP_DIGITS = 6, CRYPTO_TOTP_STEP_S = 30 };
 enum { CRYPTO_KEY_LEN = 32, CRYPTO_SEAL_OVERHEAD = 24 + 16, CRYPTO_HASH_LEN = 32 };
 
 // Authenticated encryption with associated data: XAES-256-GCM (C2SP), a fresh random 192-bit nonce
@@ -25,6 +26,9 @@ void crypto_sha256(struct span bytes, uint8_t out[CRYPTO_HASH_LEN]);
 void crypto_sha256_pair(struct span first, struct span second, uint8_t out[CRYPTO_HASH_LEN]);
 MUST_USE enum err crypto_hmac_sha256(struct span key, struct span bytes,
                                      uint8_t out[CRYPTO_HASH_LEN]);
+
+// A time-based one-time password (RFC 6238: HMAC-SHA-1, 6 digits) for one step of 30 seconds.
+MUST_USE enum err crypto_totp(struct span key, uint64_t step, char out[CRYPTO_TOTP_DIGITS + 1]);
 
 // HKDF-SHA-256 (RFC 5869) without salt: a 32-byte key for one purpose, named by `label`.
 MUST_USE enum err crypto_derive(struct span key, const char *label, uint8_t out[CRYPTO_KEY_LEN]);

@@ -159,6 +159,23 @@ static void derivation_gives_the_published_bytes(void **state)
     assert_memory_not_equal(one, two, 32);
 }
 
+// RFC 6238 appendix B; of its eight digits the last six.
+static void one_time_passwords_are_those_of_the_standard(void **state)
+{
+    static const struct {
+        uint64_t time;
+        const char *code;
+    } known[] = {{59, "287082"},         {1111111109, "081804"}, {1111111111, "050471"},
+                 {1234567890, "005924"}, {2000000000, "279037"}, {20000000000, "353130"}};
+    char code[CRYPTO_TOTP_DIGITS + 1];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        OK(crypto_totp(span_str("12345678901234567890"), known[i].time / CRYPTO_TOTP_STEP_S, code));
+        assert_string_equal(code, known[i].code);
+    }
+    FAILS(ERR_CRYPTOGRAPHIC, crypto_totp(span_of(NULL, 0), 1, code));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +185,7 @@ int main(void)
         cmocka_unit_test(short_input_and_short_keys_are_refused),
         cmocka_unit_test(hashes_and_macs_give_the_published_bytes),
         cmocka_unit_test(derivation_gives_the_published_bytes),
+        cmocka_unit_test(one_time_passwords_are_those_of_the_standard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
