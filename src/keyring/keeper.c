@@ -212,12 +212,22 @@ static verb_function *const verbs[] = {
     [VERB_REWRAP] = verb_rewrap, [VERB_HEALTH] = verb_health,
 };
 
-// Root-of-trust operations come from the admin engine alone.
+// Root-of-trust operations come from the admin engine alone; but a recovery passphrase may be
+// checked by the people engine, too.
+static bool may_operate(const struct channel *channel, struct span body)
+{
+    uint32_t operation = 0;
+    struct cursor in = cursor_of(body);
+    return channel->role == ROLE_ADMIN ||
+           (channel->role == ROLE_PEOPLE && cursor_u32(&in, &operation) == ERR_OK &&
+            operation == KEYRING_CHECK_PASSPHRASE);
+}
+
 static enum err take_operation(struct keeper *keeper, const struct channel *channel,
                                const struct ipc_frame *frame)
 {
     struct waiting *waiting = &keeper->waiting;
-    if (channel->role != ROLE_ADMIN)
+    if (!may_operate(channel, frame->body))
         FAIL(ERR_NOT_PERMITTED, "role %s may not run root-of-trust operations",
              proc_role_name(channel->role));
     if (keeper->operating || waiting->is)

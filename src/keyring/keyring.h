@@ -77,6 +77,7 @@ enum keyring_operation {
     KEYRING_CHANGE_PASSPHRASE, // recovery_passphrase, new_recovery_passphrase
     KEYRING_ROTATE_PASSWORD,   // a new wallet password under the same root key (HSM mode)
     KEYRING_ROTATE_MASTER,     // recovery_passphrase: a new generation of the TDE master key
+    KEYRING_CHECK_PASSPHRASE,  // recovery_passphrase: whether it is the one; the people engine may
     KEYRING_OPERATION_END
 };
 

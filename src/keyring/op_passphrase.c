@@ -3,7 +3,7 @@
 // Change of the recovery passphrase (contract C4): the wallet that it opens is written again under
 // the new one, tde/ewallet.p12 or with an HSM hsm/restore/ewallet.p12. Nothing else changes: the
 // HSM is not asked, auto-login and what the HSM protects hold the same master keys. Works with the
-// HSM away, and while the store is locked.
+// HSM away, and while the store is locked. And the check alone, for people who recover a role by it.
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
 
@@ -44,4 +44,16 @@ enum err op_passphrase_run(struct operation *op)
     change.journal.put[file] = true;
     enum err err = change_over(op, &change, file, new, &wallet);
     return operate_undo(op, &change, err);
+}
+
+// Changes nothing: somebody proves that he knows it.
+enum err op_passphrase_check(struct operation *op)
+{
+    const struct opener o = {op->core->root, -1};
+    struct span passphrase = {0};
+    CLEANUP(wallet_freep) struct wallet *wallet = NULL;
+    TRY(core_need_record(op->core));
+    TRY(operate_secret(op, "recovery_passphrase", &passphrase));
+    return operate_step(op, "verify the recovery passphrase",
+                        opener_passphrase(&o, &op->core->record, passphrase, &wallet));
 }

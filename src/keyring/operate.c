@@ -30,6 +30,7 @@ static const struct {
     [KEYRING_CHANGE_PASSPHRASE] = {"change_passphrase", op_passphrase_run},
     [KEYRING_ROTATE_PASSWORD] = {"rotate_wallet_password", op_rotate_password},
     [KEYRING_ROTATE_MASTER] = {"rotate_master_key", op_rotate_master},
+    [KEYRING_CHECK_PASSPHRASE] = {"check_passphrase", op_passphrase_check},
 };
 
 json_t *operate_json_text(const char *text)

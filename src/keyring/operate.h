@@ -104,6 +104,7 @@ MUST_USE enum err op_reverse_run(struct operation *op);
 MUST_USE enum err op_verify_run(struct operation *op);
 MUST_USE enum err op_status_open(struct operation *op);
 MUST_USE enum err op_passphrase_run(struct operation *op);
+MUST_USE enum err op_passphrase_check(struct operation *op);
 MUST_USE enum err op_rotate_password(struct operation *op);
 MUST_USE enum err op_rotate_master(struct operation *op);
 
