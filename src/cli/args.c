@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { REFUSED = OPT_COUNT, VERSION };
+// What getopt_long returns for a long option; letters stand for the short ones and for errors.
+enum { LONG = 256, REFUSED = LONG + OPT_COUNT, VERSION };
 
 // Names under which people try to hand over a secret.
 static const char *const refused[] = {
@@ -37,7 +38,7 @@ static void fill_known(struct option known[KNOWN_COUNT + 1])
                                      option_rows[i].meta != NULL ? required_argument
                                      : i < OPT_OWN_COUNT         ? no_argument
                                                                  : optional_argument,
-                                     NULL, i};
+                                     NULL, LONG + i};
     for (int i = 0; i < REFUSED_COUNT; i++)
         known[n++] = (struct option){refused[i], optional_argument, NULL, REFUSED};
     known[n++] = (struct option){"version", no_argument, NULL, VERSION};
@@ -120,7 +121,7 @@ static enum err take_options(int argc, char **argv, struct cli *cli, bool *ret_v
             continue;
         }
         TRY(check_spelling(argv, known[index].name));
-        TRY(take_option(cli, (enum opt)c, optarg));
+        TRY(take_option(cli, (enum opt)(c - LONG), optarg));
     }
     return ERR_OK;
 }
