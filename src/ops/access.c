@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who can reach what: the endpoints that reach a key, and by what; what an endpoint can reach, and
-// by what. The same rows decide each KMIP request (object_relate).
+// Who can reach what: the endpoints and users that reach a key, and by what; what one of them can
+// reach, and by what. The same rows decide each request (object_relate).
 #include "ops/access.h"
 
 #include "ops/endpoint.h"
+#include "ops/grantee.h"
 #include "ops/key.h"
 #include "ops/named.h"
 #include "ops/reach.h"
+#include "ops/user.h"
 #include "ops/verbs.h"
 
 enum { LIST_MAX = STORE_FIND_MAX, PAGE_DEFAULT = 100 };
@@ -42,13 +44,15 @@ static enum err append(json_t *list, json_t *item)
 }
 
 // A row of who reaches a key: by a wallet, and perhaps by a group.
-static enum err add_endpoint(struct op *op, json_t *list, const struct uuid *endpoint,
-                             const struct store_grant *grant, const struct uuid *group)
+static enum err add_reacher(struct op *op, json_t *list, uint32_t kind, const struct uuid *who,
+                            const struct store_grant *grant)
 {
-    return append(list, json_pack("{s:o, s:s, s:o, s:o}", "endpoint", endpoint_name(op, endpoint),
-                                  "access", access_name(grant->access), "wallet",
-                                  named_name(op, &grant->wallet), "group",
-                                  group == NULL ? json_null() : named_name(op, group)));
+    bool direct = memcmp(who, &grant->grantee, sizeof *who) == 0;
+    return append(list,
+                  json_pack("{s:s, s:o, s:s, s:o, s:o}", "kind", grantee_kind_name(kind), "name",
+                            grantee_name(op, kind, who), "access", access_name(grant->access),
+                            "wallet", named_name(op, &grant->wallet), "group",
+                            direct ? json_null() : named_name(op, &grant->grantee)));
 }
 
 static enum err add_grant(struct op *op, json_t *list, const struct store_grant *grant)
@@ -56,13 +60,15 @@ static enum err add_grant(struct op *op, json_t *list, const struct store_grant 
     struct uuid after = {{0}};
     struct uuid *members = NULL;
     size_t count = LIST_MAX;
-    if (grant->kind == GRANTEE_ENDPOINT)
-        return add_endpoint(op, list, &grant->grantee, grant, NULL);
+    bool users = grant->kind == GRANTEE_USER || grant->kind == GRANTEE_USER_GROUP;
+    uint32_t kind = users ? GRANTEE_USER : GRANTEE_ENDPOINT;
+    if (grant->kind == kind)
+        return add_reacher(op, list, kind, &grant->grantee, grant);
     while (count == LIST_MAX) {
         TRY(store_member_list(op->ops->set.store, &grant->grantee, &after, LIST_MAX, op->arena,
                               &members, &count));
         for (size_t i = 0; i < count; i++)
-            TRY(add_endpoint(op, list, &members[i], grant, &grant->grantee));
+            TRY(add_reacher(op, list, kind, &members[i], grant));
         if (count > 0)
             after = members[count - 1];
     }
@@ -85,17 +91,33 @@ static enum err add_wallet(struct op *op, json_t *list, const struct uuid *walle
     return ERR_OK;
 }
 
+// An object that the asker may ask this about.
 static enum err take_object(struct op *op, const json_t *doc, struct store_object *ret)
 {
-    struct span text;
-    struct uuid id;
-    TRY(doc_text(doc, "id", UUID_TEXT_LEN, true, &text));
-    if (uuid_parse(text, &id) != ERR_OK ||
-        store_object_get(op->ops->set.store, &id, op->arena, ret) != ERR_OK)
-        FAIL(ERR_NOT_FOUND, "there is no key \"%.*s\"", (int)text.len, (const char *)text.data);
-    op->object = ret->id;
-    op->object_type = ret->type;
+    struct request request = *op->request;
+    struct op inner = *op;
+    struct object object;
+    TRY(doc_text(doc, "id", UUID_TEXT_LEN, true, &request.uid));
+    inner.request = &request;
+    enum err err = object_get(&inner, &object);
+    op->object = inner.object;
+    op->object_type = inner.object_type;
+    if (err == ERR_NOT_FOUND)
+        FAIL(ERR_NOT_FOUND, "there is no key \"%.*s\"", (int)request.uid.len,
+             (const char *)request.uid.data);
+    TRY(err);
+    *ret = object.row;
     return ERR_OK;
+}
+
+static enum err add_owner(struct op *op, json_t *list, const struct uuid *owner)
+{
+    uint32_t kind = grantee_owner_kind(op, owner);
+    if (kind == 0)
+        return ERR_OK;
+    return append(list,
+                  json_pack("{s:s, s:o, s:s, s:n, s:n}", "kind", grantee_kind_name(kind), "name",
+                            grantee_name(op, kind, owner), "access", "owner", "wallet", "group"));
 }
 
 // {"id"} → {"access": […]}: the owner first, then everybody by wallet
@@ -111,10 +133,7 @@ enum err access_key_run(struct op *op)
     TRY(take_object(op, doc, &row));
     json_t *list = json_array();
     TRY(doc_set(answer, "access", list));
-    if (!uuid_is_zero(&row.owner))
-        TRY(append(list,
-                   json_pack("{s:o, s:s, s:n, s:n}", "endpoint", endpoint_name(op, &row.owner),
-                             "access", "owner", "wallet", "group")));
+    TRY(add_owner(op, list, &row.owner));
     while (count == LIST_MAX) {
         TRY(store_member_of(op->ops->set.store, &row.id, &after, LIST_MAX, op->arena, &wallets,
                             &count));
@@ -126,20 +145,11 @@ enum err access_key_run(struct op *op)
     return doc_answer(op, json_incref(answer));
 }
 
-static enum err take_endpoint(struct op *op, const json_t *doc, struct store_endpoint *ret)
-{
-    struct span name;
-    TRY(named_take_name(doc, "name", &name));
-    TRY(endpoint_find(op, name, ret));
-    op->object = ret->id;
-    return ERR_OK;
-}
-
-static enum err add_reach(struct op *op, json_t *list, const struct store_endpoint *endpoint,
+static enum err add_reach(struct op *op, json_t *list, const struct uuid *who,
                           const struct store_grant *grant)
 {
     uint64_t count = 0;
-    bool direct = memcmp(&grant->grantee, &endpoint->id, sizeof endpoint->id) == 0;
+    bool direct = memcmp(&grant->grantee, who, sizeof *who) == 0;
     TRY(store_member_count(op->ops->set.store, &grant->wallet, &count));
     return append(list,
                   json_pack("{s:o, s:s, s:b, s:o, s:I}", "wallet", named_name(op, &grant->wallet),
@@ -149,27 +159,44 @@ static enum err add_reach(struct op *op, json_t *list, const struct store_endpoi
                             (json_int_t)count));
 }
 
-// {"name"} → {"access": […]}: what it owns, then wallet by wallet
-enum err access_endpoint_run(struct op *op)
+// {"access": […]}: what somebody owns, then wallet by wallet
+static enum err answer_access(struct op *op, const struct uuid *who)
 {
-    CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
-    struct store_endpoint row;
     struct store_grant *grants = NULL;
     size_t count = 0;
     uint64_t own = 0;
-    TRY(doc_params(op, &doc));
-    TRY(take_endpoint(op, doc, &row));
-    struct store_query query = {.owner = row.id};
+    struct store_query query = {.owner = *who};
     TRY(store_object_count(op->ops->set.store, &query, &own));
-    TRY(store_grant_reach(op->ops->set.store, &row.id, op->arena, &grants, &count));
+    TRY(store_grant_reach(op->ops->set.store, who, op->arena, &grants, &count));
     json_t *list = json_array();
     TRY(doc_set(answer, "access", list));
     TRY(append(list, json_pack("{s:n, s:s, s:b, s:n, s:I}", "wallet", "access", "owner", "manage",
                                0, "group", "objects", (json_int_t)own)));
     for (size_t i = 0; i < count; i++)
-        TRY(add_reach(op, list, &row, &grants[i]));
+        TRY(add_reach(op, list, who, &grants[i]));
     return doc_answer(op, json_incref(answer));
+}
+
+// {"name"}
+enum err access_endpoint_run(struct op *op)
+{
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    struct store_endpoint row;
+    struct span name;
+    TRY(doc_params(op, &doc));
+    TRY(endpoint_take(op, doc, &row, &name));
+    return answer_access(op, &row.id);
+}
+
+// {"name"}
+enum err access_user_run(struct op *op)
+{
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    struct account account;
+    TRY(doc_params(op, &doc));
+    TRY(user_take(op, doc, &account));
+    return answer_access(op, &account.row.id);
 }
 
 static enum err add_object(struct op *op, json_t *list, const struct uuid *who,
@@ -186,31 +213,48 @@ static enum err add_object(struct op *op, json_t *list, const struct uuid *who,
     return doc_set(item, "access", json_string(own ? "owner" : access_name(access)));
 }
 
-// {"name", "cursor", "limit"} → {"keys": […], "next_cursor"}: each object that it can reach
-enum err access_objects_run(struct op *op)
+// {"keys": […], "next_cursor"}
+static enum err answer_objects(struct op *op, const json_t *doc, const struct uuid *who)
 {
-    CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     CLEANUP(reach_freep) struct reach *reach = NULL;
-    struct store_endpoint row;
     struct store_query query = {0};
     int64_t limit = PAGE_DEFAULT;
     const struct store_object *at = NULL;
     struct uuid last = {{0}};
-    TRY(doc_params(op, &doc));
-    TRY(take_endpoint(op, doc, &row));
     TRY(doc_cursor(doc, &query.after));
     TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
-    TRY(reach_new(op, &row.id, &query, &reach));
+    TRY(reach_new(op, who, &query, &reach));
     json_t *list = json_array();
     TRY(doc_set(answer, "keys", list));
     for (int64_t i = 0; i < limit; i++) {
         TRY(reach_next(reach, &at));
         if (at == NULL)
             break;
-        TRY(add_object(op, list, &row.id, at));
+        TRY(add_object(op, list, who, at));
         last = at->id;
     }
     TRY(doc_set(answer, "next_cursor", at != NULL ? doc_uuid(&last) : json_null()));
     return doc_answer(op, json_incref(answer));
+}
+
+// {"name", "cursor", "limit"}
+enum err access_objects_run(struct op *op)
+{
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    struct store_endpoint row;
+    struct span name;
+    TRY(doc_params(op, &doc));
+    TRY(endpoint_take(op, doc, &row, &name));
+    return answer_objects(op, doc, &row.id);
+}
+
+// {"name", "cursor", "limit"}
+enum err access_user_objects_run(struct op *op)
+{
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    struct account account;
+    TRY(doc_params(op, &doc));
+    TRY(user_take(op, doc, &account));
+    return answer_objects(op, doc, &account.row.id);
 }

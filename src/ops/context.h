@@ -69,8 +69,8 @@ struct ops {
     struct alert_seen {
         bool known, raised;
         char problem[32];
-    } alert;                             // as the store has it
-    struct seen *seen;                   // readers and the writer
+    } alert; // as the store has it
+    struct seen *seen;
     struct token_tries tries[TRIES_MAX]; // the writer
     int64_t next_relief;                 // the admin engine, monotonic ms, as the next
     int64_t busy_until;
@@ -89,12 +89,20 @@ struct op {
     struct uuid default_wallet; // of `who`: where new objects go
     bool has_placeholder;       // the ID Placeholder of the batch
     struct uuid placeholder;
-    int64_t now; // seconds since 1970
+    bool saved;       // a save is open that is undone should the item fail
+    bool must_change; // `who` may do nothing before the password is changed
+    int64_t now;      // seconds since 1970
     // What the audit trail is to tell:
     struct uuid object;
     uint32_t object_type;
     struct span detail;
 };
+
+// For an operation that keeps its own transaction and works long before it writes: opens one, in
+// which the record of the request is written, too. What is written before ops_late_save stays even
+// when the operation fails.
+MUST_USE enum err ops_late_begin(struct op *op);
+MUST_USE enum err ops_late_save(struct op *op);
 
 // One operation: fills op->reply. On failure nothing that it wrote stays (the caller's savepoint).
 typedef enum err op_function(struct op *op);

@@ -195,6 +195,15 @@ enum err doc_dry_run(const json_t *doc, bool *ret)
     return ERR_OK;
 }
 
+struct span doc_secret(const struct op *op, const char *name)
+{
+    for (size_t i = 0; i < op->request->secret_count; i++) {
+        if (span_eq_str(op->request->secrets[i].name, name))
+            return op->request->secrets[i].value;
+    }
+    return span_of(NULL, 0);
+}
+
 enum err doc_answer(struct op *op, json_t *answer)
 {
     CLEANUP(doc_freep) json_t *doc = answer;

@@ -34,6 +34,9 @@ MUST_USE enum err doc_dry_run(const json_t *doc, bool *ret);
 MUST_USE enum err doc_text(const json_t *doc, const char *name, size_t max, bool required,
                            struct span *ret);
 
+// The request's secret of this name, borrowed; empty when there is none.
+struct span doc_secret(const struct op *op, const char *name);
+
 // Makes `answer` (taken, NULL: no memory) the reply's document.
 MUST_USE enum err doc_answer(struct op *op, json_t *answer);
 

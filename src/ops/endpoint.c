@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "crypto/crypto.h"
+#include "ops/account.h"
+#include "ops/authority.h"
 #include "ops/ca.h"
 #include "ops/index.h"
 #include "ops/named.h"
@@ -39,6 +41,20 @@ enum err endpoint_find(struct op *op, struct span name, struct store_endpoint *r
     return err;
 }
 
+enum err endpoint_take(struct op *op, const json_t *doc, struct store_endpoint *ret,
+                       struct span *ret_name)
+{
+    TRY(named_take_name(doc, "name", ret_name));
+    TRY(endpoint_find(op, *ret_name, ret));
+    enum err err = authority_thing(op, &ret->id);
+    if (err == ERR_NOT_FOUND)
+        FAIL(ERR_NOT_FOUND, "there is no endpoint \"%.*s\"", (int)ret_name->len,
+             (const char *)ret_name->data);
+    TRY(err);
+    return named_tell(op, &ret->id, "endpoint \"%.*s\"", (int)ret_name->len,
+                      (const char *)ret_name->data);
+}
+
 void endpoint_make_token(struct store_endpoint *row, int64_t now, char text[ENDPOINT_TOKEN_LEN + 1])
 {
     uint8_t token[ENDPOINT_TOKEN_LEN / 2];
@@ -67,6 +83,8 @@ static enum err register_endpoint(struct op *op, const struct peer_record *recor
         FAIL(ERR_CONFLICT, "endpoint \"%.*s\" exists already", (int)record->name.len,
              (const char *)record->name.data);
     TRY(err);
+    if (!authority_has(op, RIGHT_SYSTEM))
+        TRY(authority_give(op, &row.id));
     op->object = row.id;
     err =
         doc_answer(op, json_pack("{s:o, s:o, s:s, s:s, s:o}", "id", doc_uuid(&row.id), "name",
@@ -92,18 +110,8 @@ enum err endpoint_add_run(struct op *op)
     if (endpoint_find(op, record.name, &existing) == ERR_OK)
         FAIL(ERR_CONFLICT, "endpoint \"%.*s\" exists already", (int)record.name.len,
              (const char *)record.name.data);
+    TRY(account_check_endpoint(op, record.name));
     return register_endpoint(op, &record, dry_run);
-}
-
-static struct span token_of(const struct op *op, const json_t *doc)
-{
-    const json_t *value = json_object_get(doc, "token");
-    for (size_t i = 0; i < op->request->secret_count; i++) {
-        if (span_eq_str(op->request->secrets[i].name, "token"))
-            return op->request->secrets[i].value;
-    }
-    return json_is_string(value) ? span_of(json_string_value(value), json_string_length(value))
-                                 : span_of(NULL, 0);
 }
 
 // Where wrong tokens for a name are counted: its own place, or the oldest.
@@ -208,7 +216,7 @@ enum err endpoint_enroll_run(struct op *op)
     enum err err = endpoint_find(op, name, &row);
     if (err != ERR_OK && err != ERR_NOT_FOUND)
         return err;
-    TRY(check_token(op, name, &row, token_of(op, doc)));
+    TRY(check_token(op, name, &row, doc_secret(op, "token")));
     op->object = row.id;
     return enroll(op, &row, csr);
 }
@@ -274,6 +282,12 @@ enum err endpoint_list_run(struct op *op)
     TRY(doc_set(answer, "endpoints", list));
     for (size_t i = 0; i < count; i++) {
         json_t *item = NULL;
+        bool seen = authority_is_general(op);
+        const struct store_privilege privilege = {op->who.id, rows[i].id};
+        if (!seen)
+            TRY(store_privilege_has(op->ops->set.store, &privilege, &seen));
+        if (!seen)
+            continue;
         TRY(endpoint_describe(op, &rows[i], &item));
         if (json_array_append_new(list, item) != 0)
             FAIL(ERR_MEMORY, "no memory for an answer");
@@ -291,9 +305,7 @@ enum err endpoint_show_run(struct op *op)
     struct span name;
     json_t *answer = NULL;
     TRY(doc_params(op, &doc));
-    TRY(named_take_name(doc, "name", &name));
-    TRY(endpoint_find(op, name, &row));
-    op->object = row.id;
+    TRY(endpoint_take(op, doc, &row, &name));
     TRY(endpoint_describe(op, &row, &answer));
     return doc_answer(op, answer);
 }

@@ -12,6 +12,11 @@ enum { ENDPOINT_TOKEN_LEN = 64, ENDPOINT_CSR_MAX = 32 * 1024 };
 // ERR_NOT_FOUND says the name.
 MUST_USE enum err endpoint_find(struct op *op, struct span name, struct store_endpoint *ret);
 
+// The one that the "name" of a document means, where the asker may use the verb on it; tells the
+// audit trail. What is out of sight is not found, in the same words.
+MUST_USE enum err endpoint_take(struct op *op, const json_t *doc, struct store_endpoint *ret,
+                                struct span *ret_name);
+
 // The name as JSON; the identifier when there is no such endpoint any more, null for zero.
 json_t *endpoint_name(struct op *op, const struct uuid *id);
 

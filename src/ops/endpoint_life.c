@@ -4,6 +4,8 @@
 // a new certificate while the old one still counts, renamed, deleted. Engines look an endpoint's
 // state up for each request, so that every one of these holds from the next request on, on open
 // connections, too.
+#include "ops/account.h"
+#include "ops/authority.h"
 #include "ops/endpoint.h"
 #include "ops/index.h"
 #include "ops/lifecycle.h"
@@ -14,15 +16,6 @@ enum { KEEP_OLD_S = 7 * 86400, KEEP_OLD_MAX_S = 90 * 86400 };
 
 static const uint32_t living = 1U << KMIP_STATE_PRE_ACTIVE | 1U << KMIP_STATE_ACTIVE |
                                1U << KMIP_STATE_DEACTIVATED | 1U << KMIP_STATE_COMPROMISED;
-
-static enum err take(struct op *op, const json_t *doc, struct store_endpoint *ret,
-                     struct span *ret_name)
-{
-    TRY(named_take_name(doc, "name", ret_name));
-    TRY(endpoint_find(op, *ret_name, ret));
-    return named_tell(op, &ret->id, "endpoint \"%.*s\"", (int)ret_name->len,
-                      (const char *)ret_name->data);
-}
 
 // Stores the row and answers with it as it is now.
 static enum err put_back(struct op *op, struct store_endpoint *row)
@@ -46,7 +39,7 @@ static enum err set_state(struct op *op, bool suspend)
     struct store_endpoint row;
     struct span name;
     TRY(doc_params(op, &doc));
-    TRY(take(op, doc, &row, &name));
+    TRY(endpoint_take(op, doc, &row, &name));
     if (suspend == (row.state == ENDPOINT_SUSPENDED))
         FAIL(ERR_WRONG_STATE, "endpoint \"%.*s\" is %s", (int)name.len, (const char *)name.data,
              suspend ? "suspended already" : "not suspended");
@@ -76,7 +69,7 @@ enum err endpoint_life_reenroll_run(struct op *op)
     struct span name;
     char token[ENDPOINT_TOKEN_LEN + 1];
     TRY(doc_params(op, &doc));
-    TRY(take(op, doc, &row, &name));
+    TRY(endpoint_take(op, doc, &row, &name));
     if (row.state == ENDPOINT_SUSPENDED)
         FAIL(ERR_WRONG_STATE, "endpoint \"%.*s\" is suspended: resume it first", (int)name.len,
              (const char *)name.data);
@@ -101,7 +94,7 @@ enum err endpoint_life_rotate_run(struct op *op)
     json_t *answer = NULL;
     int64_t keep = KEEP_OLD_S;
     TRY(doc_params(op, &doc));
-    TRY(take(op, doc, &row, &name));
+    TRY(endpoint_take(op, doc, &row, &name));
     TRY(endpoint_csr(doc, &csr));
     TRY(doc_integer(doc, "keep_old_s", 0, KEEP_OLD_MAX_S, &keep));
     if (row.state != ENDPOINT_ENROLLED)
@@ -125,6 +118,7 @@ static enum err take_texts(struct op *op, const json_t *doc, struct store_endpoi
     TRY(peer_open(op->ops, op->arena, row, &record));
     if (json_object_get(doc, "new_name") != NULL) {
         TRY(named_take_name(doc, "new_name", &record.name));
+        TRY(account_check_endpoint(op, record.name));
         TRY(index_endpoint(op->ops, record.name, row->name_hash));
     }
     if (json_object_get(doc, "type") != NULL)
@@ -132,6 +126,18 @@ static enum err take_texts(struct op *op, const json_t *doc, struct store_endpoi
     if (json_object_get(doc, "description") != NULL)
         TRY(doc_text(doc, "description", NAMED_TEXT_MAX, false, &record.description));
     return peer_seal(op->ops, op->arena, &record, row);
+}
+
+// Who only manages the endpoint puts what it creates where they may change something themselves.
+static enum err check_default(struct op *op, const struct store_named *wallet)
+{
+    uint32_t access = 0;
+    if (authority_has(op, RIGHT_SYSTEM | RIGHT_KEY))
+        return ERR_OK;
+    TRY(authority_access(op, &wallet->id, &access));
+    if ((access & GRANT_MODIFY) == 0)
+        FAIL(ERR_NOT_PERMITTED, "you may not change what is in the wallet \"default_wallet\"");
+    return ERR_OK;
 }
 
 static enum err take_default_wallet(struct op *op, const json_t *doc, struct store_endpoint *row)
@@ -145,7 +151,7 @@ static enum err take_default_wallet(struct op *op, const json_t *doc, struct sto
         return ERR_OK;
     TRY(named_find(op, NAMED_WALLET, doc, "default_wallet", &wallet));
     row->default_wallet = wallet.id;
-    return ERR_OK;
+    return check_default(op, &wallet);
 }
 
 // {"name", "new_name", "type", "description", "default_wallet": name, "" for none} → the endpoint
@@ -155,7 +161,7 @@ enum err endpoint_life_update_run(struct op *op)
     struct store_endpoint row;
     struct span name;
     TRY(doc_params(op, &doc));
-    TRY(take(op, doc, &row, &name));
+    TRY(endpoint_take(op, doc, &row, &name));
     TRY(take_texts(op, doc, &row));
     TRY(take_default_wallet(op, doc, &row));
     enum err err = put_back(op, &row);
@@ -171,6 +177,8 @@ static enum err give_objects(struct op *op, const json_t *doc, const struct stor
     struct span name;
     TRY(named_take_name(doc, "reassign_to", &name));
     TRY(endpoint_find(op, name, &heir));
+    if (authority_thing(op, &heir.id) != ERR_OK)
+        FAIL(ERR_NOT_PERMITTED, "you do not manage the endpoint \"reassign_to\"");
     enum err err = store_object_move(op->ops->set.store, &row->id, &heir.id, ret_count);
     if (err == ERR_INVALID)
         FAIL(ERR_INVALID, "\"reassign_to\" is the endpoint that is to be deleted");
@@ -190,7 +198,7 @@ enum err endpoint_life_delete_run(struct op *op)
     struct span name;
     uint64_t count = 0;
     TRY(doc_params(op, &doc));
-    TRY(take(op, doc, &row, &name));
+    TRY(endpoint_take(op, doc, &row, &name));
     struct store_query query = {.owner = row.id, .states = living};
     if (json_object_get(doc, "reassign_to") != NULL) {
         TRY(give_objects(op, doc, &row, &count));

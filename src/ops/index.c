@@ -8,7 +8,7 @@
 #include "crypto/crypto.h"
 #include "ops/keys.h"
 
-enum { KIND_ENDPOINT = 1, KIND_NAMED = 0x100 };
+enum { KIND_ENDPOINT = 1, KIND_USER = 2, KIND_NAMED = 0x100 };
 
 bool index_has(const struct attr *attr)
 {
@@ -75,6 +75,11 @@ static enum err hash_name(struct ops *ops, uint32_t kind, struct span name,
 enum err index_endpoint(struct ops *ops, struct span name, uint8_t ret[STORE_HASH_LEN])
 {
     return hash_name(ops, KIND_ENDPOINT, name, ret);
+}
+
+enum err index_user(struct ops *ops, struct span name, uint8_t ret[STORE_HASH_LEN])
+{
+    return hash_name(ops, KIND_USER, name, ret);
 }
 
 enum err index_named(struct ops *ops, uint32_t kind, struct span name, uint8_t ret[STORE_HASH_LEN])

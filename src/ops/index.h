@@ -20,6 +20,9 @@ MUST_USE enum err index_of(struct ops *ops, const struct attr *attr, struct stor
 // The hash by which an endpoint is found by name.
 MUST_USE enum err index_endpoint(struct ops *ops, struct span name, uint8_t ret[STORE_HASH_LEN]);
 
+// The hash by which a user is found by the normal form of its name.
+MUST_USE enum err index_user(struct ops *ops, struct span name, uint8_t ret[STORE_HASH_LEN]);
+
 // The hash by which a wallet or a group (enum named_kind) is found by name.
 MUST_USE enum err index_named(struct ops *ops, uint32_t kind, struct span name,
                               uint8_t ret[STORE_HASH_LEN]);

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "ops/attributes.h"
-#include "ops/endpoint.h"
+#include "ops/grantee.h"
 #include "ops/named.h"
 #include "ops/render.h"
 #include "ops/verbs.h"
@@ -35,7 +35,7 @@ enum err key_summary(struct op *op, struct object *object, json_t **ret)
                   enum_or_null(KMIP_ENUM_CRYPTOGRAPHIC_ALGORITHM, algorithm), "length",
                   (json_int_t)attributes_number(&object->attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 0),
                   "state", lifecycle_name(lifecycle_state_at(&row->dates, op->now)), "owner",
-                  endpoint_name(op, &row->owner), "created", doc_time(row->dates.initial));
+                  grantee_owner(op, &row->owner), "created", doc_time(row->dates.initial));
     if (*ret == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return ERR_OK;

@@ -7,8 +7,10 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "ops/authority.h"
 #include "ops/index.h"
 #include "ops/seal.h"
+#include "store/people.h"
 
 enum { PAGE_DEFAULT = 100, TELL_MAX = 512 };
 
@@ -19,7 +21,9 @@ struct named_record {
 
 static const char *kind_name(uint32_t kind)
 {
-    return kind == NAMED_WALLET ? "wallet" : "endpoint group";
+    if (kind == NAMED_WALLET)
+        return "wallet";
+    return kind == NAMED_USER_GROUP ? "user group" : "endpoint group";
 }
 
 static struct seal_bound bound_of(const struct store_named *row)
@@ -81,6 +85,24 @@ enum err named_find(struct op *op, uint32_t kind, const json_t *doc, const char 
     return err;
 }
 
+// How the asker stands to it.
+static enum err check_authority(struct op *op, const struct store_named *row)
+{
+    if (row->kind == NAMED_WALLET)
+        return authority_wallet(op, &row->id);
+    return authority_thing(op, &row->id);
+}
+
+enum err named_take(struct op *op, uint32_t kind, const json_t *doc, struct store_named *ret)
+{
+    TRY(named_find(op, kind, doc, "name", ret));
+    enum err err = check_authority(op, ret);
+    if (err == ERR_NOT_FOUND)
+        FAIL(ERR_NOT_FOUND, "there is no %s \"%s\"", kind_name(kind),
+             json_string_value(json_object_get(doc, "name")));
+    return err;
+}
+
 json_t *named_name(struct op *op, const struct uuid *id)
 {
     struct store_named row;
@@ -128,6 +150,22 @@ static enum err list_item(struct op *op, const struct store_named *row, const ch
     return doc_set(item, members, json_integer((json_int_t)count));
 }
 
+// Wallets are seen by whom they are granted to, groups by whom they are managed; all by whom a role
+// lets.
+static enum err may_see(struct op *op, const struct store_named *row, bool *ret)
+{
+    uint32_t access = 0;
+    const struct store_privilege privilege = {op->who.id, row->id};
+    *ret = row->kind == NAMED_WALLET ? authority_has(op, RIGHT_KEY) : authority_is_general(op);
+    if (*ret)
+        return ERR_OK;
+    if (row->kind != NAMED_WALLET)
+        return store_privilege_has(op->ops->set.store, &privilege, ret);
+    TRY(authority_access(op, &row->id, &access));
+    *ret = access != 0;
+    return ERR_OK;
+}
+
 enum err named_list(struct op *op, uint32_t kind, const char *list_name, const char *members)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
@@ -143,8 +181,12 @@ enum err named_list(struct op *op, uint32_t kind, const char *list_name, const c
                          &count));
     json_t *list = json_array();
     TRY(doc_set(answer, list_name, list));
-    for (size_t i = 0; i < count; i++)
-        TRY(list_item(op, &rows[i], members, list));
+    for (size_t i = 0; i < count; i++) {
+        bool seen = false;
+        TRY(may_see(op, &rows[i], &seen));
+        if (seen)
+            TRY(list_item(op, &rows[i], members, list));
+    }
     bool more = count == (size_t)limit;
     TRY(doc_set(answer, "next_cursor", more ? doc_uuid(&rows[count - 1].id) : json_null()));
     return doc_answer(op, json_incref(answer));
@@ -158,7 +200,7 @@ static enum err taken(enum err err, uint32_t kind, struct span name)
     return err;
 }
 
-enum err named_create(struct op *op, uint32_t kind)
+enum err named_create(struct op *op, uint32_t kind, struct store_named *ret)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct named_record record;
@@ -172,6 +214,7 @@ enum err named_create(struct op *op, uint32_t kind)
                    (const char *)record.name.data));
     TRY(seal_record(op, &record, &row));
     TRY(taken(store_named_put(op->ops->set.store, &row), kind, record.name));
+    *ret = row;
     TRY(named_describe(op, &row, &answer));
     return doc_answer(op, answer);
 }
@@ -183,7 +226,7 @@ enum err named_update(struct op *op, uint32_t kind)
     struct named_record record;
     json_t *answer = NULL;
     TRY(doc_params(op, &doc));
-    TRY(named_find(op, kind, doc, "name", &row));
+    TRY(named_take(op, kind, doc, &row));
     TRY(open_record(op, &row, &record));
     TRY(named_tell(op, &row.id, "%s \"%.*s\"", kind_name(kind), (int)record.name.len,
                    (const char *)record.name.data));
@@ -203,7 +246,7 @@ enum err named_delete(struct op *op, uint32_t kind)
     struct store_named row;
     struct named_record record;
     TRY(doc_params(op, &doc));
-    TRY(named_find(op, kind, doc, "name", &row));
+    TRY(named_take(op, kind, doc, &row));
     TRY(open_record(op, &row, &record));
     TRY(named_tell(op, &row.id, "%s \"%.*s\"", kind_name(kind), (int)record.name.len,
                    (const char *)record.name.data));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What has a name that only administrators see: wallets and groups. Their rows hold a blind index
-// of the name, and name and description sealed. `kind` is enum named_kind.
+// What has a name and is no endpoint, user or object: wallets and groups. Their rows hold a blind
+// index of the name, and name and description sealed. `kind` is enum named_kind.
 #ifndef KW_OPS_NAMED_H
 #define KW_OPS_NAMED_H
 
@@ -17,6 +17,11 @@ MUST_USE enum err named_take_name(const json_t *doc, const char *field, struct s
 MUST_USE enum err named_find(struct op *op, uint32_t kind, const json_t *doc, const char *field,
                              struct store_named *ret);
 
+// The one that the "name" of a document means, where the asker may use the verb on it. What is out
+// of sight is not found, in the same words.
+MUST_USE enum err named_take(struct op *op, uint32_t kind, const json_t *doc,
+                             struct store_named *ret);
+
 // The name as JSON; null when there is no such wallet or group.
 json_t *named_name(struct op *op, const struct uuid *id);
 
@@ -27,10 +32,11 @@ MUST_USE enum err named_describe(struct op *op, const struct store_named *row, j
 __attribute__((format(printf, 3, 4))) MUST_USE enum err
 named_tell(struct op *op, const struct uuid *object, const char *format, ...);
 
-// The operations that wallets and groups share. {"cursor", "limit"} → page in `list`;
+// The operations that wallets and groups share. {"cursor", "limit"} → page in `list` of what the
+// asker may see, which may be fewer than the limit;
 // {"name", "description"}; {"name", "new_name", "description"}; {"name"}
 MUST_USE enum err named_list(struct op *op, uint32_t kind, const char *list, const char *members);
-MUST_USE enum err named_create(struct op *op, uint32_t kind);
+MUST_USE enum err named_create(struct op *op, uint32_t kind, struct store_named *ret);
 MUST_USE enum err named_update(struct op *op, uint32_t kind);
 MUST_USE enum err named_delete(struct op *op, uint32_t kind);
 

@@ -48,7 +48,7 @@ static enum err wanted_id(struct op *op, struct uuid *ret)
 enum err object_relate(struct op *op, const struct store_object *row, enum authz_relation *ret)
 {
     uint32_t access = 0;
-    bool known = op->who.kind == PRINCIPAL_ENDPOINT && !uuid_is_zero(&op->who.id);
+    bool known = !uuid_is_zero(&op->who.id); // an endpoint or a user
     if (known && memcmp(&row->owner, &op->who.id, sizeof row->owner) == 0) {
         *ret = AUTHZ_OWN;
         return ERR_OK;

@@ -16,6 +16,7 @@
 #include "ops/count.h"
 #include "ops/dispatch.h"
 #include "ops/etag.h"
+#include "ops/identity.h"
 #include "ops/keys.h"
 #include "ops/once.h"
 #include "ops/peer.h"
@@ -46,8 +47,7 @@ enum err ops_new(const struct ops_settings *settings, struct ops **ret)
         TRY(audit_journal_open(settings->root, settings->index, settings->audit_strict,
                                &ops->journal));
     TRY(count_open(settings, &ops->counts));
-    if (!works_alone(ops))
-        TRY(seen_open(settings, &ops->seen));
+    TRY(seen_open(settings, &ops->seen));
     *ret = ops;
     ops = NULL;
     return ERR_OK;
@@ -173,6 +173,8 @@ static enum err admit(struct op *op, const struct dispatch_row *row, enum err pe
             FAIL(ERR_AUTHENTICATION, "this is not for everybody: sign in, or show an API token");
         FAIL(ERR_NOT_PERMITTED, "%s", decision.why);
     }
+    if (op->must_change && !identity_may_wait(op->request->verb))
+        FAIL(ERR_NOT_PERMITTED, "the password must be changed before anything else");
     return row->needs_keys ? keys_check(op->ops) : ERR_OK;
 }
 
@@ -212,27 +214,41 @@ static void clear_reply(struct op *op)
     *op->reply = (struct reply){.verb = op->request->verb, .located_items = -1};
 }
 
+enum err ops_late_begin(struct op *op)
+{
+    if (op->ops->in_transaction || !works_alone(op->ops))
+        FAIL(ERR_INVALID, "this must be asked for alone");
+    return begin_transaction(op->ops);
+}
+
+enum err ops_late_save(struct op *op)
+{
+    TRY(store_save(op->ops->set.store));
+    op->saved = true;
+    return ERR_OK;
+}
+
 // What it writes stands or falls with it, its record with it too.
 static enum err run_recorded(struct op *op, enum err peer_error)
 {
     const struct dispatch_row *row = dispatch_find(op->request->verb);
-    bool writes = op->ops->in_transaction && op->ops->set.role != OPS_READER;
     clear_reply(op);
     op->object = (struct uuid){{0}};
     op->object_type = 0;
     op->detail = (struct span){NULL, 0};
     op->ops->made_key = false;
-    if (writes)
-        TRY(store_save(op->ops->set.store));
+    op->saved = false;
+    if (op->ops->in_transaction && op->ops->set.role != OPS_READER)
+        TRY(ops_late_save(op));
     enum err code = run_admitted(op, row, peer_error);
     if (code == ERR_TO_WRITER)
         return code;
     if (code == ERR_OK) {
         code = trail_record(op, ERR_OK);
         if (code == ERR_OK)
-            return writes ? store_keep(op->ops->set.store) : ERR_OK;
+            return op->saved ? store_keep(op->ops->set.store) : ERR_OK;
     }
-    if (writes) {
+    if (op->saved) {
         store_undo(op->ops->set.store);
         op->ops->turn++; // the snapshot may be another one now
     }
@@ -323,17 +339,33 @@ static enum err run_in_transaction(struct op *op, struct replies *replies)
     return run_items(op, replies, undo);
 }
 
-// A turn of its own for each batch, or none for an operation that keeps its own.
+static enum err load_when_idle(struct ops *ops, int *wait_ms)
+{
+    int64_t now = clock_mono_ms();
+    if (ops->open)
+        return ERR_OK;
+    *wait_ms = OPS_RECHECK_MS;
+    if (now < ops->next_try || ops->keeper == NULL)
+        return ERR_OK;
+    TRY(begin_transaction(ops));
+    return end_transaction(ops);
+}
+
+// A turn of its own for each batch; an operation that keeps its own may leave one open, too, which
+// then ends with the record of what it did.
 static enum err run_alone(struct op *op, struct replies *replies)
 {
     const struct dispatch_row *row = dispatch_find(op->batch->items[0].verb);
     op->ops->keys_stale = true;
     op->ops->next_refresh = 0;
     refresh(op->ops);
-    if (row != NULL && row->own_transaction && replies->count == 1)
-        return run_items(op, replies, false);
-    TRY(begin_transaction(op->ops));
-    enum err err = run_in_transaction(op, replies);
+    bool own = row != NULL && row->own_transaction && replies->count == 1;
+    int wait_ms = 0;
+    if (own && row->needs_keys)
+        TRY(load_when_idle(op->ops, &wait_ms));
+    if (!own)
+        TRY(begin_transaction(op->ops));
+    enum err err = own ? run_items(op, replies, false) : run_in_transaction(op, replies);
     if (err == ERR_OK)
         return end_transaction(op->ops);
     ops_abort(op->ops);
@@ -368,18 +400,6 @@ enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena 
         TRY(run_or_decline(&op, &replies));
     *ret = replies;
     return ERR_OK;
-}
-
-static enum err load_when_idle(struct ops *ops, int *wait_ms)
-{
-    int64_t now = clock_mono_ms();
-    if (ops->open)
-        return ERR_OK;
-    *wait_ms = OPS_RECHECK_MS;
-    if (now < ops->next_try || ops->keeper == NULL)
-        return ERR_OK;
-    TRY(begin_transaction(ops));
-    return end_transaction(ops);
 }
 
 // The writer's housekeeping: the heads of the journals enter the chain, the log of the store enters
@@ -444,7 +464,7 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
         TRY(alert_idle(ops, &sync_ms));
         TRY(relieve_when_idle(ops, &sync_ms));
     }
-    if (ops->set.role == OPS_READER)
+    if (ops->set.role != OPS_WRITER)
         wait_ms = sooner(wait_ms, seen_write(ops->seen));
     wait_ms = sooner(wait_ms, count_write(ops->counts));
     *ret_wait_ms = sooner(wait_ms, sync_ms);

@@ -4,6 +4,7 @@
 // committed since, so that a suspended or deleted endpoint is refused from its next request on.
 #include "ops/peer.h"
 
+#include "ops/identity.h"
 #include "ops/seal.h"
 #include "ops/seen.h"
 
@@ -102,7 +103,9 @@ enum err peer_resolve(struct op *op)
     op->who.id = (struct uuid){{0}};
     op->who.name = (struct span){NULL, 0};
     op->default_wallet = (struct uuid){{0}};
+    op->who.rights = 0;
+    op->must_change = false;
     if (op->who.kind == PRINCIPAL_USER)
-        FAIL(ERR_AUTHENTICATION, "the session, API token or certificate belongs to nobody");
+        return identity_resolve(op);
     return op->who.kind == PRINCIPAL_ENDPOINT ? resolve_endpoint(op) : ERR_OK;
 }

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ops/ca.h"
+#include "ops/credential.h"
 #include "ops/doc.h"
 #include "ops/keys.h"
 #include "ops/object.h"
@@ -23,7 +24,8 @@
 enum { RESEAL_ARENA = 64 * 1024 * 1024, PAUSE_MIN_MS = 2 };
 
 static const char *const states[] = {"never", "running", "done", "incomplete"};
-static const char *const phases[] = {"settings", "endpoints", "named", "objects"};
+static const char *const phases[RESEAL_PHASES] = {"settings", "endpoints",   "named",
+                                                  "users",    "credentials", "objects"};
 
 static int index_of(const json_t *doc, const char *name, const char *const *words, int count)
 {
@@ -44,7 +46,7 @@ static enum err parse(const json_t *doc, struct reseal *ret)
 {
     const char *cursor = json_string_value(json_object_get(doc, "cursor"));
     int state = index_of(doc, "state", states, 4);
-    int phase = index_of(doc, "phase", phases, 4);
+    int phase = index_of(doc, "phase", phases, RESEAL_PHASES);
     if (state < 0 || phase < 0 || cursor == NULL ||
         uuid_parse(span_str(cursor), &ret->cursor) != ERR_OK)
         FAIL(ERR_DAMAGED, "the setting \"" SETTING "\" of the store is damaged");
@@ -230,7 +232,46 @@ static enum err do_named(struct batch_of *b)
             }
         }
     }
-    next_phase(b, RESEAL_OBJECTS);
+    next_phase(b, RESEAL_USERS);
+    return ERR_OK;
+}
+
+static enum err reseal_user(struct batch_of *b, const struct store_user *row)
+{
+    struct account account;
+    TRY(account_open(&b->op, row, &account));
+    return account_update(&b->op, &account);
+}
+
+static enum err do_users(struct batch_of *b)
+{
+    struct store_user *rows = NULL;
+    size_t found = 0;
+    TRY(store_user_list(b->op.ops->set.store, 0, &b->r->cursor, RESEAL_ROWS, b->op.arena, &rows,
+                        &found));
+    for (size_t i = 0; i < found; i++) {
+        if (!is_newest(b, &rows[i].key_id))
+            TRY(count(b, reseal_user(b, &rows[i]), "user", &rows[i].id));
+        b->r->cursor = rows[i].id;
+    }
+    if (found < RESEAL_ROWS)
+        next_phase(b, RESEAL_CREDENTIALS);
+    return ERR_OK;
+}
+
+static enum err do_credentials(struct batch_of *b)
+{
+    struct store_credential *rows = NULL;
+    size_t found = 0;
+    TRY(store_credential_list(b->op.ops->set.store, NULL, &b->r->cursor, RESEAL_ROWS, b->op.arena,
+                              &rows, &found));
+    for (size_t i = 0; i < found; i++) {
+        if (!is_newest(b, &rows[i].key_id))
+            TRY(count(b, credential_reseal(&b->op, &rows[i]), "credential", &rows[i].id));
+        b->r->cursor = rows[i].id;
+    }
+    if (found < RESEAL_ROWS)
+        next_phase(b, RESEAL_OBJECTS);
     return ERR_OK;
 }
 
@@ -287,6 +328,15 @@ static enum err do_objects(struct batch_of *b)
     return i == found && found < RESEAL_SCAN ? end_pass(b) : ERR_OK;
 }
 
+static enum err (*const steps[RESEAL_PHASES])(struct batch_of *b) = {
+    [RESEAL_SETTINGS] = do_settings,
+    [RESEAL_ENDPOINTS] = do_endpoints,
+    [RESEAL_NAMED] = do_named,
+    [RESEAL_USERS] = do_users,
+    [RESEAL_CREDENTIALS] = do_credentials,
+    [RESEAL_OBJECTS] = do_objects,
+};
+
 static enum err run_batch(struct ops *ops, struct arena *arena, bool *ret_running)
 {
     struct reseal r;
@@ -300,14 +350,7 @@ static enum err run_batch(struct ops *ops, struct arena *arena, bool *ret_runnin
                          .moved_at_begin = r.moved};
     if (keys_newest(ops, "objects", &b.newest).len == 0)
         FAIL(ERR_LOCKED, "%s", ops->locked);
-    if (r.phase == RESEAL_SETTINGS)
-        TRY(do_settings(&b));
-    else if (r.phase == RESEAL_ENDPOINTS)
-        TRY(do_endpoints(&b));
-    else if (r.phase == RESEAL_NAMED)
-        TRY(do_named(&b));
-    else
-        TRY(do_objects(&b));
+    TRY(steps[r.phase](&b));
     return save(ops, &r);
 }
 

@@ -13,7 +13,9 @@
 // groups)
 // {.part = SEAL_NAMED, .id, .type = kind}. Answers that are kept for a day (ops/once.c) are not
 // sealed again: one that outlives its key is not told any more.
-#define SEAL_NAMED "named"
+#define SEAL_NAMED      "named"
+#define SEAL_USER       "user"       // ops/account.c
+#define SEAL_CREDENTIAL "credential" // ops/credential.c
 
 struct seal_bound {
     const char *part; // "attributes", "material", "endpoint", "setting", at most 15 bytes

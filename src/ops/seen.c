@@ -16,8 +16,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "store/people.h"
 
-enum { PLACES = 4096, ENTRY_LEN = UUID_LEN + 8, READERS_MAX = 64, EVERY_S = 60, WRITE_MS = 1000 };
+enum { PLACES = 4096, ENTRY_LEN = UUID_LEN + 8, EVERY_S = 60, WRITE_MS = 1000 };
+// Files: of the admin engine, of the people engine, then of readers.
+enum { OF_ADMIN = 0, OF_PEOPLE = 1, OF_READERS = 2, FILES_MAX = 66 };
 
 struct place {
     struct uuid id;
@@ -27,17 +30,27 @@ struct place {
 
 struct seen {
     struct ops_settings set;
-    int fd; // a reader's file
+    int fd; // our file; the writer has none
     bool due;
-    int64_t next_write;           // monotonic ms
-    int64_t last_store;           // seconds
-    int64_t changed[READERS_MAX]; // ns: when a reader's file, as it was read, was written
+    int64_t next_write;         // monotonic ms
+    int64_t last_store;         // seconds
+    int64_t changed[FILES_MAX]; // ns: when a file, as it was read, was written
     struct place places[PLACES];
 };
 
-static void name_of(unsigned index, char out[64])
+static void name_of(unsigned file, char out[64])
 {
-    (void)snprintf(out, 64, PATH_SEEN_DIR "/reader-%u", index);
+    if (file < OF_READERS)
+        (void)snprintf(out, 64, PATH_SEEN_DIR "/%s", file == OF_ADMIN ? "admin" : "people");
+    else
+        (void)snprintf(out, 64, PATH_SEEN_DIR "/reader-%u", file - OF_READERS);
+}
+
+static unsigned file_of(const struct ops_settings *settings)
+{
+    if (settings->role == OPS_READER)
+        return OF_READERS + settings->index;
+    return settings->role == OPS_ADMIN ? OF_ADMIN : OF_PEOPLE;
 }
 
 enum err seen_open(const struct ops_settings *settings, struct seen **ret)
@@ -48,8 +61,8 @@ enum err seen_open(const struct ops_settings *settings, struct seen **ret)
         FAIL(ERR_MEMORY, "no memory for the times of last sight");
     seen->set = *settings;
     seen->fd = -1;
-    if (settings->role == OPS_READER) {
-        name_of(settings->index, name);
+    if (settings->role != OPS_WRITER) {
+        name_of(file_of(settings), name);
         enum err err = file_mkdirs(settings->root, PATH_SEEN_DIR);
         if (err == ERR_OK)
             seen->fd = openat(settings->root, name,
@@ -134,20 +147,20 @@ static void take_entry(struct seen *seen, const uint8_t *entry, int64_t now_s)
         seen_note(seen, &id, (int64_t)time);
 }
 
-// One reader's file, when it was written since; false when there is none.
-static bool read_file(struct seen *seen, unsigned index, int64_t now_s)
+// One file, when it was written since; false when there is none.
+static bool read_file(struct seen *seen, unsigned file, int64_t now_s)
 {
     char name[64];
     struct stat st;
     struct buf bytes CLEANUP(buf_done);
     buf_init(&bytes, (size_t)PLACES * ENTRY_LEN, false);
-    name_of(index, name);
+    name_of(file, name);
     if (fstatat(seen->set.root, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
     int64_t changed = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
-    if (changed == seen->changed[index])
+    if (changed == seen->changed[file])
         return true;
-    seen->changed[index] = changed;
+    seen->changed[file] = changed;
     enum err err = file_read(seen->set.root, name, (size_t)PLACES * ENTRY_LEN, &bytes);
     if (err != ERR_OK)
         log_error("last_seen_not_read", err);
@@ -167,16 +180,30 @@ static bool is_time(const struct seen *seen, int64_t now_s)
     return false;
 }
 
+// ERR_NOT_FOUND for what is neither an endpoint nor a credential of a user.
+static enum err check_known(struct store *store, const struct uuid *id, struct arena *arena)
+{
+    struct store_endpoint endpoint;
+    struct store_credential credential;
+    enum err err = store_endpoint_get(store, id, arena, &endpoint);
+    return err == ERR_NOT_FOUND ? store_credential_get(store, id, arena, &credential) : err;
+}
+
+int64_t seen_last(const struct seen *seen, const struct uuid *id)
+{
+    const struct place *place = &seen->places[place_of(id)];
+    return memcmp(&place->id, id, sizeof *id) == 0 ? place->seen : 0;
+}
+
 static enum err store_due(struct seen *seen)
 {
     CLEANUP(arena_freep) struct arena *arena = NULL;
     TRY(arena_new(4 * 1024 * 1024, &arena));
     for (size_t i = 0; i < PLACES; i++) {
-        struct store_endpoint row;
         if (!is_due(&seen->places[i]))
             continue;
         arena_reset(arena);
-        enum err err = store_endpoint_get(seen->set.store, &seen->places[i].id, arena, &row);
+        enum err err = check_known(seen->set.store, &seen->places[i].id, arena);
         if (err == ERR_NOT_FOUND)
             continue;
         TRY(err);
@@ -188,8 +215,8 @@ static enum err store_due(struct seen *seen)
 enum err seen_collect(struct seen *seen)
 {
     int64_t now_s = clock_wall_s();
-    for (unsigned i = 0; i < READERS_MAX; i++) {
-        if (!read_file(seen, i, now_s))
+    for (unsigned i = 0; i < FILES_MAX; i++) {
+        if (!read_file(seen, i, now_s) && i >= OF_READERS)
             break;
     }
     if (!seen->due || !is_time(seen, now_s))

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Wallets: sets of objects to which endpoints and groups of endpoints are given access. Deleting
+// Wallets: sets of objects to which users, endpoints and groups of them are given access. Deleting
 // one leaves its objects as they are.
 #include "ops/access.h"
-#include "ops/endpoint.h"
+#include "ops/authority.h"
+#include "ops/grantee.h"
 #include "ops/key.h"
 #include "ops/named.h"
 #include "ops/verbs.h"
@@ -15,9 +16,16 @@ enum err wallet_list_run(struct op *op)
     return named_list(op, NAMED_WALLET, "wallets", "objects");
 }
 
+// Who makes one may read, modify and manage it.
 enum err wallet_create_run(struct op *op)
 {
-    return named_create(op, NAMED_WALLET);
+    struct store_named row;
+    TRY(named_create(op, NAMED_WALLET, &row));
+    if (op->who.kind != PRINCIPAL_USER)
+        return ERR_OK;
+    const struct store_grant own = {row.id, op->who.id, GRANTEE_USER,
+                                    GRANT_READ | GRANT_MODIFY | GRANT_MANAGE};
+    return store_grant_put(op->ops->set.store, &own);
 }
 
 enum err wallet_update_run(struct op *op)
@@ -30,17 +38,11 @@ enum err wallet_delete_run(struct op *op)
     return named_delete(op, NAMED_WALLET);
 }
 
-static const char *kind_name(uint32_t kind)
-{
-    return kind == GRANTEE_ENDPOINT ? "endpoint" : "endpoint_group";
-}
-
 static enum err add_grant(struct op *op, json_t *list, const struct store_grant *grant)
 {
-    json_t *name = grant->kind == GRANTEE_ENDPOINT ? endpoint_name(op, &grant->grantee)
-                                                   : named_name(op, &grant->grantee);
     json_t *item =
-        json_pack("{s:s, s:o, s:s, s:b}", "kind", kind_name(grant->kind), "name", name, "access",
+        json_pack("{s:s, s:o, s:s, s:b}", "kind", grantee_kind_name(grant->kind), "name",
+                  grantee_name(op, grant->kind, &grant->grantee), "access",
                   access_name(grant->access), "manage", (grant->access & GRANT_MANAGE) != 0);
     if (item == NULL || json_array_append_new(list, item) != 0)
         FAIL(ERR_MEMORY, "no memory for an answer");
@@ -73,7 +75,7 @@ enum err wallet_show_run(struct op *op)
     struct store_named row;
     uint64_t count = 0;
     TRY(doc_params(op, &doc));
-    TRY(named_find(op, NAMED_WALLET, doc, "name", &row));
+    TRY(named_take(op, NAMED_WALLET, doc, &row));
     op->object = row.id;
     TRY(named_describe(op, &row, &answer));
     TRY(store_member_count(op->ops->set.store, &row.id, &count));
@@ -89,7 +91,7 @@ enum err wallet_objects_run(struct op *op)
     struct store_named wallet;
     struct store_query query = {.any_owner = true};
     TRY(doc_params(op, &doc));
-    TRY(named_find(op, NAMED_WALLET, doc, "name", &wallet));
+    TRY(named_take(op, NAMED_WALLET, doc, &wallet));
     op->object = wallet.id;
     query.wallet = wallet.id;
     return key_answer_page(op, doc, &query);
@@ -102,6 +104,41 @@ struct change {
     struct uuid id;     // of the object
 };
 
+// A manager of the wallet moves what is its own, or what it may modify already; a Key Administrator
+// anything. Else whoever manages one wallet could open any object to itself.
+static enum err check_object(struct op *op, const struct store_named *wallet,
+                             const struct store_object *row)
+{
+    uint32_t access = 0;
+    uint32_t here = 0;
+    if (authority_has(op, RIGHT_KEY))
+        return ERR_OK;
+    TRY(store_access_get(op->ops->set.store, &op->who.id, &row->id, &access));
+    TRY(authority_access(op, &wallet->id, &here));
+    bool own = memcmp(&row->owner, &op->who.id, sizeof row->owner) == 0;
+    if (!own && (access & GRANT_READ) == 0)
+        FAIL(ERR_NOT_FOUND, "it is out of sight");
+    if (!own && (access & GRANT_MODIFY) == 0)
+        FAIL(ERR_NOT_PERMITTED, "you may read this object, not move it");
+    if ((here & GRANT_MODIFY) == 0)
+        FAIL(ERR_NOT_PERMITTED, "you may read what is in this wallet, not change it");
+    return ERR_OK;
+}
+
+static enum err find_object(struct op *op, const struct store_named *wallet, struct span text,
+                            struct store_object *ret)
+{
+    struct uuid id;
+    enum err err = uuid_parse(text, &id);
+    if (err == ERR_OK)
+        err = store_object_get(op->ops->set.store, &id, op->arena, ret);
+    if (err == ERR_OK)
+        err = check_object(op, wallet, ret);
+    if (err == ERR_NOT_FOUND || err == ERR_INVALID)
+        FAIL(ERR_NOT_FOUND, "there is no object \"%.*s\"", (int)text.len, (const char *)text.data);
+    return err;
+}
+
 static enum err take_change(struct op *op, struct change *ret)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
@@ -109,15 +146,13 @@ static enum err take_change(struct op *op, struct change *ret)
     struct span name;
     struct span member;
     TRY(doc_params(op, &doc));
-    TRY(named_find(op, NAMED_WALLET, doc, "name", &ret->wallet));
+    TRY(named_take(op, NAMED_WALLET, doc, &ret->wallet));
     TRY(named_take_name(doc, "name", &name));
     TRY(doc_text(doc, "object", UUID_TEXT_LEN, true, &member));
     TRY(arena_copy(op->arena, name, &ret->name));
     TRY(arena_copy(op->arena, member, &ret->member));
-    if (uuid_parse(member, &ret->id) != ERR_OK ||
-        store_object_get(op->ops->set.store, &ret->id, op->arena, &row) != ERR_OK)
-        FAIL(ERR_NOT_FOUND, "there is no object \"%.*s\"", (int)member.len,
-             (const char *)member.data);
+    TRY(find_object(op, &ret->wallet, member, &row));
+    ret->id = row.id;
     op->object_type = row.type;
     return named_tell(op, &ret->id, "wallet \"%.*s\"", (int)name.len, (const char *)name.data);
 }
@@ -156,69 +191,82 @@ enum err wallet_remove_run(struct op *op)
     return answer_change(op, &change);
 }
 
-// The endpoint or the group that a document names.
-static enum err take_grantee(struct op *op, const json_t *doc, struct store_grant *grant,
-                             struct span *ret_name)
+// ---- grants ----
+
+// Nobody gives more than they hold, nor takes from who holds more; Key Administrators hold all.
+static enum err check_reach(struct op *op, const struct store_grant *grant)
 {
-    bool endpoint = json_object_get(doc, "endpoint") != NULL;
-    struct store_endpoint row;
-    struct store_named group;
-    if (endpoint == (json_object_get(doc, "endpoint_group") != NULL))
-        FAIL(ERR_INVALID, "give either \"endpoint\" or \"endpoint_group\"");
-    TRY(named_take_name(doc, endpoint ? "endpoint" : "endpoint_group", ret_name));
-    grant->kind = endpoint ? GRANTEE_ENDPOINT : GRANTEE_ENDPOINT_GROUP;
-    if (!endpoint) {
-        TRY(named_find(op, NAMED_ENDPOINT_GROUP, doc, "endpoint_group", &group));
-        grant->grantee = group.id;
+    uint32_t own = 0;
+    struct store_grant *grants = NULL;
+    size_t count = 0;
+    uint32_t all = grant->access;
+    if (authority_has(op, RIGHT_KEY))
         return ERR_OK;
+    TRY(authority_access(op, &grant->wallet, &own));
+    TRY(store_grant_reach(op->ops->set.store, &grant->grantee, op->arena, &grants, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(&grants[i].wallet, &grant->wallet, UUID_LEN) == 0 &&
+            memcmp(&grants[i].grantee, &grant->grantee, UUID_LEN) == 0)
+            all |= grants[i].access;
     }
-    TRY(endpoint_find(op, *ret_name, &row));
-    grant->grantee = row.id;
+    if ((all & ~own) != 0)
+        FAIL(ERR_NOT_PERMITTED, "this is more than you hold on the wallet yourself");
     return ERR_OK;
 }
 
-// {"name", "endpoint" or "endpoint_group", "access", "manage"}, in place of the grant before
+struct granting {
+    struct store_named wallet;
+    struct store_grant grant;
+    struct span name; // of the grantee
+};
+
+static enum err take_granting(struct op *op, const json_t *doc, struct granting *ret)
+{
+    *ret = (struct granting){0};
+    TRY(named_take(op, NAMED_WALLET, doc, &ret->wallet));
+    TRY(grantee_take(op, doc, &ret->grant.kind, &ret->grant.grantee, &ret->name));
+    ret->grant.wallet = ret->wallet.id;
+    return ERR_OK;
+}
+
+// {"name", a grantee, "access", "manage"}, in place of the grant before
 enum err wallet_grant_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
-    struct store_named wallet;
-    struct store_grant grant = {0};
-    struct span name;
+    struct granting g;
     TRY(doc_params(op, &doc));
-    TRY(named_find(op, NAMED_WALLET, doc, "name", &wallet));
-    TRY(take_grantee(op, doc, &grant, &name));
-    TRY(access_take(doc, &grant.access));
-    grant.wallet = wallet.id;
-    TRY(named_tell(
-        op, &wallet.id, "%s%s to %s \"%.*s\" on wallet \"%s\"", access_name(grant.access),
-        (grant.access & GRANT_MANAGE) != 0 ? " and manage" : "", kind_name(grant.kind),
-        (int)name.len, (const char *)name.data, json_string_value(json_object_get(doc, "name"))));
-    TRY(store_grant_put(op->ops->set.store, &grant));
-    return doc_answer(op, json_pack("{s:O, s:s, s:o, s:s, s:b}", "wallet",
-                                    json_object_get(doc, "name"), "kind", kind_name(grant.kind),
-                                    "name", doc_string(name), "access", access_name(grant.access),
-                                    "manage", (grant.access & GRANT_MANAGE) != 0));
+    TRY(take_granting(op, doc, &g));
+    TRY(access_take(doc, &g.grant.access));
+    bool manage = (g.grant.access & GRANT_MANAGE) != 0;
+    TRY(named_tell(op, &g.wallet.id, "%s%s to %s \"%.*s\" on wallet \"%s\"",
+                   access_name(g.grant.access), manage ? " and manage" : "",
+                   grantee_kind_name(g.grant.kind), (int)g.name.len, (const char *)g.name.data,
+                   json_string_value(json_object_get(doc, "name"))));
+    TRY(check_reach(op, &g.grant));
+    TRY(store_grant_put(op->ops->set.store, &g.grant));
+    return doc_answer(op,
+                      json_pack("{s:O, s:s, s:o, s:s, s:b}", "wallet", json_object_get(doc, "name"),
+                                "kind", grantee_kind_name(g.grant.kind), "name", doc_string(g.name),
+                                "access", access_name(g.grant.access), "manage", manage));
 }
 
-// {"name", "endpoint" or "endpoint_group"}
+// {"name", a grantee}
 enum err wallet_revoke_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
-    struct store_named wallet;
-    struct store_grant grant = {0};
-    struct span name;
+    struct granting g;
     TRY(doc_params(op, &doc));
-    TRY(named_find(op, NAMED_WALLET, doc, "name", &wallet));
-    TRY(take_grantee(op, doc, &grant, &name));
-    TRY(named_tell(op, &wallet.id, "%s \"%.*s\" on wallet \"%s\"", kind_name(grant.kind),
-                   (int)name.len, (const char *)name.data,
+    TRY(take_granting(op, doc, &g));
+    TRY(named_tell(op, &g.wallet.id, "%s \"%.*s\" on wallet \"%s\"",
+                   grantee_kind_name(g.grant.kind), (int)g.name.len, (const char *)g.name.data,
                    json_string_value(json_object_get(doc, "name"))));
-    enum err err = store_grant_remove(op->ops->set.store, &wallet.id, &grant.grantee);
+    TRY(check_reach(op, &g.grant));
+    enum err err = store_grant_remove(op->ops->set.store, &g.wallet.id, &g.grant.grantee);
     if (err == ERR_NOT_FOUND)
-        FAIL(ERR_NOT_FOUND, "\"%.*s\" has no grant on this wallet", (int)name.len,
-             (const char *)name.data);
+        FAIL(ERR_NOT_FOUND, "\"%.*s\" has no grant on this wallet", (int)g.name.len,
+             (const char *)g.name.data);
     TRY(err);
     return doc_answer(op, json_pack("{s:O, s:s, s:o, s:b}", "wallet", json_object_get(doc, "name"),
-                                    "kind", kind_name(grant.kind), "name", doc_string(name),
-                                    "revoked", 1));
+                                    "kind", grantee_kind_name(g.grant.kind), "name",
+                                    doc_string(g.name), "revoked", 1));
 }

@@ -64,17 +64,17 @@ MUST_USE enum err store_privilege_of(struct store *store, const struct uuid *thi
                                      struct uuid **ret, size_t *ret_count);
 
 // ---- credentials: what stands for a user without its password ----
-enum credential_kind {
-    CREDENTIAL_KIND_SESSION = 1,
-    CREDENTIAL_KIND_TOKEN = 2,
-    CREDENTIAL_KIND_CERTIFICATE = 3,
-    CREDENTIAL_KIND_LINK = 4 // makes one account; `user` is zero
+enum stored_kind {
+    STORED_SESSION = 1,
+    STORED_TOKEN = 2,
+    STORED_CERTIFICATE = 3,
+    STORED_LINK = 4 // makes one account; `user` is zero
 };
 
 struct store_credential {
     struct uuid id;
     uint64_t version;
-    uint32_t kind;    // enum credential_kind
+    uint32_t kind;    // enum stored_kind
     uint8_t hash[32]; // SHA-256 of the secret or the certificate; unique: ERR_CONFLICT
     struct uuid user;
     int64_t created, expires; // seconds

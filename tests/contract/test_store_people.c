@@ -26,7 +26,7 @@ static struct store_credential credential(unsigned n, uint8_t hash, unsigned of)
 {
     struct store_credential row = {.id = numbered(n),
                                    .version = 1,
-                                   .kind = CREDENTIAL_KIND_SESSION,
+                                   .kind = STORED_SESSION,
                                    .user = numbered(of),
                                    .created = 10,
                                    .expires = 100 + n,
@@ -183,7 +183,7 @@ static void a_credential_is_found_by_its_hash(void **state)
     commit(f);
     OK(store_credential_by_hash(f->reader, row.hash, f->arena, &got));
     assert_true(same_id(&got.id, 1) && same_id(&got.user, 50) && same_id(&got.key_id, 78));
-    assert_int_equal(got.kind, CREDENTIAL_KIND_SESSION);
+    assert_int_equal(got.kind, STORED_SESSION);
     assert_int_equal(got.created, 10);
     assert_int_equal(got.expires, 101);
     assert_int_equal(got.rights, 3);

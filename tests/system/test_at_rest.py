@@ -9,6 +9,7 @@ import pathlib
 import pytest
 from kmip.core import enums
 from kmip.pie import objects
+from local_api import ask
 
 MARK = "Zq7Umbrella"
 
@@ -66,9 +67,25 @@ def store_marked_objects(server):
     return secrets
 
 
+def store_marked_people(server):
+    """People with names, addresses, passwords, sessions and links that can be recognized."""
+    words = {"name": "zq7umbrella-user", "full_name": f"{MARK} Person", "email": f"{MARK}@example.org"}
+    password = f"{MARK}-password-of-a-person"
+    server.keyward("user", "create", words["name"], "--full-name", words["full_name"], "--email", words["email"],
+                   "--password-file", server.secret_file("user", password))
+    status, session = ask(server, "POST", "/sessions", user=words["name"], password=password)
+    assert status == 201
+    link = server.json("setup-link", "create")
+    server.keyward("user-group", "create", f"{MARK}-people")
+    server.keyward("user-group", "add", f"{MARK}-people", "--user", words["name"])
+    made = server.json("user", "reset-password", words["name"])["password"]
+    return {f"user {k}": v.encode() for k, v in {**words, "password": password, "session": session["session"][4:],
+                                                 "link": link["token"][4:], "group": f"{MARK}-people", "made": made}.items()}
+
+
 @pytest.mark.parametrize("running", [True, False])
 def test_no_key_and_no_name_is_found_in_any_file(hsm_server, tmp_path, running):
-    secrets = store_marked_objects(hsm_server)
+    secrets = {**store_marked_objects(hsm_server), **store_marked_people(hsm_server)}
     secrets["PIN"] = hsm_server.token.pin.encode() * (2 if len(hsm_server.token.pin) < 8 else 1)
     secrets["passphrase"] = hsm_server.passphrase_file.read_bytes()
     if not running:

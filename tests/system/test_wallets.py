@@ -74,7 +74,7 @@ def test_a_group_shares_its_grants_and_a_default_wallet_takes_what_is_created(sh
         assert reader.get(second).value == owner.get(second).value
         assert sorted(reader.locate()) == sorted([uid, second])
         access = server.json("key", "access", second)["access"]
-        assert [(row["endpoint"], row["access"]) for row in access] == [("owner", "owner"), ("reader", "read-only")]
+        assert [(row["name"], row["access"]) for row in access] == [("owner", "owner"), ("reader", "read-only")]
         assert access[1]["wallet"] == "w" and access[1]["group"] == "g"
         assert {row["id"] for row in server.json("endpoint", "objects", "reader")["keys"]} == {uid, second}
         assert server.json("wallet", "show", "w")["grants"] == [

@@ -40,9 +40,16 @@ static bool is_admin(enum verb verb)
     return verb >= VERB_ADMIN_FIRST && verb < VERB_ADMIN_END;
 }
 
+// Where a token, a link or a password is the authority, and what machines ask.
+static bool is_for_anyone(enum verb verb)
+{
+    return verb == VERB_ENDPOINT_ENROLL || verb == VERB_SESSION_CREATE ||
+           verb == VERB_SETUP_LINK_USE || verb == VERB_READY;
+}
+
 static bool is_open(enum verb verb)
 {
-    return verb == VERB_STATUS || verb == VERB_READY || verb == VERB_ENDPOINT_ENROLL;
+    return verb == VERB_STATUS || is_for_anyone(verb);
 }
 
 static struct authz_decision decide(enum principal_kind kind, uint32_t uid, enum verb verb,
@@ -62,11 +69,6 @@ static void each_verb_and_relation(void (*check)(enum verb verb, enum authz_rela
     }
 }
 
-static bool is_for_anyone(enum verb verb)
-{
-    return verb == VERB_ENDPOINT_ENROLL || verb == VERB_READY;
-}
-
 static void check_nobody(enum verb verb, enum authz_relation relation)
 {
     bool want = is_for_anyone(verb) && relation == AUTHZ_NO_OBJECT;
@@ -75,7 +77,7 @@ static void check_nobody(enum verb verb, enum authz_relation relation)
     assert_false(decide((enum principal_kind)99, 0, verb, relation).permit);
 }
 
-static void who_is_not_known_may_only_enroll(void **state)
+static void who_is_not_known_may_only_enroll_and_sign_in(void **state)
 {
     (void)state;
     each_verb_and_relation(check_nobody);
@@ -250,7 +252,7 @@ static void a_reader_is_asked_for_no_change(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_is_not_known_may_only_enroll),
+        cmocka_unit_test(who_is_not_known_may_only_enroll_and_sign_in),
         cmocka_unit_test(an_endpoint_uses_what_it_owns_and_what_wallets_open_to_it),
         cmocka_unit_test(every_operation_on_an_object_that_writes_wants_modify),
         cmocka_unit_test(root_and_the_service_administer_and_use_no_keys),

@@ -160,8 +160,8 @@ static void a_group_passes_its_grants_on_to_its_members(void **state)
     OK(as_other(VERB_GET, uid));
     assert_int_equal(located_by_name(rig.other, "grouped"), 1);
     OK(ask(VERB_KEY_ACCESS, "{'id':'%.*s'}", (int)uid.len, (const char *)uid.data));
-    assert_true(answers("\"endpoint\":\"client\",\"access\":\"owner\""));
-    assert_true(answers("\"endpoint\":\"other\",\"access\":\"read-only\",\"wallet\":\"for "
+    assert_true(answers("\"kind\":\"endpoint\",\"name\":\"client\",\"access\":\"owner\""));
+    assert_true(answers("\"name\":\"other\",\"access\":\"read-only\",\"wallet\":\"for "
                         "groups\",\"group\":\"rac\""));
     OK(ask(VERB_ENDPOINT_ACCESS, "{'name':'other'}"));
     assert_true(answers("\"wallet\":\"for groups\",\"access\":\"read-only\",\"manage\":false,"

@@ -24,7 +24,7 @@ CREATE TABLE privilege (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX privilege_thing ON privilege (thing, account);
 
--- Sessions, tokens, certificates, set-up links by the hash of their secret; `kind` is enum credential_kind.
+-- Sessions, tokens, certificates, set-up links by the hash of their secret; `kind` is enum stored_kind.
 CREATE TABLE credential (
     id BLOB NOT NULL PRIMARY KEY,
     version INTEGER NOT NULL,

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The arithmetic of waiting.
+#include "ops/tries.h"
+
+#include "ops/index.h"
+
+enum { DOUBLINGS_MAX = 16 };
+
+bool tries_is_locked(const struct op *op, const struct store_tries *tries)
+{
+    return tries->until > op->now;
+}
+
+enum err tries_refuse(const struct op *op, const struct store_tries *tries)
+{
+    FAIL(ERR_TOO_MANY, "too many wrong attempts came for this name: wait %lld seconds",
+         (long long)(tries->until - op->now));
+}
+
+static int64_t wait_of(const struct policy *policy, const struct store_tries *tries, bool last)
+{
+    uint64_t more = tries->wrong - (uint64_t)policy->tries;
+    if (!last)
+        return policy->lock_s;
+    if (more > DOUBLINGS_MAX)
+        more = DOUBLINGS_MAX;
+    int64_t wait = (int64_t)TRIES_FIRST_WAIT_S << more;
+    int64_t most =
+        policy->lock_s < TRIES_LONGEST_WAIT_S ? policy->lock_s : (int64_t)TRIES_LONGEST_WAIT_S;
+    return wait < most ? wait : most;
+}
+
+enum err tries_count(struct op *op, const struct policy *policy, struct store_tries *tries,
+                     bool last)
+{
+    struct store *store = op->ops->set.store;
+    bool locked = tries_is_locked(op, tries);
+    if (!locked && op->now - tries->since >= policy->lock_s)
+        tries->wrong = 0;
+    if (tries->wrong++ == 0)
+        tries->since = op->now;
+    // What comes while the name is locked is counted, and makes the lock no longer.
+    if (!locked && tries->wrong >= (uint64_t)policy->tries)
+        tries->until = op->now + wait_of(policy, tries, last);
+    TRY(store_tries_forget(store, op->now - policy->lock_s));
+    return store_tries_put(store, tries);
+}
+
+enum err tries_clear(struct op *op, const struct store_tries *tries)
+{
+    if (tries->wrong == 0)
+        return ERR_OK;
+    return store_tries_remove(op->ops->set.store, tries->name_hash);
+}
+
+// A name that nobody can have.
+enum err tries_recovery(struct op *op, uint8_t ret[STORE_HASH_LEN])
+{
+    return index_user(op->ops, span_str(" recovery passphrase"), ret);
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Wrong passwords, codes and passphrases, counted by name whatever door they came to, whether
+// somebody has the name or not. Too many lock the name for a while. The last System Administrator
+// is never locked out that way: each further wrong try only makes the wait longer.
+#ifndef KW_OPS_TRIES_H
+#define KW_OPS_TRIES_H
+
+#include "ops/policy.h"
+#include "store/people.h"
+
+// Of the last administrator: doubled with each wrong try, up to the longest.
+enum { TRIES_FIRST_WAIT_S = 15, TRIES_LONGEST_WAIT_S = 300 };
+
+// Whether the name is locked: then nothing is compared, but counted.
+bool tries_is_locked(const struct op *op, const struct store_tries *tries);
+
+// ERR_TOO_MANY, with how long to wait.
+MUST_USE enum err tries_refuse(const struct op *op, const struct store_tries *tries);
+
+// One more wrong try, within a write transaction; what the caller writes later may be taken back,
+// this stays. `last` is true for the last System Administrator.
+MUST_USE enum err tries_count(struct op *op, const struct policy *policy, struct store_tries *tries,
+                              bool last);
+
+// It was right: nothing is counted any more.
+MUST_USE enum err tries_clear(struct op *op, const struct store_tries *tries);
+
+// The hash of the recovery passphrase, which all who try it share.
+MUST_USE enum err tries_recovery(struct op *op, uint8_t ret[STORE_HASH_LEN]);
+
+#endif
