@@ -3,7 +3,8 @@
 // Change of the recovery passphrase (contract C4): the wallet that it opens is written again under
 // the new one, tde/ewallet.p12 or with an HSM hsm/restore/ewallet.p12. Nothing else changes: the
 // HSM is not asked, auto-login and what the HSM protects hold the same master keys. Works with the
-// HSM away, and while the store is locked. And the check alone, for people who recover a role by it.
+// HSM away, and while the store is locked. And the check alone, for people who recover a role by
+// it.
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
 
