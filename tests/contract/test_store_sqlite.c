@@ -245,6 +245,34 @@ static void housekeeping_gives_way_to_a_reader(void **state)
     assert_true(done);
 }
 
+// Calls of write and its like that this process has made.
+static unsigned long writes_so_far(void)
+{
+    char line[64];
+    unsigned long writes = 0;
+    FILE *file = fopen("/proc/self/io", "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL && sscanf(line, "syscw: %lu", &writes) != 1)
+        ;
+    (void)fclose(file);
+    return writes;
+}
+
+static void a_commit_is_one_write(void **state)
+{
+    (void)state;
+    CLEANUP(store_closep) struct store *store = opened(STORE_WRITE);
+    for (uint32_t n = 1; n <= 50; n++) {
+        struct store_object o = object(n, 9);
+        struct store_index index = value(n, n);
+        unsigned long before = writes_so_far();
+        OK(store_begin(store, STORE_WRITE));
+        OK(store_object_put(store, &o, &index, 1));
+        OK(store_commit(store));
+        assert_int_equal(writes_so_far() - before, 1);
+    }
+}
+
 static void a_process_that_has_time_moves_the_log_beside_the_writer(void **state)
 {
     (void)state;
@@ -667,6 +695,7 @@ int main(void)
         TEST(a_reader_cannot_write),
         TEST(destroyed_material_is_gone_from_file_and_log_after_housekeeping),
         TEST(housekeeping_gives_way_to_a_reader),
+        TEST(a_commit_is_one_write),
         TEST(a_process_that_has_time_moves_the_log_beside_the_writer),
         TEST(an_emptied_log_keeps_its_length_and_reads_as_empty),
         TEST(a_disk_full_at_commit_leaves_nothing_half),
