@@ -20,9 +20,12 @@ struct core_pump {
     void *arg;
 };
 
+struct operation;
+
 struct core {
     int root;
-    bool ready; // a journal that was left is settled and the record was read
+    const struct operation *under_way; // NULL: none
+    bool ready;                        // a journal that was left is settled and the record was read
     bool has_record;
     struct root_record record;
     struct wallet *wallet;     // NULL: locked, or empty

@@ -17,7 +17,7 @@
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
 
-enum { CHANNELS_MAX = 48, ANSWER_MAX = 2048, RESULT_MAX = 2 << 20, IDLE_MS = 60000 };
+enum { CHANNELS_MAX = 48, RESULT_MAX = 2 << 20, IDLE_MS = 60000 };
 
 struct channel {
     enum proc_role role;
@@ -205,11 +205,20 @@ static enum err verb_health(struct core *core, struct cursor *in, struct buf *ou
     return buf_put_var(out, span_str(monitor->message));
 }
 
+static enum err verb_steps(struct core *core, struct cursor *in, struct buf *out)
+{
+    struct buf steps CLEANUP(buf_done);
+    buf_init(&steps, RESULT_MAX / 2, false);
+    TRY(cursor_end(in));
+    TRY(operate_tell_steps(core, &steps));
+    return buf_put_var(out, span_buf(&steps));
+}
+
 typedef enum err verb_function(struct core *core, struct cursor *in, struct buf *out);
 
 static verb_function *const verbs[] = {
     [VERB_STATUS] = verb_status, [VERB_NEW_KEY] = verb_new_key, [VERB_UNWRAP] = verb_unwrap,
-    [VERB_REWRAP] = verb_rewrap, [VERB_HEALTH] = verb_health,
+    [VERB_REWRAP] = verb_rewrap, [VERB_HEALTH] = verb_health,   [VERB_STEPS] = verb_steps,
 };
 
 // Root-of-trust operations come from the admin engine alone; but a recovery passphrase may be
@@ -244,7 +253,7 @@ static enum err answer(struct keeper *keeper, struct channel *channel,
                        const struct ipc_frame *frame)
 {
     struct buf out CLEANUP(buf_done);
-    buf_init(&out, ANSWER_MAX, true);
+    buf_init(&out, RESULT_MAX, true);
     enum err err = ERR_OK;
     if (frame->kind == VERB_OPERATE) {
         err = take_operation(keeper, channel, frame);

@@ -78,6 +78,17 @@ enum err keyring_health(struct ipc *keeper, struct keyring_health *ret)
     return ERR_OK;
 }
 
+enum err keyring_steps(struct ipc *keeper, struct buf *ret_doc)
+{
+    struct ipc_frame answer;
+    struct span doc;
+    TRY(call(keeper, VERB_STEPS, (struct span){NULL, 0}, KEEPER_TIMEOUT_MS, &answer));
+    struct cursor in = cursor_of(answer.body);
+    TRY(cursor_var(&in, &doc));
+    TRY(cursor_end(&in));
+    return buf_put(ret_doc, doc);
+}
+
 enum err keyring_new_key(struct ipc *keeper, struct span context, struct secret **ret_key,
                          struct buf *ret_wrapped)
 {

@@ -50,6 +50,10 @@ struct keyring_health {
 
 MUST_USE enum err keyring_health(struct ipc *keeper, struct keyring_health *ret);
 
+// What the operation under way has done so far: appends a JSON object with its "name" and "steps",
+// or nothing when there is none. Answered while the operation waits for the HSM.
+MUST_USE enum err keyring_steps(struct ipc *keeper, struct buf *ret_doc);
+
 // A fresh data key (32 random bytes) and the same wrapped under the newest master key, bound to
 // `context` (for example the data key's id). Caller frees the secret.
 MUST_USE enum err keyring_new_key(struct ipc *keeper, struct span context, struct secret **ret_key,

@@ -326,6 +326,22 @@ static enum err write_result(const struct operation *op, struct buf *out)
     return err;
 }
 
+enum err operate_tell_steps(const struct core *core, struct buf *out)
+{
+    if (core->under_way == NULL)
+        return ERR_OK;
+    const json_t *result = core->under_way->result;
+    json_t *told = json_pack("{s:O, s:O}", "name", json_object_get(result, "name"), "steps",
+                             json_object_get(result, "steps"));
+    char *text = told == NULL ? NULL : json_dumps(told, JSON_COMPACT);
+    json_decref(told);
+    if (text == NULL)
+        FAIL(ERR_MEMORY, "no memory for the steps of an operation");
+    enum err err = buf_put_str(out, text);
+    free(text);
+    return err;
+}
+
 enum err operate_run(struct core *core, enum keyring_operation operation, struct span doc,
                      const struct keyring_secret *secrets, size_t secret_count, struct buf *ret_doc)
 {
@@ -341,8 +357,10 @@ enum err operate_run(struct core *core, enum keyring_operation operation, struct
         (void)json_object_set_new(op.result, "dry_run", json_true());
     if (err == ERR_OK && operations[operation].reaches_hsm)
         core_make_ram(core);
+    core->under_way = &op;
     if (err == ERR_OK)
         err = operations[operation].run(&op);
+    core->under_way = NULL;
     (void)snprintf(detail, sizeof detail, "%s", err_detail());
     enum err written = write_result(&op, ret_doc);
     json_decref(op.params);

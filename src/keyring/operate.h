@@ -29,6 +29,10 @@ MUST_USE enum err operate_run(struct core *core, enum keyring_operation operatio
 // Tells how a step went and passes `err` on, with its detail.
 MUST_USE enum err operate_step(struct operation *op, const char *step, enum err err);
 
+// Appends name and steps so far of the operation under way, as a JSON object; nothing when there is
+// none.
+MUST_USE enum err operate_tell_steps(const struct core *core, struct buf *out);
+
 // A secret by name; ERR_MISSING_DATA when it was not given, or is empty.
 MUST_USE enum err operate_secret(const struct operation *op, const char *name, struct span *ret);
 bool operate_has_secret(const struct operation *op, const char *name);

@@ -13,6 +13,7 @@
 // | OPERATE | u32 operation, var doc, u32 n, n × (var name, var value)  | u32 code, var detail, var doc                    |
 // | PROVE   | 16 bytes operation, u8 ways, var passphrase               | –                                                |
 // | HEALTH  | –                                                         | u8 hsm, u8 known, u8 up, u32 master, u64 latency, u64 checked, var problem, var message |
+// | STEPS   | –                                                         | var doc: name and steps of what is under way, else empty |
 // clang-format on
 #ifndef KW_KEYRING_VERBS_H
 #define KW_KEYRING_VERBS_H
@@ -24,7 +25,8 @@ enum verb {
     VERB_REWRAP,
     VERB_OPERATE,
     VERB_PROVE,
-    VERB_HEALTH
+    VERB_HEALTH,
+    VERB_STEPS
 };
 
 enum {

@@ -27,6 +27,7 @@ struct answer {
     char etag[ANSWER_ETAG_MAX + 1];
     char link[ANSWER_LINK_MAX + 1];     // address of the next page
     char location[ANSWER_LINK_MAX + 1]; // of what was begun
+    bool open;                          // parts of the body will follow, until the stream ends
     struct buf body;                    // secret: it may hold an enrolment token
 };
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "web/doc.h"
 #include "web/openapi.h"
+#include "web/operations.h"
 #include "web/query.h"
 #include "web/route.h"
 #include "web/signin.h"
@@ -78,9 +79,19 @@ static enum err lost(const struct waiting *waiting, enum err status, struct answ
     return answer_problem(answer, status, span_str(detail), !writes, span_of(NULL, 0));
 }
 
+// True when the route tells of a long operation, which this process knows.
+static bool is_about_operation(const struct route *route)
+{
+    return route->verb == VERB_OPERATION_SHOW || route->verb == VERB_OPERATION_EVENTS;
+}
+
 static enum err succeed(const struct waiting *waiting, const struct reply *reply,
                         struct answer *answer)
 {
+    if (is_about_operation(waiting->route)) // known to the engine only as somebody's question
+        return answer_problem(answer, ERR_NOT_FOUND,
+                              span_str("there is no such operation, or not yours"), true,
+                              span_of(NULL, 0));
     if (strcmp(waiting->route->path, ROUTE_READY) == 0)
         return answer_readiness(answer, reply->doc);
     if (strcmp(waiting->route->path, ROUTE_METRICS) == 0)
@@ -251,17 +262,47 @@ static void take_page(const struct api_call *call, const struct route_match *mat
         memcpy(waiting->page, page.data, page.len);
 }
 
+// *ret_done false: it is not there, and the engine has to say whether that may be told.
+static enum err show_operation(const struct api_call *call, const struct route_match *match,
+                               struct waiting *waiting, bool *ret_done)
+{
+    bool stream = match->route->verb == VERB_OPERATION_EVENTS;
+    *ret_done = false;
+    if (call->operations == NULL || !is_about_operation(match->route))
+        return ERR_OK;
+    enum err err = operations_show(call->operations, call, match->value, stream, waiting->done,
+                                   waiting->context);
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(err);
+    *ret_done = true;
+    free(waiting);
+    return ERR_OK;
+}
+
 static enum err ask(struct engines *engines, const struct api_call *call,
                     const struct route_match *match, struct waiting *waiting)
 {
     CLEANUP(doc_freep) struct doc *doc = NULL;
+    bool shown;
     TRY(build_document(call, match, &doc));
+    TRY(show_operation(call, match, waiting, &shown));
+    if (shown)
+        return ERR_OK;
     TRY(signin_of(call, match, doc, &waiting->signin));
     take_page(call, match, waiting);
     struct request request = {
         .verb = match->route->verb, .maximum_items = -1, .has_current = false};
     TRY(take_conditions(call, &request));
     TRY(doc_fill(doc, &request));
+    if (call->operations != NULL && operations_wants(call, match->route)) {
+        struct doc *given = doc;
+        doc = NULL;
+        TRY(operations_begin(call->operations, call, &request, given, waiting->done,
+                             waiting->context));
+        free(waiting);
+        return ERR_OK;
+    }
     struct batch batch = {.who = call->who,
                           .on_error = ON_ERROR_STOP,
                           .ordered = true,

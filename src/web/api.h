@@ -11,6 +11,14 @@
 
 enum { API_ENGINE_MS = 30000, API_ADMIN_MS = 180000 };
 
+// How the parts of an answer that is `open` are sent, with the context that the call was given.
+struct api_stream {
+    bool (*put)(void *context, struct span part); // false: the one who asked is gone
+    void (*end)(void *context);                   // always, also then; `context` is over
+};
+
+struct operations;
+
 struct api_call {
     const char *method;
     struct span path;  // percent-encoded
@@ -19,9 +27,12 @@ struct api_call {
     struct principal who;
     const char *csrf;                   // of the session's cookie that was shown, else NULL or ""
     const struct http_request *headers; // NULL: none
+    struct operations *operations;      // where long operations are kept; NULL: nowhere
+    struct api_stream stream;
 };
 
-// Called exactly once for each call. `answer` is borrowed for the call.
+// Called exactly once for each call. `answer` is borrowed for the call. `context` is over then,
+// unless the answer is `open`: then when the stream ends.
 typedef void (*api_done)(void *context, const struct answer *answer);
 
 // Everything in `call` is borrowed until api_handle returns.

@@ -286,6 +286,18 @@ enum err engines_ask(struct engines *engines, enum proc_role role, const struct 
     return ERR_OK;
 }
 
+const void *engines_oldest(const struct engines *engines, enum proc_role role)
+{
+    const struct question *oldest = NULL;
+    for (size_t i = 0; i < engines->count; i++) {
+        const struct question *first = TAILQ_FIRST(&engines->channels[i].questions);
+        if (engines->channels[i].role == role && first != NULL &&
+            (oldest == NULL || first->id < oldest->id))
+            oldest = first;
+    }
+    return oldest == NULL ? NULL : oldest->context;
+}
+
 size_t engines_waiting(const struct engines *engines)
 {
     return engines->waiting;

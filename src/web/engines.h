@@ -34,6 +34,9 @@ MUST_USE enum err engines_ask(struct engines *engines, enum proc_role role,
                               const struct batch *batch, int timeout_ms, engines_done done,
                               void *context);
 
+// The `context` of what was asked of this role first and is not answered yet; NULL when nothing is.
+const void *engines_oldest(const struct engines *engines, enum proc_role role);
+
 size_t engines_waiting(const struct engines *engines);
 
 #endif

@@ -93,11 +93,13 @@ static enum err put_optional(const struct answer *answer, struct buf *out)
 enum err respond_write(const struct answer *answer, bool keep_alive, struct buf *out)
 {
     TRY(buf_printf(out, "HTTP/1.1 %d %s\r\n", answer->status, phrase_of(answer->status)));
-    TRY(buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\n",
-                   answer->content_type, answer->body.len, answer->request_id));
+    TRY(buf_printf(out, "Content-Type: %s\r\nX-Request-Id: %s\r\n", answer->content_type,
+                   answer->request_id));
+    if (!answer->open)
+        TRY(buf_printf(out, "Content-Length: %zu\r\n", answer->body.len));
     TRY(buf_put_str(out, browser_headers));
     TRY(put_optional(answer, out));
-    if (!keep_alive)
+    if (!keep_alive || answer->open) // its end is that of the connection
         TRY(buf_put_str(out, "Connection: close\r\n"));
     TRY(buf_put_str(out, "\r\n"));
     return buf_put(out, span_buf(&answer->body));

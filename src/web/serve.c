@@ -13,6 +13,7 @@
 #include "base/kv.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "web/operations.h"
 #include "web/server.h"
 #include "web/wipe.h"
 
@@ -20,6 +21,7 @@ enum { STOP_MS = 3000, PEM_MAX = 256 * 1024 };
 
 struct serving {
     struct engines *engines;
+    struct operations *operations;
     struct server *server;
     struct event control;
     int key; // of the identity that is being handed out, -1: none
@@ -148,7 +150,8 @@ static enum err set_up(struct serving *self, const char *root)
     TRY(make_server(self, root));
     struct event_base *base = net_base(server_net(self->server));
     TRY(engines_new(base, &self->engines));
-    server_set_engines(self->server, self->engines);
+    TRY(operations_new(base, self->engines, &self->operations));
+    server_set_engines(self->server, self->engines, self->operations);
     if (event_assign(&self->control, base, PROC_CONTROL_FD, EV_READ | EV_PERSIST, on_control,
                      self) != 0 ||
         event_add(&self->control, NULL) != 0)
@@ -177,6 +180,7 @@ static void serving_done(struct serving *self)
     if (self->engines != NULL)
         (void)event_del(&self->control);
     engines_free(self->engines); // answers what waits
+    operations_free(self->operations);
     server_free(self->server);
     file_closep(&self->key);
 }

@@ -20,6 +20,7 @@ enum { HEAD_BYTES = 4096, NAME_MAX_BYTES = 255 };
 struct server {
     struct net *net;
     struct engines *engines;
+    struct operations *operations;
     struct rate *rate;
     char *names;
 };
@@ -34,6 +35,37 @@ struct exchange {
 
 // ---- answers ----
 
+// The exchange lives until the stream ends.
+static void begin_stream(struct exchange *exchange, const struct answer *answer)
+{
+    struct buf out CLEANUP(buf_done);
+    buf_init(&out, HEAD_BYTES, false);
+    if (exchange->conn == NULL)
+        return;
+    if (respond_write(answer, false, &out) == ERR_OK)
+        net_answer_part(exchange->conn, span_buf(&out));
+    else
+        net_close(exchange->conn);
+}
+
+static bool put_part(void *context, struct span part)
+{
+    struct exchange *exchange = context;
+    if (exchange->conn != NULL)
+        net_answer_part(exchange->conn, part);
+    return exchange->conn != NULL;
+}
+
+static void end_stream(void *context)
+{
+    struct exchange *exchange = context;
+    if (exchange->conn != NULL) {
+        net_set_user(exchange->conn, NULL);
+        net_answer_last(exchange->conn, span_of(NULL, 0));
+    }
+    free(exchange);
+}
+
 static void send_answer(void *context, const struct answer *answer)
 {
     struct exchange *exchange = context;
@@ -42,6 +74,10 @@ static void send_answer(void *context, const struct answer *answer)
     buf_init(&out, ANSWER_BYTES_MAX + HEAD_BYTES, true);
     if (answer->status == 401 && !exchange->local)
         rate_count_stranger(exchange->server->rate, &exchange->network, clock_mono_ms());
+    if (answer->open) {
+        begin_stream(exchange, answer);
+        return;
+    }
     if (conn != NULL) {
         net_set_user(conn, NULL);
         enum err err = respond_write(answer, exchange->keep_alive, &out);
@@ -157,7 +193,9 @@ static void begin(struct exchange *exchange, const struct http_request *request)
                             .body = request->body,
                             .who = asker.who,
                             .csrf = asker.csrf,
-                            .headers = request};
+                            .headers = request,
+                            .operations = exchange->server->operations,
+                            .stream = {put_part, end_stream}};
     api_handle(exchange->server->engines, &call, send_answer, exchange);
 }
 
@@ -273,9 +311,11 @@ struct net *server_net(struct server *server)
     return server->net;
 }
 
-void server_set_engines(struct server *server, struct engines *engines)
+void server_set_engines(struct server *server, struct engines *engines,
+                        struct operations *operations)
 {
     server->engines = engines;
+    server->operations = operations;
 }
 
 enum err server_listen(struct server *server, int fd)

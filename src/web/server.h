@@ -11,6 +11,7 @@
 #include "web/limits.h"
 
 struct event_base;
+struct operations;
 struct server;
 
 // What keywardd.conf may set; see web/limits.h.
@@ -27,8 +28,9 @@ MUST_USE enum err server_new(const struct server_config *config, struct server *
 void server_free(struct server *server);
 struct net *server_net(struct server *server);
 
-// `engines` is borrowed and must outlive the server.
-void server_set_engines(struct server *server, struct engines *engines);
+// Both are borrowed.
+void server_set_engines(struct server *server, struct engines *engines,
+                        struct operations *operations);
 
 // Serves on a listening socket, which it takes: TLS, or plain on a Unix socket. TLS connections are
 // refused until there is an identity.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The REST API over HTTPS: what TLS is offered, whom a request is taken from, what every answer says, and that nobody holds
 up others (contract F1)."""
+import json
 import re
 import socket
 import ssl
@@ -8,6 +9,7 @@ import subprocess
 
 import pytest
 
+import tokens
 from https import HEADERS, Connection, Local, request
 from server import Server, wait_for
 
@@ -237,6 +239,8 @@ def test_nobody_gets_nowhere_without_signing_in(web):
                     continue
                 assert answer.status == 401, (method, path, answer.body)
                 assert answer.headers["www-authenticate"] == 'Bearer realm="keyward"'
+    stranger = {"Authorization": "Bearer kwt_none"}
+    assert ask(web, "GET", "/api/v1/operations/x/events", headers=stranger).status == 401
     assert "get /api/v1/ready" in open_to_all and "post /api/v1/endpoints/{name}:enroll" in open_to_all
 
 
@@ -455,3 +459,95 @@ def test_guessing_is_slow(make_server):
     with connect(server) as connection:
         answers = [connection.ask("GET", "/api/v1/keys", headers={"Authorization": f"Bearer guess{i}"}).status for i in range(8)]
     assert answers[:5] == [401] * 5 and answers[-1] == 429
+
+
+# ---- long operations ----
+
+@pytest.fixture(scope="module")
+def hsm_web(tmp_path_factory):
+    """A server with a SoftHSM token that is not initialized yet."""
+    token = tokens.SoftHsm(tmp_path_factory.mktemp("token") / "softhsm")
+    server = Server(tmp_path_factory.mktemp("https-hsm") / "server")
+    try:
+        serve(server)
+        server.use_token(token)
+        server.token = token
+        yield server
+    finally:
+        server.remove()
+        token.stop()
+
+
+def initialize(server, pin=None, **headers):
+    body = {"vendor": server.vendor, "token_label": server.token.label, "credential": pin or server.token.pin,
+            "recovery_passphrase": server.passphrase_file.read_text()}
+    return request("POST", "/api/v1/hsm:initialize", body, {"Prefer": "respond-async", **headers})
+
+
+def events_of(data):
+    """[(id, event, data)] of a stream."""
+    found = re.findall(r"id: (\d+)\nevent: (\w+)\ndata: (.*)\n\n", data.decode())
+    return [(int(number), event, json.loads(text)) for number, event, text in found]
+
+
+def stream(server, path, last=None):
+    """The events of an operation until the server ends the stream."""
+    with Local(server) as local:
+        local.send(request("GET", path, headers={"Last-Event-ID": str(last)} if last else None))
+        data = b""
+        while more := local.socket.recv(65536):
+            data += more
+    head, body = data.split(b"\r\n\r\n", 1)
+    assert b"200 OK" in head and b"Content-Type: text/event-stream" in head and b"X-Content-Type-Options: nosniff" in head
+    return events_of(body)
+
+
+def test_a_long_operation_is_answered_at_once_and_tells_its_steps(hsm_web):
+    with Local(hsm_web) as local:
+        # A wrong credential first: the operation fails, and says what it did and that nothing was changed.
+        local.send(initialize(hsm_web, pin="0000-wrong"))
+        begun = local.read()
+        assert begun.status == 202 and begun.headers["location"] == begun.json()["operation"]
+        failed = stream(hsm_web, begun.json()["operation"] + "/events")
+        assert failed[-1][1] == "error" and failed[-1][2]["type"] == "/problems/hsm/pin" and failed[-1][2]["changed"] is False
+        assert local.ask("GET", begun.json()["operation"]).json()["state"] == "failed"
+        local.send(initialize(hsm_web))
+        begun = local.read()
+        where = begun.json()["operation"]
+        events = stream(hsm_web, where + "/events")
+        assert [number for number, _, _ in events] == list(range(1, len(events) + 1))
+        assert [event for _, event, _ in events] == ["step"] * (len(events) - 1) + ["done"] and len(events) > 5
+        state = local.ask("GET", where).json()
+        assert state["state"] == "done" and state["verb"] == "hsm initialize" and state["problem"] is None
+        assert state["steps"] == [step for _, event, step in events if event == "step"] == state["result"]["steps"]
+        assert stream(hsm_web, where + "/events", last=len(events) - 2) == events[-2:], "what was seen is not told again"
+        assert hsm_web.json("hsm", "status")["key_number"] == 1
+        assert hsm_web.token.pin not in json.dumps(state) and hsm_web.passphrase_file.read_text() not in json.dumps(state)
+
+
+def test_an_operation_is_there_for_whoever_began_it_alone(hsm_web):
+    with Local(hsm_web) as local:
+        where = local.ask("POST", "/api/v1/hsm:verify", {}, {"Prefer": "respond-async"}).json()["operation"]
+        stream(hsm_web, where + "/events")
+        assert local.ask("GET", where).json()["result"]["healthy"] in (True, False)
+        assert ask(hsm_web, "GET", where).status == 401, "for strangers nothing is there"
+        assert local.ask("GET", "/api/v1/operations/" + "0" * 8).status == 404
+    assert ask(hsm_web, "POST", "/api/v1/hsm:verify", {}, {"Prefer": "respond-async"}).status == 401
+    stranger = {"Prefer": "respond-async", "Authorization": "Bearer kwt_none"}
+    assert ask(hsm_web, "POST", "/api/v1/hsm:verify", {}, stranger).status == 401
+
+
+def test_other_verbs_are_answered_at_once_whatever_is_preferred(hsm_web):
+    with Local(hsm_web) as local:
+        assert local.ask("POST", "/api/v1/wallets", {"name": "now"}, {"Prefer": "respond-async"}).status == 201
+        assert local.ask("GET", "/api/v1/hsm", headers={"Prefer": "respond-async"}).status == 200
+
+
+def test_a_stream_that_is_left_hurts_nobody(hsm_web):
+    with Local(hsm_web) as local:
+        where = local.ask("POST", "/api/v1/hsm:verify", {}, {"Prefer": "respond-async"}).json()["operation"]
+        for _ in range(5):
+            with Local(hsm_web) as gone:
+                gone.send(request("GET", where + "/events"))
+        assert stream(hsm_web, where + "/events")[-1][1] == "done"
+        assert local.ask("GET", "/healthz").status == 200
