@@ -397,3 +397,68 @@ enum err pki_make_pkcs12(struct span key_pem, struct span cert_pem, struct span 
         return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a PKCS#12 file");
     return take_text(bio, ret_der);
 }
+
+static X509 *cert_of_der(struct span der)
+{
+    const unsigned char *at = der.data;
+    if (der.len == 0 || der.len > LONG_MAX)
+        return NULL;
+    X509 *cert = d2i_X509(NULL, &at, (long)der.len);
+    ERR_clear_error();
+    if (cert != NULL && at == der.data + der.len)
+        return cert;
+    X509_free(cert);
+    return NULL;
+}
+
+enum err pki_public_key(struct span der, struct buf *ret_spki)
+{
+    CLEANUP(cert_freep) X509 *cert = cert_of_der(der);
+    unsigned char *spki = NULL;
+    if (cert == NULL)
+        FAIL(ERR_INVALID, "the bytes are not an X.509 certificate");
+    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
+    if (len <= 0)
+        return openssl_failed(ERR_INVALID, "the certificate's key cannot be read");
+    enum err err = buf_put(ret_spki, span_of(spki, (size_t)len));
+    OPENSSL_free(spki);
+    return err;
+}
+
+bool pki_is_issuer(struct span issuer, struct span cert)
+{
+    CLEANUP(cert_freep) X509 *above = cert_of_der(issuer);
+    CLEANUP(cert_freep) X509 *below = cert_of_der(cert);
+    if (above == NULL || below == NULL || span_eq(issuer, cert) ||
+        X509_NAME_cmp(X509_get_subject_name(above), X509_get_issuer_name(below)) != 0)
+        return false;
+    EVP_PKEY *key = X509_get0_pubkey(above);
+    bool signed_by = key != NULL && X509_verify(below, key) == 1;
+    ERR_clear_error();
+    return signed_by;
+}
+
+enum err pki_pack_pkcs12(struct span pkcs8, struct span cert_der, struct span password,
+                         struct buf *ret_der)
+{
+    char text[PKI_PASSWORD_MAX + 1] = "";
+    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
+    CLEANUP(cert_freep) X509 *cert = cert_der.len > 0 ? cert_of_der(cert_der) : NULL;
+    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
+    const unsigned char *at = pkcs8.data;
+    if (password.len == 0 || password.len > PKI_PASSWORD_MAX ||
+        memchr(password.data, 0, password.len) != NULL)
+        FAIL(ERR_INVALID, "the password must have 1 to %d bytes", PKI_PASSWORD_MAX);
+    if (pkcs8.len > 0)
+        key = d2i_AutoPrivateKey(NULL, &at, (long)pkcs8.len);
+    if (key == NULL && cert == NULL)
+        return openssl_failed(ERR_INVALID, "the object is neither a key nor a certificate");
+    memcpy(text, password.data, password.len);
+    CLEANUP(pkcs12_freep)
+    PKCS12 *p12 = PKCS12_create(text, NULL, key, cert, NULL, NID_aes_256_cbc, NID_aes_256_cbc,
+                                PKCS12_ROUNDS, PKCS12_ROUNDS, 0);
+    explicit_bzero(text, sizeof text);
+    if (bio == NULL || p12 == NULL || i2d_PKCS12_bio(bio, p12) != 1)
+        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a PKCS#12 file");
+    return take_text(bio, ret_der);
+}

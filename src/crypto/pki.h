@@ -39,6 +39,18 @@ MUST_USE enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pe
 // nothing about whom it is from.
 MUST_USE enum err pki_check_der(struct span der);
 
+// Appends the SubjectPublicKeyInfo (DER) of a certificate (DER). ERR_INVALID.
+MUST_USE enum err pki_public_key(struct span der, struct buf *ret_spki);
+
+// Whether `issuer` says that it is who `cert` was signed by, and its key has signed it (both DER).
+// A self-signed certificate is not its own issuer here.
+bool pki_is_issuer(struct span issuer, struct span cert);
+
+// Appends a PKCS#12 file of a private key (PKCS#8, DER) or of a certificate (DER), the other one
+// empty, as pki_make_pkcs12 does.
+MUST_USE enum err pki_pack_pkcs12(struct span pkcs8, struct span cert, struct span password,
+                                  struct buf *ret_der);
+
 // SHA-256 over the DER of the first certificate in a PEM text.
 MUST_USE enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN]);
 

@@ -138,6 +138,12 @@ static struct usage usual(uint32_t algorithm)
         KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT, 0};
 }
 
+uint32_t key_usual_usage(uint32_t algorithm, bool published)
+{
+    struct usage usage = usual(algorithm);
+    return published ? usage.published : usage.secret;
+}
+
 static enum err take_usage(const json_t *doc, uint32_t algorithm, struct usage *ret)
 {
     const json_t *list = json_object_get(doc, "usage");

@@ -19,6 +19,10 @@ MUST_USE enum err key_take_place(struct op *op, const json_t *doc, struct key_pl
 // "sensitive", "extractable".
 MUST_USE enum err key_take_common(struct op *op, const json_t *doc, struct attrs *ret);
 
+// What a key of this algorithm is for when nobody says it: bits of the usage mask. `published`: of
+// a public key.
+uint32_t key_usual_usage(uint32_t algorithm, bool published);
+
 // Runs an operation of KMIP's that makes objects, as if whoever is to own them had asked.
 MUST_USE enum err key_make(struct op *op, const struct key_place *place, struct request *request,
                            op_function *make, struct reply *ret);

@@ -7,10 +7,14 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#define NAME(name) name,
-static const char *const secret_names[] = {API_SECRETS(NAME)};
+#define SECRET(name, limit) {name, limit},
+static const struct {
+    const char *name;
+    size_t limit;
+} secret_rows[] = {API_SECRETS(SECRET)};
+#undef SECRET
 
-enum { SECRET_NAMES = sizeof secret_names / sizeof *secret_names };
+enum { SECRET_NAMES = sizeof secret_rows / sizeof *secret_rows };
 
 struct doc {
     json_t *root;
@@ -65,14 +69,15 @@ static enum err load(struct span body, json_t **ret)
 
 static enum err lift(struct doc *doc, size_t which)
 {
-    const char *name = secret_names[which];
+    const char *name = secret_rows[which].name;
+    size_t limit = secret_rows[which].limit;
     json_t *value = json_object_get(doc->root, name);
     if (value == NULL)
         return ERR_OK;
     if (!json_is_string(value))
         FAIL(ERR_INVALID, "the field \"%s\" must be a text", name);
-    if (json_string_length(value) > DOC_SECRET_MAX)
-        FAIL(ERR_INVALID, "the field \"%s\" is longer than %d bytes", name, DOC_SECRET_MAX);
+    if (json_string_length(value) > limit)
+        FAIL(ERR_INVALID, "the field \"%s\" is longer than %zu bytes", name, limit);
     TRY(buf_put(&doc->secrets[which],
                 span_of(json_string_value(value), json_string_length(value))));
     doc->has[which] = true;
@@ -88,7 +93,7 @@ enum err doc_parse(struct span body, struct doc **ret)
     if (doc == NULL)
         FAIL(ERR_MEMORY, "no memory for a document");
     for (size_t i = 0; i < SECRET_NAMES; i++)
-        buf_init(&doc->secrets[i], DOC_SECRET_MAX, true);
+        buf_init(&doc->secrets[i], secret_rows[i].limit, true);
     TRY(load(body.len > 0 ? body : span_str("{}"), &doc->root));
     for (size_t i = 0; i < SECRET_NAMES; i++)
         TRY(lift(doc, i));
@@ -170,9 +175,12 @@ enum err doc_fill(struct doc *doc, struct request *request)
     request->doc = span_str(doc->text);
     request->secret_count = 0;
     for (size_t i = 0; i < SECRET_NAMES; i++) {
-        if (doc->has[i])
-            request->secrets[request->secret_count++] =
-                (struct named_secret){span_str(secret_names[i]), span_buf(&doc->secrets[i])};
+        if (!doc->has[i])
+            continue;
+        if (request->secret_count == SECRETS_MAX)
+            FAIL(ERR_INVALID, "no operation takes more than %d secrets", SECRETS_MAX);
+        request->secrets[request->secret_count++] =
+            (struct named_secret){span_str(secret_rows[i].name), span_buf(&doc->secrets[i])};
     }
     return ERR_OK;
 }

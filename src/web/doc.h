@@ -27,7 +27,8 @@ MUST_USE enum err doc_put_true(struct doc *doc, const char *name);
 // is no text or does not fit.
 MUST_USE enum err doc_get_text(const struct doc *doc, const char *name, char *out, size_t room);
 
-// Fills request->doc and request->secrets, which borrow from the doc.
+// Fills request->doc and request->secrets, which borrow from the doc. ERR_INVALID for more secrets
+// than a request can carry.
 MUST_USE enum err doc_fill(struct doc *doc, struct request *request);
 
 #endif
