@@ -116,7 +116,7 @@ enum err answer_link(struct answer *answer, const char *page, struct span doc)
         return ERR_OK;
     for (const char *at = cursor; *at != '\0'; at++) {
         bool plain = (*at >= '0' && *at <= '9') || ((*at | 0x20) >= 'a' && (*at | 0x20) <= 'z');
-        if (!plain && *at != '-')
+        if (!plain && strchr("-._~:,", *at) == NULL) // what a query holds as it is
             FAIL(ERR_INTERNAL, "an engine's cursor holds \"%c\"", *at);
     }
     (void)snprintf(answer->link, sizeof answer->link, "%s%s", page, cursor);

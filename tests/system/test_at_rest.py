@@ -10,7 +10,7 @@ import shutil
 import pytest
 from kmip.core import enums
 from kmip.pie import objects
-from local_api import ask
+from people import local as ask
 
 MARK = "Zq7Umbrella"
 

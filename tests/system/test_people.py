@@ -8,10 +8,9 @@ import json
 
 import prepared
 import pytest
-from local_api import ask
+from people import PASSWORD
+from people import local as ask
 from server import PASSPHRASE
-
-PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
