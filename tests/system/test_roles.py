@@ -35,10 +35,9 @@ def served(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def routes(served):
+def routes(people):
     """[(method, path with the names of things that do not exist, words of who may)]"""
-    with_session = make(served, "reader-of-openapi")
-    answer = with_session.ask("GET", "/api/openapi.json")
+    answer = people["user"][0].ask("GET", "/api/openapi.json")
     assert answer.status == 200, answer.body
     rows = []
     for path, methods in answer.json()["paths"].items():
@@ -51,17 +50,20 @@ def routes(served):
 @pytest.fixture(scope="module")
 def people(served):
     """{who: (credential, words that hold for it)}"""
+    def token(person, *scope):
+        status, made = person.call("POST", "/tokens", label="for tests", scope=list(scope))
+        assert status == 201, made
+        return Person(served, made["token"])
+
     made = {role: (make(served, f"is-{role}", roles=[role]), {role}) for role in ROLES}
+    privileged = make(served, "has-privileges", privileges=PRIVILEGES.values())
     for word, privilege in PRIVILEGES.items():
-        made[word] = (make(served, f"has-{word}", privileges=[privilege]), {word})
+        made[word] = (token(privileged, privilege), {word})
+    made["all privileges"] = (privileged, set(PRIVILEGES))
     made["all roles"] = (make(served, "is-all", roles=sorted(ROLES)), ROLES)
     made["user"] = (make(served, "is-plain"), set())
-    status, token = made["all roles"][0].call("POST", "/tokens", label="no scope")
-    assert status == 201, token
-    made["token without scope"] = (Person(served, token["token"]), set())
-    status, token = made["all roles"][0].call("POST", "/tokens", label="audit", scope=["audit"])
-    assert status == 201, token
-    made["token for audit"] = (Person(served, token["token"]), {"audit"})
+    made["token without scope"] = (token(made["all roles"][0]), set())
+    made["token for audit"] = (token(made["all roles"][0], "audit"), {"audit"})
     return made
 
 
