@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/problem.h"
-#include "cli/http.h"
+#include "cli/target.h"
 
 enum { BODY_MAX = 1024 * 1024, PATH_BYTES_MAX = 4096 };
 
@@ -32,14 +32,6 @@ enum err client_open_root(struct cli *cli)
         FAIL(ERR_UNAVAILABLE, "there is no server below \"%s\": that directory does not exist",
              cli->root);
     return err;
-}
-
-enum err client_open(struct cli *cli)
-{
-    if (cli->http != NULL)
-        return ERR_OK;
-    TRY(client_open_root(cli));
-    return http_open_local(cli->root_fd, &cli->http);
 }
 
 enum err client_encode(struct buf *out, const char *text)
@@ -159,7 +151,7 @@ enum err client_call(struct cli *cli, const char *method, const char *path, cons
     buf_init(&body, BODY_MAX, true);
     struct buf full CLEANUP(buf_done);
     buf_init(&full, PATH_BYTES_MAX, false);
-    TRY(client_open(cli));
+    TRY(target_open(cli));
     TRY(buf_printf(&full, "/api/v1%s", path));
     TRY(buf_put_u8(&full, 0));
     if (strcmp(method, "GET") != 0)

@@ -22,9 +22,6 @@ struct client_secrets {
 
 void client_secrets_done(struct client_secrets *secrets);
 
-// Makes ready to ask the server: the one below the root prefix. ERR_UNAVAILABLE.
-MUST_USE enum err client_open(struct cli *cli);
-
 // Opens the root prefix. ERR_UNAVAILABLE when there is no such directory.
 MUST_USE enum err client_open_root(struct cli *cli);
 

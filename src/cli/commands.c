@@ -18,6 +18,14 @@ const struct option_row option_rows[OPT_COUNT] = {
                        "take what no option gives from this file; - is standard input"},
     [OPT_GENERATE_JSON_INPUT] = {"generate-json-input", NULL,
                                  "print a form to fill in for --from-json, and do nothing"},
+    [OPT_ADDRESS] = {"address", "URL", "ask the server at https://HOST[:PORT] ($KEYWARD_ADDR)"},
+    [OPT_CA_FILE] = {"ca-file", "FILE", "certificates that it is trusted by ($KEYWARD_CA_FILE)"},
+    [OPT_API_TOKEN_FILE] = {"api-token-file", "FILE",
+                            "private file with the API token to show it ($KEYWARD_TOKEN_FILE)"},
+    [OPT_PROFILE] = {"profile", "NAME",
+                     "ask the server that was signed in to by this name "
+                     "($KEYWARD_PROFILE)"},
+    [OPT_FINGERPRINT] = {"fingerprint", "HEX", "SHA-256 of the server's certificate"},
     [OPT_YES] = {"yes", NULL, "ask nothing"},
     [OPT_SERVER_NAME] = {"server-name", "NAME",
                          "a DNS name or address that clients use; may be given several times"},
@@ -45,6 +53,13 @@ const struct option_row option_rows[OPT_COUNT] = {
 static const struct use setup_uses[] = {
     {OPT_RECOVERY_PASSPHRASE_FILE, FIELD_SECRET, "recovery_passphrase", "FILE",
      "The recovery passphrase: a private file, or - for standard input", 0},
+    {0}};
+static const struct use login_uses[] = {
+    {OPT_USER, FIELD_TEXT, "user", "NAME", "Who signs in", 0},
+    {OPT_PASSWORD_FILE, FIELD_SECRET, "password", "FILE",
+     "The password: a private file, or - for standard input", USE_ASKED},
+    {OPT_CODE_FILE, FIELD_SECRET, "code", "FILE",
+     "The code of the second factor: a private file, or - for standard input", 0},
     {0}};
 static const struct use validate_uses[] = {
     {OPT_TOKEN_LABEL, FIELD_TEXT, "token_label", "LABEL", "Use the token of this label", 0},
@@ -86,6 +101,20 @@ static const struct command local_commands[] = {
                  "--credential-file pin --out report\n"
                  "keyward hsm validate --module /opt/acme/lib/libacme.so --credential-file pin "
                  "--env ACME_CONF=/etc/acme.conf -o json\n"},
+    {.noun = "login",
+     .names = "ADDRESS",
+     .uses = login_uses,
+     .local = BIT(OPT_FINGERPRINT) | BIT(OPT_CA_FILE) | BIT(OPT_PROFILE),
+     .run = login_run,
+     .summary = "sign in to a server at an address, for the commands that follow",
+     .examples = "keyward login https://kv1.example.org --user alice --fingerprint 5f:1c:…\n"
+                 "keyward login https://kv1.example.org:8443 --user alice --ca-file ca.pem "
+                 "--profile kv1\n"},
+    {.noun = "logout",
+     .local = BIT(OPT_PROFILE),
+     .run = logout_run,
+     .summary = "end the session and forget it",
+     .examples = "keyward logout\n"},
     {.noun = "api",
      .names = "METHOD PATH",
      .local = BIT(OPT_BODY_FILE),
@@ -130,6 +159,8 @@ const struct use *commands_use(const struct command *command, enum opt option)
 bool commands_takes(const struct command *command, enum opt option)
 {
     uint64_t all = BIT(OPT_ROOT) | BIT(OPT_OUTPUT) | BIT(OPT_HELP) | command->local;
+    if (command->method != NULL || (command->local & BIT(OPT_BODY_FILE)) != 0)
+        all |= BIT(OPT_ADDRESS) | BIT(OPT_CA_FILE) | BIT(OPT_API_TOKEN_FILE) | BIT(OPT_PROFILE);
     if (command->method != NULL)
         all |= BIT(OPT_FROM_JSON) | BIT(OPT_GENERATE_JSON_INPUT);
     if (option < OPT_OWN_COUNT)

@@ -24,6 +24,8 @@ MUST_USE enum err audit_confirm(struct cli *cli);
 MUST_USE enum err validate_run(struct cli *cli);
 MUST_USE enum err api_run(struct cli *cli);
 MUST_USE enum err completion_run(struct cli *cli); // prints the shell's script
+MUST_USE enum err login_run(struct cli *cli);
+MUST_USE enum err logout_run(struct cli *cli);
 MUST_USE enum err help_run(struct cli *cli);
 MUST_USE enum err help_version(struct cli *cli);
 

@@ -29,6 +29,8 @@ static const char common[] =
     "  --from-json FILE, --generate-json-input\n"
     "                   where a command sends something to the server: take it from a file; print\n"
     "                   a form for it\n"
+    "  --address URL, --ca-file FILE, --api-token-file FILE, or --profile NAME\n"
+    "                   ask a server over HTTPS: see keyward help login\n"
     "  --help           help on the command, examples first\n";
 
 static void put_command(const struct command *row, FILE *out)

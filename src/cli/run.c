@@ -18,11 +18,11 @@
 #include "cli/completion.h"
 #include "cli/handlers.h"
 #include "cli/help.h"
-#include "cli/http.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/service.h"
+#include "cli/target.h"
 #include "cli/term.h"
 
 enum { PATH_BYTES_MAX = 2048, BODY_FILE_MAX = 1024 * 1024 };
@@ -271,13 +271,15 @@ enum err api_run(struct cli *cli)
     TRY(buf_put_u8(&path, 0));
     if (cli_has(cli, OPT_BODY_FILE))
         TRY(run_read_file(cli->values[OPT_BODY_FILE], &body));
-    TRY(client_open(cli));
+    TRY(target_open(cli));
     return send_raw(cli, (const char *)path.data, span_buf(&body));
 }
 
 // What to do about a server that does not answer.
 static void say_next(const struct cli *cli)
 {
+    if (target_is_remote(cli) && !cli_has(cli, OPT_ROOT))
+        return; // the message names the address
     bool root = strcmp(cli->root, "/") != 0;
     char last[SERVICE_ERROR_MAX] = "";
     pid_t pid = 0;

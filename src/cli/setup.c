@@ -24,7 +24,9 @@
 #include "cli/service.h"
 #include "cli/softhsm.h"
 #include "cli/term.h"
+#include "crypto/pki.h"
 
+enum { CERT_MAX = 64 * 1024 };
 enum {
     PHRASE_GROUPS = 6,
     PORT_MS = 30000,
@@ -313,12 +315,28 @@ static enum err await_port(const struct setup *self, const struct port *port, co
     return ERR_OK;
 }
 
+// What whoever signs in from another machine compares.
+static enum err say_fingerprint(const struct setup *self)
+{
+    uint8_t hash[PKI_FINGERPRINT_LEN];
+    char text[3 * PKI_FINGERPRINT_LEN + 1] = "";
+    struct buf pem CLEANUP(buf_done);
+    buf_init(&pem, CERT_MAX, false);
+    TRY(file_read(self->cli->root_fd, PATH_TLS_CERT, CERT_MAX, &pem));
+    TRY(pki_fingerprint(span_buf(&pem), hash));
+    for (size_t i = 0; i < sizeof hash; i++)
+        (void)snprintf(text + 3 * i, 4, "%02X:", hash[i]);
+    term_say("   certificate SHA-256 %.*s", 3 * PKI_FINGERPRINT_LEN - 1, text);
+    return ERR_OK;
+}
+
 static enum err await_ports(const struct setup *self)
 {
     TRY(await_port(self, &kmip_port, self->address));
     if (strcmp(self->web_address, "none") == 0)
         return ERR_OK;
-    return await_port(self, &web_port, self->web_address);
+    TRY(await_port(self, &web_port, self->web_address));
+    return say_fingerprint(self);
 }
 
 static enum err say_next(const struct setup *self)
