@@ -142,6 +142,12 @@ static void take_certificate(const uint8_t *fingerprint, struct asker *ret)
     memcpy(ret->who.fingerprint, fingerprint, sizeof ret->who.fingerprint);
 }
 
+// A sign-in stands for itself: a session that a browser still shows, dead or planted, is not asked.
+static bool is_sign_in(const struct http_request *request)
+{
+    return strcmp(request->method, "POST") == 0 && span_eq_str(request->path, "/api/v1/sessions");
+}
+
 enum err asker_read(const struct net_conn *conn, const struct http_request *request,
                     struct asker *ret)
 {
@@ -163,7 +169,7 @@ enum err asker_read(const struct net_conn *conn, const struct http_request *requ
                           "certificate: it must be clear who asks");
     if (!is_read(request))
         TRY(check_site(request));
-    if (session.len > 0)
+    if (session.len > 0 && !is_sign_in(request))
         return take_session(request, session, ret);
     if (token.len > 0)
         take_token(token, ret);

@@ -2,6 +2,7 @@
 """The REST API over HTTPS: what TLS is offered, whom a request is taken from, what every answer says, and that nobody holds
 up others (contract F1)."""
 import json
+import os
 import re
 import socket
 import ssl
@@ -11,7 +12,7 @@ import pytest
 
 import tokens
 from https import HEADERS, Connection, Local, request
-from server import Server, wait_for
+from server import TOP, Server, wait_for
 
 TLS = "var/lib/keyward/tls"
 
@@ -551,3 +552,86 @@ def test_a_stream_that_is_left_hurts_nobody(hsm_web):
                 gone.send(request("GET", where + "/events"))
         assert stream(hsm_web, where + "/events")[-1][1] == "done"
         assert local.ask("GET", "/healthz").status == 200
+
+
+# ---- people ----
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def admin(web):
+    """A user with all three roles."""
+    with Local(web) as local:
+        link = local.ask("POST", "/api/v1/setup-links", {}).json()["token"]
+        made = local.ask("POST", "/api/v1/setup-links:use", {"name": "admin", "token": link, "password": PASSWORD})
+        assert made.status == 201, made.body
+    return "admin"
+
+
+def sign_in(web, user, **more):
+    return ask(web, "POST", "/api/v1/sessions", {"user": user, "password": PASSWORD, **more})
+
+
+def cookie_of(answer):
+    found = re.fullmatch(r"(__Host-keyward=kws_[0-9a-f]{64}); Path=/; Secure; HttpOnly; SameSite=Strict", answer.headers["set-cookie"])
+    return found[1]
+
+
+def test_a_browser_signs_in_works_and_signs_out(web, admin):
+    answer = sign_in(web, admin)
+    assert answer.status == 201 and b"kws_" not in answer.body, "the secret is in the cookie alone"
+    cookie, csrf = {"Cookie": "theme=dark; " + cookie_of(answer)}, {"X-Keyward-CSRF": answer.json()["csrf"]}
+    who = ask(web, "GET", "/api/v1/me", headers=cookie).json()
+    assert who["name"] == admin and who["csrf"] == answer.json()["csrf"] and who["credential"] == "session"
+    assert ask(web, "GET", "/api/v1/keys", headers=cookie).status == 200
+    assert ask(web, "POST", "/api/v1/wallets", {"name": "by-cookie"}, cookie).status == 403
+    assert ask(web, "POST", "/api/v1/wallets", {"name": "by-cookie"}, {**cookie, **csrf}).status == 201
+    other = sign_in(web, admin)
+    assert ask(web, "DELETE", "/api/v1/sessions/current", headers={**cookie, "X-Keyward-CSRF": other.json()["csrf"]}).status == 403
+    out = ask(web, "DELETE", "/api/v1/sessions/current", headers={**cookie, **csrf})
+    assert out.status == 200 and "Max-Age=0" in out.headers["set-cookie"] and out.headers["clear-site-data"]
+    after = ask(web, "GET", "/api/v1/me", headers=cookie)
+    assert after.status == 401 and "Max-Age=0" in after.headers["set-cookie"]
+    assert ask(web, "GET", "/api/v1/me", headers={"Cookie": cookie_of(other)}).status == 200, "other sessions go on"
+
+
+def test_a_session_that_was_planted_is_not_taken_over(web, admin):
+    planted = "__Host-keyward=kws_" + "0" * 64
+    answer = ask(web, "POST", "/api/v1/sessions", {"user": admin, "password": PASSWORD}, {"Cookie": planted})
+    assert answer.status == 201 and cookie_of(answer) != planted, "a dead session is not in the way"
+    assert ask(web, "GET", "/api/v1/me", headers={"Cookie": planted}).status == 401
+
+
+def test_a_program_signs_in_by_bearer(web, admin):
+    answer = sign_in(web, admin, **{"as": "bearer"})
+    session = answer.json()["session"]
+    assert "set-cookie" not in answer.headers and session.startswith("kws_")
+    bearer = {"Authorization": f"Bearer {session}"}
+    assert ask(web, "POST", "/api/v1/wallets", {"name": "by-bearer"}, bearer).status == 201
+    assert ask(web, "DELETE", "/api/v1/sessions/current", headers=bearer).status == 200
+    assert ask(web, "GET", "/api/v1/me", headers=bearer).status == 401
+    assert session not in web.log()
+
+
+def test_an_api_token_counts_until_it_is_revoked_on_open_connections_too(web, admin):
+    session = {"Authorization": "Bearer " + sign_in(web, admin, **{"as": "bearer"}).json()["session"]}
+    made = ask(web, "POST", "/api/v1/tokens", {"label": "t", "scope": ["key"]}, session).json()
+    token = {"Authorization": f"Bearer {made['token']}"}
+    with connect(web) as connection:
+        assert connection.ask("GET", "/api/v1/keys", headers=token).status == 200
+        assert connection.ask("POST", "/api/v1/wallets", {"name": "by-token"}, token).status == 201
+        assert connection.ask("GET", "/api/v1/audit", headers=token).status == 403, "its scope has no audit"
+        assert ask(web, "DELETE", f"/api/v1/tokens/{made['id']}", headers=session).status == 200
+        assert connection.ask("GET", "/api/v1/keys", headers=token).status == 401
+    assert made["token"] not in web.log()
+
+
+def test_random_requests_are_answered_without_an_error_of_the_server(web, admin, tmp_path):
+    """A sample; the whole is one command, see scripts/fuzz-rest."""
+    password = tmp_path / "password"
+    password.write_text(PASSWORD)
+    environment = {**os.environ, "KEYWARD_URL": f"https://127.0.0.1:{web.web_port}", "KEYWARD_CA": str(web.root / TLS / "ca.crt"),
+                   "KEYWARD_ADMIN_USER": admin, "KEYWARD_ADMIN_PASSWORD_FILE": str(password), "KEYWARD_PID": str(web.pid)}
+    done = subprocess.run([TOP / "scripts/fuzz-rest", "1500"], env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr

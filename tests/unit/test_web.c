@@ -3,6 +3,7 @@
 // web: routes, queries and documents are read strictly, secrets are lifted out of the document, and
 // each call is answered once, also when its engine dies.
 #include <event2/event.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "ipc/ipc.h"
 #include "web/api.h"
 #include "web/doc.h"
+#include "web/openapi.h"
 #include "web/query.h"
 #include "web/route.h"
 #include "web/wipe.h"
@@ -95,6 +97,37 @@ static void every_route_has_an_engine_that_may_do_it(void **state)
         assert_false(route->engine == ROLE_READER && verb_writes(route->verb));
         assert_false(strcmp(route->method, "GET") == 0 && verb_writes(route->verb));
     }
+}
+
+// Every route is described in /api/openapi.json, and nothing is described that is not served.
+static void the_description_and_the_routes_are_the_same(void **state)
+{
+    (void)state;
+    const struct route *route;
+    size_t described = 0;
+    size_t served = 0;
+    const char *path;
+    json_t *methods;
+    json_t *root = json_loadb((const char *)openapi_document, openapi_document_len,
+                              JSON_REJECT_DUPLICATES, NULL);
+    json_t *paths = json_object_get(root, "paths");
+    assert_true(json_is_object(paths));
+    for (; (route = route_at(served)) != NULL; served++) {
+        char method[16] = "";
+        for (size_t i = 0; route->method[i] != '\0'; i++)
+            method[i] = (char)(route->method[i] | 0x20);
+        const json_t *row = json_object_get(json_object_get(paths, route->path), method);
+        char status[8];
+        (void)snprintf(status, sizeof status, "%d", route->status);
+        if (json_object_get(json_object_get(row, "responses"), status) == NULL)
+            fail_msg("%s %s is not described with status %s", route->method, route->path, status);
+    }
+    json_object_foreach(paths, path, methods)
+    {
+        described += json_object_size(methods);
+    }
+    assert_int_equal(described, served);
+    json_decref(root);
 }
 
 static void queries_take_what_the_route_takes(void **state)
@@ -416,6 +449,7 @@ int main(void)
         cmocka_unit_test(routes_are_found_by_method_and_path),
         cmocka_unit_test(wrong_paths_are_refused),
         cmocka_unit_test(every_route_has_an_engine_that_may_do_it),
+        cmocka_unit_test(the_description_and_the_routes_are_the_same),
         cmocka_unit_test(queries_take_what_the_route_takes),
         cmocka_unit_test(documents_are_read_strictly),
         cmocka_unit_test(an_error_in_a_document_quotes_no_secret),
