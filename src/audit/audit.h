@@ -36,6 +36,10 @@ struct audit_record {
         detail; // a sentence: reason of a refusal, name of what was made; telling, so sealed
 };
 
+// The outcome that a row of the chain tells ("ERR_OK"), borrowed from its record; empty for what is
+// no request. ERR_DAMAGED.
+MUST_USE enum err audit_outcome(struct span record, struct span *ret);
+
 // Appends to the node's chain within the store's current write transaction. `seal_key` empty (store
 // locked): the telling parts are left out and the record says so.
 MUST_USE enum err audit_append(struct store *store, struct span seal_key,

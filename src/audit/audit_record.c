@@ -331,3 +331,11 @@ enum err audit_record_hash(const uint8_t previous[AUDIT_HASH_LEN], struct span r
     crypto_sha256_pair(span_of(previous, AUDIT_HASH_LEN), record, out);
     return ERR_OK;
 }
+
+enum err audit_outcome(struct span record, struct span *ret)
+{
+    struct audit_entry entry;
+    TRY(audit_record_read(record, &entry));
+    *ret = entry.kind == AUDIT_REQUEST ? entry.outcome : span_of(NULL, 0);
+    return ERR_OK;
+}

@@ -15,6 +15,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/rand.h"
 #include "crypto/crypto.h"
@@ -352,6 +353,17 @@ enum err pki_check_der(struct span der)
     ERR_clear_error();
     if (cert == NULL || at != der.data + der.len)
         FAIL(ERR_INVALID, "the bytes are not an X.509 certificate");
+    return ERR_OK;
+}
+
+enum err pki_expires(struct span cert_pem, int64_t *ret)
+{
+    CLEANUP(cert_freep) X509 *cert = NULL;
+    struct tm tm;
+    TRY(read_cert(cert_pem, &cert));
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+        FAIL(ERR_INVALID, "the certificate does not say when it expires");
+    *ret = timegm(&tm);
     return ERR_OK;
 }
 

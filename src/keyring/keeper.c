@@ -193,8 +193,11 @@ static enum err verb_rewrap(struct core *core, struct cursor *in, struct buf *ou
 
 static enum err verb_health(struct core *core, struct cursor *in, struct buf *out)
 {
+    uint32_t watch_s = 0;
     const struct monitor *monitor = &core->monitor;
+    TRY(cursor_u32(in, &watch_s));
     TRY(cursor_end(in));
+    TRY(monitor_watch(&core->monitor, watch_s));
     TRY(buf_put_u8(out, core->has_record && core->record.hsm));
     TRY(buf_put_u8(out, monitor->known));
     TRY(buf_put_u8(out, monitor->up));

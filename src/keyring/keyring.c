@@ -52,14 +52,17 @@ static enum err take_text(struct cursor *in, char *out, size_t size)
     return ERR_OK;
 }
 
-enum err keyring_health(struct ipc *keeper, struct keyring_health *ret)
+enum err keyring_health(struct ipc *keeper, uint32_t watch_s, struct keyring_health *ret)
 {
+    uint8_t bytes[4];
+    struct buf ask = {.data = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
     struct ipc_frame answer;
     struct keyring_health health = {0};
     uint8_t flags[3] = {0};
     uint64_t latency = 0;
     uint64_t checked = 0;
-    TRY(call(keeper, VERB_HEALTH, (struct span){NULL, 0}, KEEPER_TIMEOUT_MS, &answer));
+    TRY(buf_put_u32(&ask, watch_s));
+    TRY(call(keeper, VERB_HEALTH, span_buf(&ask), KEEPER_TIMEOUT_MS, &answer));
     struct cursor in = cursor_of(answer.body);
     for (size_t i = 0; i < sizeof flags; i++)
         TRY(cursor_u8(&in, &flags[i]));

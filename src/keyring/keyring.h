@@ -48,7 +48,9 @@ struct keyring_health {
     char message[600];  // for people
 };
 
-MUST_USE enum err keyring_health(struct ipc *keeper, struct keyring_health *ret);
+// `watch_s` other than 0 sets how often the keeper looks at the HSM by itself from here on, 10 to
+// 86400 seconds.
+MUST_USE enum err keyring_health(struct ipc *keeper, uint32_t watch_s, struct keyring_health *ret);
 
 // What the operation under way has done so far: appends a JSON object with its "name" and "steps",
 // or nothing when there is none. Answered while the operation waits for the HSM.

@@ -42,6 +42,21 @@ void monitor_init(struct monitor *monitor)
     *monitor = (struct monitor){.latency_ms = -1};
 }
 
+enum err monitor_watch(struct monitor *monitor, uint32_t seconds)
+{
+    int64_t interval_ms = (int64_t)seconds * 1000;
+    if (seconds == 0 || interval_ms == monitor->interval_ms)
+        return ERR_OK;
+    if (seconds < MONITOR_SECONDS_MIN || seconds > MONITOR_SECONDS_MAX)
+        FAIL(ERR_INVALID, "the HSM is looked at every %d to %d seconds", MONITOR_SECONDS_MIN,
+             MONITOR_SECONDS_MAX);
+    monitor->interval_ms = interval_ms;
+    int64_t latest = clock_mono_ms() + interval_ms;
+    if (monitor->due_ms > latest)
+        monitor->due_ms = latest;
+    return ERR_OK;
+}
+
 int64_t monitor_begin(void)
 {
     return clock_mono_ms();

@@ -38,6 +38,10 @@ struct monitor {
 
 void monitor_init(struct monitor *monitor);
 
+// Sets how often the HSM is looked at, unless `seconds` is 0; a shorter interval counts at once.
+// ERR_INVALID.
+MUST_USE enum err monitor_watch(struct monitor *monitor, uint32_t seconds);
+
 // Starts a check: its return value goes to one of the next two.
 int64_t monitor_begin(void);
 

@@ -236,7 +236,7 @@ MUST_USE enum err model_get_replies(struct span in, struct arena *arena, struct 
 // IPC frame kinds between fronts, web and engines: a batch, answered by replies. A reader that has
 // found something to be written about a read (ops/get.c) answers ERR_TO_WRITER, and is not asked
 // again unless by MODEL_ASK_FINAL, as the request's status.
-enum { MODEL_FRAME_BATCH = 1 };
+enum { MODEL_FRAME_BATCH = 1, MODEL_FRAME_COURIER = 2 };
 enum { MODEL_ASK = 0, MODEL_ASK_FINAL = 1 };
 
 #endif

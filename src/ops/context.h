@@ -39,6 +39,15 @@ struct token_tries {
     unsigned wrong;
 };
 
+enum { ALERT_TYPES_MAX = 16, SIGN_INS_MAX = 1000 };
+
+// When sign-ins were refused lately, as the chain tells.
+struct sign_ins {
+    uint64_t seen; // last record of the chain that was looked at
+    int64_t at[SIGN_INS_MAX];
+    size_t next;
+};
+
 struct ops {
     struct ops_settings set;
     struct ipc *keeper;
@@ -65,12 +74,14 @@ struct ops {
     int64_t next_sign;
     int64_t next_retention;
     int64_t next_settle;
-    unsigned unsigned_records; // of this engine, since it looked last
-    struct alert_seen {
-        bool known, raised;
-        char problem[32];
-    } alert; // as the store has it
-    struct seen *seen;
+    unsigned unsigned_records;           // of this engine, since it looked last
+    int64_t next_alert[ALERT_TYPES_MAX]; // the admin engine: when each type is looked at
+    int64_t alerts_set;                  // which settings it knows
+    struct sign_ins sign_ins;
+    struct audit_feed *feed; // a reader: where the courier that forwards records is
+    int64_t next_sink_look;
+    bool sink_away;                      // so long that endpoints are refused
+    struct seen *seen;                   // readers and the writer
     struct token_tries tries[TRIES_MAX]; // the writer
     int64_t next_relief;                 // the admin engine, monotonic ms, as the next
     int64_t busy_until;

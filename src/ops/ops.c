@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "audit/audit_feed.h"
 #include "authz/authz.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,6 +24,7 @@
 #include "ops/reseal.h"
 #include "ops/seen.h"
 #include "ops/signer.h"
+#include "ops/sink.h"
 #include "ops/trail.h"
 
 enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000, MAINTAIN_MS = 5000, OUTCOME_S = 24 * 3600 };
@@ -59,6 +61,7 @@ void ops_free(struct ops *ops)
         return;
     keys_forget(ops);
     audit_journal_free(ops->journal);
+    audit_feed_free(ops->feed);
     seen_free(ops->seen);
     count_free(ops->counts);
     buf_done(&ops->scratch);
@@ -175,6 +178,8 @@ static enum err admit(struct op *op, const struct dispatch_row *row, enum err pe
     }
     if (op->must_change && !identity_may_wait(op->request->verb))
         FAIL(ERR_NOT_PERMITTED, "the password must be changed before anything else");
+    if (op->who.kind == PRINCIPAL_ENDPOINT)
+        TRY(sink_check(op->ops));
     return row->needs_keys ? keys_check(op->ops) : ERR_OK;
 }
 

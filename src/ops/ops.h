@@ -57,6 +57,11 @@ MUST_USE enum err ops_begin(struct ops *ops);
 MUST_USE enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena *arena,
                                 struct replies *ret);
 
+// What a courier asks or tells (ops/courier.c), within a turn; the answer lies in the arena. Its
+// failure is the courier's alone.
+MUST_USE enum err ops_run_courier(struct ops *ops, struct span ask, struct arena *arena,
+                                  struct span *ret);
+
 // Ends the turn: commits, or writes the journal of reads. After an error no answer of the turn may
 // say success; ERR_NO_SPACE and ERR_BUSY mean that nothing was changed, after any other the outcome
 // is not known.

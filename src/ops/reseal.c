@@ -14,6 +14,7 @@
 #include "ops/credential.h"
 #include "ops/doc.h"
 #include "ops/keys.h"
+#include "ops/mail.h"
 #include "ops/object.h"
 #include "ops/peer.h"
 #include "ops/seal.h"
@@ -176,6 +177,9 @@ static enum err do_settings(struct batch_of *b)
     if (err != ERR_OK || moved)
         TRY(count(b, err, "setting", &none));
     err = signer_reseal(&b->op, &moved);
+    if (err != ERR_OK || moved)
+        TRY(count(b, err, "setting", &none));
+    err = mail_reseal(&b->op, &moved);
     if (err != ERR_OK || moved)
         TRY(count(b, err, "setting", &none));
     next_phase(b, RESEAL_ENDPOINTS);

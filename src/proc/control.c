@@ -31,7 +31,7 @@ const char *proc_role_name(enum proc_role role)
         [ROLE_WEB] = "web",         [ROLE_READER] = "reader",         [ROLE_WRITER] = "writer",
         [ROLE_ADMIN] = "admin",     [ROLE_PEOPLE] = "people",         [ROLE_KEEPER] = "keeper",
         [ROLE_HSMD] = "hsmd",       [ROLE_PROVER] = "prover",         [ROLE_LISTENER] = "listener",
-        [ROLE_TICKETS] = "tickets", [ROLE_IDENTITY] = "identity",
+        [ROLE_COURIER] = "courier", [ROLE_TICKETS] = "tickets",       [ROLE_IDENTITY] = "identity",
     };
     return (unsigned)role < ROLE_COUNT ? names[role] : "unknown";
 }

@@ -26,6 +26,7 @@ enum proc_role {
     ROLE_KEEPER,   // keyward-keeper
     ROLE_HSMD,     // keyward-hsmd: one operation, then gone
     ROLE_PROVER,   // keyward-keeper --prove: opens staged files in a fresh process, then gone
+    ROLE_COURIER,  // keyward-courier: audit records to a log server, mail about alerts
     ROLE_LISTENER, // not a process: a listening socket
     ROLE_TICKETS,  // not a process: a file of PROC_TICKETS_LEN bytes, the fronts' TLS ticket keys
     ROLE_IDENTITY, // not a process: the files of a TLS key and of its certificate, as two messages

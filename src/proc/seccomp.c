@@ -9,6 +9,7 @@
 #include <seccomp.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -125,6 +126,15 @@ static const int file_calls[] = {
     CALL(copy_file_range),
 };
 
+// A courier: connections to the outside, and what libc's name service and OpenSSL read.
+static const int courier_calls[] = {
+    CALL(connect),     CALL(bind),     CALL(getsockopt), CALL(setsockopt), CALL(getpeername),
+    CALL(getsockname), CALL(sendmmsg), CALL(recvmmsg),   CALL(ioctl),      CALL(openat),
+    CALL(open),        CALL(pread64),  CALL(getdents64), CALL(access),     CALL(faccessat),
+    CALL(faccessat2),  CALL(stat),     CALL(lstat),      CALL(readlink),   CALL(readlinkat),
+    CALL(uname),       CALL(fstatfs),  CALL(statfs),     CALL(getppid),
+};
+
 // What no vendor library needs and every attacker wants. Signals to others, limits of others and
 // new namespaces are refused by argument: refuse_by_argument().
 static const int refused_to_hsmd[] = {
@@ -214,6 +224,7 @@ struct call_list {
 static const struct call_list common = LIST(common_calls);
 static const struct call_list sockets = LIST(socket_calls);
 static const struct call_list files = LIST(file_calls);
+static const struct call_list couriers = LIST(courier_calls);
 static const struct call_list refused = LIST(refused_to_hsmd);
 
 static enum err add_rules(scmp_filter_ctx filter, uint32_t action, struct call_list list)
@@ -272,11 +283,29 @@ static enum err refuse_by_argument(scmp_filter_ctx filter)
     return add_rules(filter, SCMP_ACT_ERRNO(ENOSYS), (struct call_list)LIST(clone3));
 }
 
+// Internet and netlink (by which libc learns what addresses there are); modules of the name service
+// are not loaded.
+static enum err allow_courier(scmp_filter_ctx filter)
+{
+    static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
+    const struct scmp_arg_cmp code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC);
+    const struct scmp_arg_cmp local = SCMP_A0(SCMP_CMP_EQ, AF_UNIX);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        const struct scmp_arg_cmp family = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]);
+        TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(socket), family));
+    }
+    TRY(add_rule(filter, SCMP_ACT_ERRNO(EACCES), CALL(socket), local));
+    TRY(add_rule(filter, SCMP_ACT_ERRNO(EACCES), CALL(mmap), code));
+    return add_rules(filter, SCMP_ACT_ALLOW, couriers);
+}
+
 static enum err allow_list(scmp_filter_ctx filter, enum proc_role role)
 {
     bool event_loop = role == ROLE_FRONT || role == ROLE_WEB;
     TRY(add_rules(filter, SCMP_ACT_ALLOW, common));
     TRY(allow_by_argument(filter));
+    if (role == ROLE_COURIER)
+        return allow_courier(filter);
     if (!event_loop)
         return add_rules(filter, SCMP_ACT_ALLOW, files);
     TRY(add_rules(filter, SCMP_ACT_ALLOW, sockets));

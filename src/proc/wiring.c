@@ -4,10 +4,10 @@
 #include "proc/wiring.h"
 
 const struct wiring_pair wiring_pairs[] = {
-    {ROLE_FRONT, ROLE_READER},  {ROLE_FRONT, ROLE_WRITER}, {ROLE_WEB, ROLE_READER},
-    {ROLE_WEB, ROLE_WRITER},    {ROLE_WEB, ROLE_ADMIN},    {ROLE_READER, ROLE_KEEPER},
-    {ROLE_WRITER, ROLE_KEEPER}, {ROLE_ADMIN, ROLE_KEEPER}, {ROLE_WEB, ROLE_PEOPLE},
-    {ROLE_PEOPLE, ROLE_KEEPER},
+    {ROLE_FRONT, ROLE_READER},  {ROLE_FRONT, ROLE_WRITER},   {ROLE_WEB, ROLE_READER},
+    {ROLE_WEB, ROLE_WRITER},    {ROLE_WEB, ROLE_ADMIN},      {ROLE_READER, ROLE_KEEPER},
+    {ROLE_WRITER, ROLE_KEEPER}, {ROLE_ADMIN, ROLE_KEEPER},   {ROLE_WEB, ROLE_PEOPLE},
+    {ROLE_PEOPLE, ROLE_KEEPER}, {ROLE_COURIER, ROLE_READER}, {ROLE_COURIER, ROLE_WRITER},
 };
 const size_t wiring_pair_count = sizeof wiring_pairs / sizeof *wiring_pairs;
 
@@ -25,7 +25,7 @@ const char *wiring_program(enum proc_role role)
         [ROLE_READER] = "keyward-engine", [ROLE_WRITER] = "keyward-engine",
         [ROLE_ADMIN] = "keyward-engine",  [ROLE_PEOPLE] = "keyward-engine",
         [ROLE_KEEPER] = "keyward-keeper", [ROLE_HSMD] = "keyward-hsmd",
-        [ROLE_PROVER] = "keyward-keeper",
+        [ROLE_PROVER] = "keyward-keeper", [ROLE_COURIER] = "keyward-courier",
     };
     return (unsigned)role < ROLE_COUNT ? programs[role] : NULL;
 }

@@ -48,6 +48,7 @@ struct answer {
     uint64_t id;
     enum err status; // not ERR_OK: instead of replies
     struct replies replies;
+    struct span courier; // the answer to a courier; data NULL: it is none
 };
 
 struct engine {
@@ -85,7 +86,7 @@ static enum err attach(struct engine *engine, const struct proc_message *message
             ops_set_keeper(engine->ops, ipc);
         return ERR_OK;
     }
-    if (message->role != ROLE_FRONT && message->role != ROLE_WEB) {
+    if (message->role != ROLE_FRONT && message->role != ROLE_WEB && message->role != ROLE_COURIER) {
         ipc_free(ipc);
         FAIL(ERR_INTERNAL, "an engine has no use for a channel to \"%s\"",
              proc_role_name((enum proc_role)message->role));
@@ -130,7 +131,9 @@ static void send_answer(struct engine *engine, const struct answer *answer)
     struct ipc *ipc = engine->peers[answer->peer].ipc;
     struct ipc_frame ask = {.kind = MODEL_FRAME_BATCH, .id = answer->id};
     enum err err = answer->status;
-    if (err == ERR_OK) {
+    if (err == ERR_OK && answer->courier.data != NULL) {
+        err = ipc_answer(ipc, &ask, ERR_OK, answer->courier);
+    } else if (err == ERR_OK) {
         err = ipc_begin(ipc, MODEL_FRAME_BATCH, ERR_OK, answer->id, &body);
         if (err == ERR_OK) {
             err = model_put_replies(body, &answer->replies);
@@ -168,12 +171,27 @@ static enum err check_carrier(const struct engine *engine, const struct peer *pe
     FAIL(ERR_NOT_PERMITTED, "%s", decision.why);
 }
 
+// A courier may say what ops/courier.c knows, and nobody else may say that.
+static enum err run_courier(struct engine *engine, const struct ipc_frame *frame,
+                            struct answer *answer)
+{
+    if (frame->kind != MODEL_FRAME_COURIER)
+        FAIL(ERR_OPERATION, "a courier asks for nothing else");
+    return ops_run_courier(engine->ops, frame->body, engine->arena, &answer->courier);
+}
+
 // An error ends the turn: what it has done is taken back.
 static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_frame *frame)
 {
     struct batch batch;
     struct answer *answer = &engine->answers[engine->answer_count++];
     *answer = (struct answer){.peer = peer, .id = frame->id};
+    if (engine->peers[peer].role == ROLE_COURIER) {
+        answer->status = run_courier(engine, frame, answer);
+        if (answer->status != ERR_OK)
+            log_error("courier_refused", answer->status);
+        return ERR_OK;
+    }
     if (frame->kind != MODEL_FRAME_BATCH)
         answer->status = ERR_OPERATION;
     else

@@ -465,7 +465,7 @@ static void stop_roles(struct children *all, const enum proc_role *roles, size_t
 
 void children_stop(struct children *all, int timeout_ms)
 {
-    static const enum proc_role outer[] = {ROLE_FRONT, ROLE_WEB};
+    static const enum proc_role outer[] = {ROLE_FRONT, ROLE_WEB, ROLE_COURIER};
     static const enum proc_role readers[] = {ROLE_READER, ROLE_ADMIN, ROLE_PEOPLE};
     // After the readers: it signs what they have recorded.
     static const enum proc_role writers[] = {ROLE_WRITER};

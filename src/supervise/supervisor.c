@@ -26,7 +26,7 @@
 #include "supervise/https.h"
 #include "supervise/listen.h"
 
-enum { FRONTS_MAX = 16, STOP_MS = 9000, SETUP_POLL_MS = 100 };
+enum { COURIERS = 2, FRONTS_MAX = 16, STOP_MS = 9000, SETUP_POLL_MS = 100 };
 
 struct supervisor {
     struct children all;
@@ -138,6 +138,8 @@ static enum err add_all(struct supervisor *self)
     TRY(count_of(self->conf, "READERS", have > 1 ? have / 2 : 1, &readers));
     for (size_t i = 0; i < sizeof single / sizeof *single; i++)
         TRY(children_add(&self->all, single[i], 0));
+    for (uint32_t i = 0; i < COURIERS; i++)
+        TRY(children_add(&self->all, ROLE_COURIER, i));
     for (uint32_t i = 0; i < readers; i++)
         TRY(children_add(&self->all, ROLE_READER, i));
     for (uint32_t i = 0; i < fronts; i++)

@@ -42,7 +42,7 @@ def is_served(server):
 
 
 def alerts(server):
-    return server.json("alert", "list")["alerts"]
+    return [a for a in server.json("alert", "list")["alerts"] if a["type"] == "hsm"]
 
 
 def raised(server):

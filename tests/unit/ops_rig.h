@@ -31,6 +31,7 @@ static struct {
     struct keyring_status status;
     struct keyring_health health;
     enum err health_fails;
+    uint32_t watch_s;
     enum err fails; // what the next operation ends with
     enum err status_fails;
     unsigned calls; // of keyring_status
@@ -53,9 +54,10 @@ enum err keyring_steps(struct ipc *keeper, struct buf *ret_doc)
     return ERR_OK;
 }
 
-enum err keyring_health(struct ipc *keeper, struct keyring_health *ret)
+enum err keyring_health(struct ipc *keeper, uint32_t watch_s, struct keyring_health *ret)
 {
     (void)keeper;
+    fake_keeper.watch_s = watch_s;
     if (fake_keeper.health_fails != ERR_OK)
         FAIL(fake_keeper.health_fails, "the fake keeper was told to fail");
     *ret = fake_keeper.health;

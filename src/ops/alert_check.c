@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is looked at, one function a type, and the table of types. A check notes what it finds and
+// ends well; one that cannot tell (the store is locked, the keeper silent) ends with ALERT_UNKNOWN.
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/paths.h"
+#include "crypto/pki.h"
+#include "keyring/keyring.h"
+#include "ops/alert.h"
+#include "ops/keys.h"
+#include "ops/mail.h"
+#include "ops/peer.h"
+#include "ops/sink.h"
+
+enum { DAY_S = 24 * 3600, CERT_MAX = 256 * 1024, PAGE = 500, SCAN_ROWS = 20000, HOUR_S = 3600 };
+
+static void day_text(int64_t seconds, char out[CLOCK_TEXT_LEN + 1])
+{
+    clock_text(seconds * 1000, out);
+    out[10] = '\0';
+}
+
+// ---- the root of trust ----
+
+static enum err check_hsm(struct alert_watch *watch)
+{
+    struct keyring_health health;
+    struct ops *ops = watch->ops;
+    // Unless it was configured, keywardd.conf says how often.
+    uint32_t every = watch->configured ? (uint32_t)watch->threshold : 0;
+    if (ops->keeper == NULL || keyring_health(ops->keeper, every, &health) != ERR_OK)
+        return (enum err)ALERT_UNKNOWN;
+    if (health.master != 0 && health.master != ops->wrapped_under)
+        TRY(keys_follow(ops));
+    if (health.hsm_enabled && !health.known)
+        return (enum err)ALERT_UNKNOWN;
+    return health.hsm_enabled && !health.up
+               ? alert_found(watch, NULL, NULL, health.problem, health.message)
+               : ERR_OK;
+}
+
+// ---- the machine ----
+
+static enum err check_disk(struct alert_watch *watch)
+{
+    enum { CRITICAL_PERCENT = 5 };
+    char message[160];
+    struct statvfs fs;
+    if (fstatvfs(watch->ops->set.root, &fs) != 0 || fs.f_blocks == 0)
+        return (enum err)ALERT_UNKNOWN;
+    int64_t percent = (int64_t)(fs.f_bavail * 100 / fs.f_blocks);
+    if (percent >= watch->threshold)
+        return ERR_OK;
+    bool critical = percent < CRITICAL_PERCENT;
+    (void)snprintf(
+        message, sizeof message,
+        "the disk of the store has %lld %% of its room left; when it is full, nothing is "
+        "answered any more",
+        (long long)percent);
+    return alert_found(watch, NULL, critical ? "critical" : NULL, critical ? "almost_full" : "low",
+                       message);
+}
+
+// ---- certificates ----
+
+// `what` expires within the threshold, or has: near (10 days) is told again.
+static enum err judge_expiry(struct alert_watch *watch, const struct uuid *subject,
+                             const char *what, int64_t expires)
+{
+    enum { NEAR_DAYS = 10 };
+    char day[CLOCK_TEXT_LEN + 1];
+    char message[200];
+    if (expires > watch->now + watch->threshold * DAY_S)
+        return ERR_OK;
+    bool over = expires <= watch->now;
+    bool near = expires <= watch->now + (int64_t)NEAR_DAYS * DAY_S;
+    day_text(expires, day);
+    (void)snprintf(message, sizeof message, "%s %s on %s", what, over ? "has expired" : "expires",
+                   day);
+    return alert_found(watch, subject,
+                       over   ? "critical"
+                       : near ? "high"
+                              : NULL,
+                       over   ? "expired"
+                       : near ? "expires_soon"
+                              : "expires",
+                       message);
+}
+
+static enum err check_file(struct alert_watch *watch, const char *path, const char *what)
+{
+    int64_t expires = 0;
+    struct buf pem CLEANUP(buf_done);
+    buf_init(&pem, CERT_MAX, false);
+    if (!file_exists(watch->ops->set.root, path))
+        return ERR_OK;
+    TRY(file_read(watch->ops->set.root, path, CERT_MAX, &pem));
+    TRY(pki_expires(span_buf(&pem), &expires));
+    return judge_expiry(watch, NULL, what, expires);
+}
+
+static enum err check_server_certificate(struct alert_watch *watch)
+{
+    return check_file(watch, PATH_TLS_CERT, "the server's certificate");
+}
+
+static enum err check_ca_certificate(struct alert_watch *watch)
+{
+    return check_file(watch, PATH_TLS_CA, "the certificate of the server's authority");
+}
+
+// ---- endpoints ----
+
+typedef enum err endpoint_check(struct alert_watch *watch, const struct store_endpoint *row);
+
+static enum err each_endpoint(struct alert_watch *watch, endpoint_check *check)
+{
+    struct uuid after = {{0}};
+    for (size_t count = PAGE; count == PAGE;) {
+        struct store_endpoint *rows = NULL;
+        TRY(store_endpoint_list(watch->ops->set.store, &after, PAGE, watch->arena, &rows, &count));
+        for (size_t i = 0; i < count; i++) {
+            if (rows[i].state == ENDPOINT_ENROLLED)
+                TRY(check(watch, &rows[i]));
+            after = rows[i].id;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err judge_endpoint_certificate(struct alert_watch *watch,
+                                           const struct store_endpoint *row)
+{
+    struct peer_record peer;
+    int64_t expires = 0;
+    TRY(peer_open(watch->ops, watch->arena, row, &peer));
+    if (peer.certificate.len == 0)
+        return ERR_OK;
+    TRY(pki_expires(peer.certificate, &expires));
+    return judge_expiry(watch, &row->id, "has a certificate that", expires);
+}
+
+static enum err check_endpoint_certificates(struct alert_watch *watch)
+{
+    return watch->ops->open ? each_endpoint(watch, judge_endpoint_certificate)
+                            : (enum err)ALERT_UNKNOWN;
+}
+
+static enum err judge_quiet(struct alert_watch *watch, const struct store_endpoint *row)
+{
+    char day[CLOCK_TEXT_LEN + 1];
+    char message[120];
+    int64_t seen = 0;
+    TRY(store_seen_get(watch->ops->set.store, &row->id, &seen));
+    int64_t last = seen > row->enrolled ? seen : row->enrolled;
+    if (watch->now - last < watch->threshold * DAY_S)
+        return ERR_OK;
+    day_text(last, day);
+    (void)snprintf(message, sizeof message, "has asked for nothing since %s", day);
+    return alert_found(watch, &row->id, NULL, "quiet", message);
+}
+
+static enum err check_quiet(struct alert_watch *watch)
+{
+    return each_endpoint(watch, judge_quiet);
+}
+
+// ---- objects ----
+
+static enum err check_type_of_object(struct alert_watch *watch, uint32_t type)
+{
+    enum { LIVE = 1U << 1 | 1U << 2 }; // Pre-Active, Active
+    struct store_object *rows = NULL;
+    size_t count = 0;
+    const struct store_query query = {
+        .any_owner = true,
+        .type = type,
+        .states = LIVE,
+        .has_deactivation = true,
+        .deactivation = {watch->now, watch->now + watch->threshold * DAY_S},
+        .limit = ALERT_PER_TYPE,
+    };
+    TRY(store_object_find(watch->ops->set.store, &query, watch->arena, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+        char day[CLOCK_TEXT_LEN + 1];
+        char message[120];
+        day_text(rows[i].dates.deactivation, day);
+        (void)snprintf(message, sizeof message, "is deactivated on %s", day);
+        TRY(alert_found(watch, &rows[i].id, NULL, "deactivation", message));
+    }
+    return ERR_OK;
+}
+
+// KMIP's object types: keys, and all else.
+static enum err check_keys(struct alert_watch *watch)
+{
+    static const uint32_t types[] = {2, 3, 4, 5};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        TRY(check_type_of_object(watch, types[i]));
+    return ERR_OK;
+}
+
+static enum err check_objects(struct alert_watch *watch)
+{
+    static const uint32_t types[] = {1, 7, 8, 9};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        TRY(check_type_of_object(watch, types[i]));
+    return ERR_OK;
+}
+
+// ---- refused sign-ins ----
+
+static bool is_refusal(struct span record)
+{
+    static const enum err refusals[] = {ERR_AUTHENTICATION, ERR_TOO_MANY, ERR_PASSPHRASE};
+    struct span outcome;
+    if (audit_outcome(record, &outcome) != ERR_OK)
+        return false;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        if (span_eq_str(outcome, err_info(refusals[i])->name))
+            return true;
+    }
+    return false;
+}
+
+static void count_refusal(struct ops *ops, int64_t time_s)
+{
+    struct sign_ins *all = &ops->sign_ins;
+    all->at[all->next] = time_s;
+    all->next = (all->next + 1) % SIGN_INS_MAX;
+}
+
+// The records since the last look; what lies further back than a look can take is passed over.
+static enum err follow_chain(struct alert_watch *watch)
+{
+    struct ops *ops = watch->ops;
+    struct store_audit head;
+    TRY(store_audit_head(ops->set.store, &head));
+    if (ops->sign_ins.seen == 0 || head.sequence > ops->sign_ins.seen + SCAN_ROWS)
+        ops->sign_ins.seen = head.sequence > SCAN_ROWS ? head.sequence - SCAN_ROWS : 0;
+    for (size_t count = PAGE; count == PAGE;) {
+        struct store_audit *rows = NULL;
+        TRY(store_audit_list(ops->set.store, ops->sign_ins.seen + 1, PAGE, watch->arena, &rows,
+                             &count));
+        for (size_t i = 0; i < count; i++) {
+            if (is_refusal(rows[i].record))
+                count_refusal(ops, rows[i].time_ms / 1000);
+            ops->sign_ins.seen = rows[i].sequence;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err check_sign_ins(struct alert_watch *watch)
+{
+    char message[160];
+    int64_t count = 0;
+    TRY(follow_chain(watch));
+    for (size_t i = 0; i < SIGN_INS_MAX; i++)
+        count += watch->ops->sign_ins.at[i] > watch->now - HOUR_S;
+    if (count < watch->threshold)
+        return ERR_OK;
+    (void)snprintf(
+        message, sizeof message,
+        "%lld%s wrong passwords, passphrases or tokens within an hour: see the audit trail",
+        (long long)count, count == SIGN_INS_MAX ? " and more" : "");
+    return alert_found(watch, NULL, NULL, "refused", message);
+}
+
+// ---- what leaves the server ----
+
+static enum err check_sink(struct alert_watch *watch)
+{
+    char message[ALERT_MESSAGE_MAX];
+    struct span error;
+    int64_t since_ms = 0;
+    TRY(sink_waits(watch->ops, watch->arena, &since_ms, &error));
+    if (since_ms == 0 || watch->now - since_ms / 1000 < watch->threshold)
+        return ERR_OK;
+    (void)snprintf(message, sizeof message,
+                   "audit records wait to be forwarded and are kept meanwhile: %.*s",
+                   (int)error.len, (const char *)error.data);
+    return alert_found(watch, NULL, NULL, "not_delivered", message);
+}
+
+static enum err check_mail(struct alert_watch *watch)
+{
+    char message[ALERT_MESSAGE_MAX];
+    struct span error;
+    int64_t since = 0;
+    TRY(mail_fails(watch->ops, watch->arena, &since, &error));
+    if (since == 0 || watch->now - since < watch->threshold)
+        return ERR_OK;
+    (void)snprintf(message, sizeof message, "mail about alerts cannot be sent: %.*s",
+                   (int)error.len, (const char *)error.data);
+    return alert_found(watch, NULL, NULL, "not_sent", message);
+}
+
+// ---- the trail ----
+
+static enum err check_trail(struct alert_watch *watch)
+{
+    char message[ALERT_MESSAGE_MAX];
+    struct audit_verdict verdict;
+    struct audit_signing signing;
+    struct ops *ops = watch->ops;
+    TRY(audit_signing_get(ops->set.store, &signing));
+    TRY(audit_verify(ops->set.root, ops->set.store, signing.has_key ? signing.public_key : NULL,
+                     &verdict));
+    if (verdict.sound)
+        return ERR_OK;
+    (void)snprintf(message, sizeof message,
+                   "the audit trail is not in order: %s. Keep a copy of the store for inquiry",
+                   verdict.what);
+    return alert_found(watch, NULL, NULL, "not_sound", message);
+}
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, DAY = 24 * 60 * MINUTE };
+
+const struct alert_type alert_types[] = {
+    {"hsm", "critical", "seconds between checks", 300, 10, 86400, SECOND, true,
+     "The HSM does not open the store, or a file of the root of trust is not in order.", check_hsm},
+    {"disk_space", "high", "percent free", 20, 1, 99, 10 * SECOND, true,
+     "The disk of the store has little room left; critical below 5 percent.", check_disk},
+    {"server_certificate", "medium", "days", 90, 1, 3650, MINUTE, true,
+     "The server's certificate expires; high 10 days before, critical when it has.",
+     check_server_certificate},
+    {"ca_certificate", "medium", "days", 90, 1, 3650, MINUTE, true,
+     "The certificate of the server's authority expires.", check_ca_certificate},
+    {"endpoint_certificate", "medium", "days", 60, 1, 3650, MINUTE, true,
+     "The certificate of an endpoint expires.", check_endpoint_certificates},
+    {"endpoint_quiet", "low", "days", 30, 1, 3650, MINUTE, false,
+     "An endpoint has asked for nothing for so long.", check_quiet},
+    {"key_deactivation", "medium", "days", 7, 1, 3650, MINUTE, true,
+     "A key's deactivation date is near: rotate it.", check_keys},
+    {"object_deactivation", "medium", "days", 90, 1, 3650, MINUTE, true,
+     "The deactivation date of a certificate, a secret or an opaque object is near.",
+     check_objects},
+    {"failed_sign_ins", "high", "an hour", 10, 1, SIGN_INS_MAX, 5 * SECOND, true,
+     "So many wrong passwords, passphrases and tokens came within an hour.", check_sign_ins},
+    {"audit_sink", "high", "seconds", 300, 10, 30 * 24 * 3600, 5 * SECOND, true,
+     "Audit records wait so long to be forwarded.", check_sink},
+    {"audit_trail", "critical", "", 0, 0, 0, DAY, true,
+     "The audit trail is not in order; looked at once a day.", check_trail},
+    {"mail", "medium", "seconds", 600, 10, 30 * 24 * 3600, 5 * SECOND, true,
+     "Mail about alerts cannot be sent for so long.", check_mail},
+};
+const size_t alert_type_count = sizeof alert_types / sizeof *alert_types;
+
+_Static_assert(sizeof alert_types / sizeof *alert_types <= ALERT_TYPES_MAX, "room in struct ops");

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Alerts, what the courier gets to see of them, and where audit records are forwarded to: the rules
+// that need neither a network nor a second process.
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "ops/alert.h"
+#include "ops/context.h"
+#include "tests/unit/ops_rig.h"
+
+// Looks at the HSM alone, which is the first type.
+static void watch(void)
+{
+    int wait = 0;
+    struct ops *ops = rig.engines[OPS_ADMIN];
+    ops->next_watch = 0;
+    ops->next_alert[0] = 0;
+    for (size_t i = 1; i < ALERT_TYPES_MAX; i++)
+        ops->next_alert[i] = INT64_MAX;
+    OK(ops_idle(ops, &wait));
+}
+
+static void set_hsm(bool up)
+{
+    fake_keeper.health = (struct keyring_health){.hsm_enabled = true, .known = true, .up = up};
+    (void)snprintf(fake_keeper.health.problem, sizeof fake_keeper.health.problem, "timeout");
+    (void)snprintf(fake_keeper.health.message, sizeof fake_keeper.health.message, "It is slow.");
+    watch();
+}
+
+static bool says(const char *text)
+{
+    return memmem(rig.reply.doc.data, rig.reply.doc.len, text, strlen(text)) != NULL;
+}
+
+// One frame of a courier.
+static enum err courier(enum ops_role role, const char *ask, struct span *ret)
+{
+    *ret = span_of("", 0);
+    OK(ops_begin(rig.engines[role]));
+    enum err err = ops_run_courier(rig.engines[role], span_str(ask), rig.arena, ret);
+    OK(ops_end(rig.engines[role]));
+    return err;
+}
+
+static json_t *mails(char password[64])
+{
+    struct span answer;
+    OK(courier(OPS_READER, "{\"ask\":\"mail\"}", &answer));
+    const uint8_t *end = memchr(answer.data, '\0', answer.len);
+    size_t len = end == NULL ? answer.len : (size_t)(end - answer.data);
+    json_t *doc = json_loadb((const char *)answer.data, len, 0, NULL);
+    assert_non_null(doc);
+    memset(password, 0, 64);
+    if (end != NULL)
+        memcpy(password, end + 1, answer.len - len - 1);
+    return doc;
+}
+
+static size_t mail_count(void)
+{
+    char password[64];
+    json_t *doc = mails(password);
+    size_t count = json_array_size(json_object_get(doc, "mails"));
+    json_decref(doc);
+    return count;
+}
+
+static void set_mail(void)
+{
+    OK(admin(VERB_MAIL_SET,
+             "{\"host\":\"mail.example.org\",\"user\":\"u\",\"from\":\"k@example.org\","
+             "\"to\":[\"ops@example.org\"]}",
+             "mail_password", "hunter2hunter2"));
+}
+
+static void an_alert_is_mailed_once_unless_it_is_silenced(void **state)
+{
+    (void)state;
+    char id[64];
+    char doc[160];
+    char password[64];
+    struct span answer;
+    set_mail();
+    assert_int_equal(mail_count(), 0);
+    set_hsm(false);
+    json_t *pulled = mails(password);
+    const json_t *mail = json_array_get(json_object_get(pulled, "mails"), 0);
+    assert_string_equal(password, "hunter2hunter2");
+    assert_string_equal(json_string_value(json_object_get(mail, "text")), "It is slow.");
+    assert_null(json_object_get(json_object_get(pulled, "config"), "mail_password"));
+    (void)snprintf(id, sizeof id, "%s", json_string_value(json_object_get(mail, "id")));
+    json_decref(pulled);
+    (void)snprintf(doc, sizeof doc, "{\"id\":\"%s\",\"until\":\"2000-01-01\"}", id);
+    OK(admin(VERB_ALERT_SILENCE, doc, NULL, NULL)); // is over
+    assert_int_equal(mail_count(), 1);
+    char year[CLOCK_TEXT_LEN + 1];
+    clock_text(clock_wall_ms() + 3600 * 1000, year);
+    (void)snprintf(doc, sizeof doc, "{\"id\":\"%s\",\"until\":\"%s\"}", id, year);
+    OK(admin(VERB_ALERT_SILENCE, doc, NULL, NULL));
+    assert_int_equal(mail_count(), 0);
+    (void)snprintf(doc, sizeof doc, "{\"id\":\"%s\",\"until\":\"2099-01-01\"}", id);
+    FAILS(ERR_INVALID, admin(VERB_ALERT_SILENCE, doc, NULL, NULL));
+    (void)snprintf(doc, sizeof doc, "{\"id\":\"%s\",\"until\":\"2000-01-01\"}", id);
+    OK(admin(VERB_ALERT_SILENCE, doc, NULL, NULL));
+    (void)snprintf(doc, sizeof doc, "{\"tell\":\"mail\",\"sent\":[\"%s\",\"another\"]}", id);
+    OK(courier(OPS_WRITER, doc, &answer));
+    assert_int_equal(mail_count(), 0);
+    watch();
+    assert_int_equal(mail_count(), 0);
+    set_hsm(true);
+    set_hsm(false); // another one
+    assert_int_equal(mail_count(), 1);
+}
+
+static void a_type_is_switched_off_and_its_mail_too(void **state)
+{
+    (void)state;
+    set_mail();
+    set_hsm(false);
+    OK(admin(VERB_ALERT_CONFIGURE, "{\"name\":\"hsm\",\"mail\":false}", NULL, NULL));
+    assert_int_equal(mail_count(), 0);
+    OK(admin(VERB_ALERT_CONFIGURE, "{\"name\":\"hsm\",\"mail\":true,\"threshold\":60}", NULL,
+             NULL));
+    assert_int_equal(mail_count(), 1);
+    watch();
+    assert_int_equal(fake_keeper.watch_s, 60);
+    OK(admin(VERB_ALERT_CONFIGURE, "{\"name\":\"hsm\",\"enabled\":false}", NULL, NULL));
+    watch();
+    OK(admin(VERB_ALERT_LIST, "", NULL, NULL));
+    assert_false(says("\"type\":\"hsm\""));
+    OK(admin(VERB_ALERT_HISTORY, "", NULL, NULL));
+    assert_true(says("\"type\":\"hsm\""));
+    FAILS(ERR_INVALID,
+          admin(VERB_ALERT_CONFIGURE, "{\"name\":\"hsm\",\"threshold\":9}", NULL, NULL));
+    FAILS(ERR_INVALID,
+          admin(VERB_ALERT_CONFIGURE, "{\"name\":\"audit_trail\",\"threshold\":9}", NULL, NULL));
+    FAILS(ERR_NOT_FOUND, admin(VERB_ALERT_CONFIGURE, "{\"name\":\"x\"}", NULL, NULL));
+    FAILS(ERR_INVALID,
+          admin(VERB_ALERT_CONFIGURE, "{\"name\":\"hsm\",\"to\":[\"no address\"]}", NULL, NULL));
+}
+
+static void mail_is_set_with_sound_values_alone(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "{\"host\":\"a b\",\"from\":\"k@x\",\"to\":[\"o@x\"]}",
+        "{\"host\":\"m\",\"from\":\"k@x\\r\\nBcc: z@x\",\"to\":[\"o@x\"]}",
+        "{\"host\":\"m\",\"from\":\"k@x\",\"to\":[]}",
+        "{\"host\":\"m\",\"from\":\"k@x\",\"to\":[\"o@x> NOTIFY\"]}",
+        "{\"host\":\"m\",\"from\":\"k@x\",\"to\":[\"o@x\"],\"security\":\"none\"}",
+        "{\"host\":\"m\",\"from\":\"k@x\",\"to\":[\"o@x\"],\"user\":\"u\"}",
+        "{\"host\":\"m\",\"from\":\"k@x\",\"to\":[\"o@x\"],\"ca\":\"x\"}",
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        FAILS(ERR_INVALID, admin(VERB_MAIL_SET, bad[i], NULL, NULL));
+    FAILS(ERR_WRONG_STATE, admin(VERB_MAIL_TEST, "", NULL, NULL));
+    FAILS(ERR_WRONG_STATE, admin(VERB_MAIL_DISABLE, "", NULL, NULL));
+    set_mail();
+    OK(admin(VERB_MAIL_SHOW, "", NULL, NULL));
+    assert_true(says("mail.example.org") && !says("hunter2"));
+    OK(admin(VERB_MAIL_TEST, "", NULL, NULL));
+    assert_int_equal(mail_count(), 1);
+    OK(admin(VERB_MAIL_DISABLE, "", NULL, NULL));
+    assert_int_equal(mail_count(), 0);
+}
+
+static void a_courier_may_say_nothing_else(void **state)
+{
+    (void)state;
+    struct span answer;
+    FAILS(ERR_MESSAGE, courier(OPS_READER, "no document", &answer));
+    FAILS(ERR_OPERATION, courier(OPS_READER, "{\"ask\":\"keys\"}", &answer));
+    FAILS(ERR_OPERATION, courier(OPS_READER, "{\"tell\":\"mail\"}", &answer));
+    FAILS(ERR_OPERATION, courier(OPS_WRITER, "{\"ask\":\"mail\"}", &answer));
+    FAILS(ERR_INVALID, courier(OPS_WRITER, "{\"tell\":\"syslog\",\"place\":\"x\"}", &answer));
+}
+
+static json_t *pull(const char *place)
+{
+    char ask[256];
+    struct span answer;
+    (void)snprintf(ask, sizeof ask, "{\"ask\":\"syslog\",\"place\":\"%s\"}", place);
+    OK(courier(OPS_READER, ask, &answer));
+    json_t *doc = json_loadb((const char *)answer.data, answer.len, 0, NULL);
+    assert_non_null(doc);
+    return doc;
+}
+
+static void records_are_pulled_from_where_delivery_was_told(void **state)
+{
+    (void)state;
+    char tell[256];
+    struct span answer;
+    json_t *first = pull("");
+    assert_true(json_is_null(json_object_get(first, "config")));
+    json_decref(first);
+    OK(admin(VERB_SYSLOG_SET, "{\"host\":\"127.0.0.1\",\"transport\":\"tcp\"}", NULL, NULL));
+    first = pull("");
+    size_t count = json_array_size(json_object_get(first, "records"));
+    assert_true(count > 2);
+    const char *place = json_string_value(json_object_get(first, "place"));
+    json_t *again = pull(""); // nothing was told: the same once more
+    assert_int_equal(json_array_size(json_object_get(again, "records")), count);
+    json_decref(again);
+    json_t *next = pull(place);
+    assert_int_equal(json_array_size(json_object_get(next, "records")), 0);
+    json_decref(next);
+    (void)snprintf(tell, sizeof tell, "{\"tell\":\"syslog\",\"place\":\"%s\"}", place);
+    json_decref(first);
+    OK(courier(OPS_WRITER, tell, &answer));
+    next = pull("");
+    assert_int_equal(json_array_size(json_object_get(next, "records")), 0);
+    json_decref(next);
+    OK(courier(OPS_WRITER, "{\"tell\":\"syslog\",\"error\":\"it is gone\"}", &answer));
+    OK(admin(VERB_SYSLOG_SHOW, "", NULL, NULL));
+    assert_true(says("it is gone"));
+    OK(courier(OPS_WRITER, "{\"tell\":\"syslog\",\"place\":null}", &answer));
+    OK(admin(VERB_SYSLOG_SHOW, "", NULL, NULL));
+    assert_false(says("it is gone"));
+    // Alerts alone.
+    OK(admin(VERB_SYSLOG_SET, "{\"host\":\"::1\",\"what\":\"alerts\",\"from\":\"start\"}", NULL,
+             NULL));
+    set_hsm(false);
+    next = pull("");
+    assert_int_equal(json_array_size(json_object_get(next, "records")), 1);
+    json_decref(next);
+}
+
+static void a_trail_that_is_not_in_order_is_an_alert(void **state)
+{
+    (void)state;
+    int wait = 0;
+    size_t trail = 0;
+    struct ops *ops = rig.engines[OPS_ADMIN];
+    struct store_audit head;
+    watch();
+    while (strcmp(alert_types[trail].name, "audit_trail") != 0)
+        trail++;
+    ops->next_watch = 0;
+    ops->next_alert[trail] = 1;
+    OK(ops_idle(ops, &wait));
+    OK(admin(VERB_ALERT_LIST, "", NULL, NULL));
+    assert_false(says("audit_trail"));
+    struct store *store = rig.stores[OPS_WRITER];
+    OK(store_begin(store, STORE_WRITE));
+    OK(store_audit_head(store, &head));
+    struct store_audit forged = {.sequence = head.sequence + 1, .record = span_str("forged")};
+    OK(store_audit_append(store, &forged));
+    OK(store_commit(store));
+    ops->next_watch = 0;
+    ops->next_alert[trail] = 1;
+    OK(ops_idle(ops, &wait));
+    OK(admin(VERB_ALERT_LIST, "", NULL, NULL));
+    assert_true(says("\"type\":\"audit_trail\"") && says("was changed"));
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, rig_serving, rig_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(an_alert_is_mailed_once_unless_it_is_silenced),
+        CASE(a_type_is_switched_off_and_its_mail_too),
+        CASE(mail_is_set_with_sound_values_alone),
+        CASE(a_courier_may_say_nothing_else),
+        CASE(a_trail_that_is_not_in_order_is_an_alert),
+        CASE(records_are_pulled_from_where_delivery_was_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
