@@ -290,15 +290,6 @@ static enum err take_config(const json_t *doc, const json_t *old, json_t *config
     return doc_set(config, "enabled", json_true());
 }
 
-static struct span find_password(const struct op *op)
-{
-    for (size_t i = 0; i < op->request->secret_count; i++) {
-        if (span_eq_str(op->request->secrets[i].name, "mail_password"))
-            return op->request->secrets[i].value;
-    }
-    return span_of(NULL, 0);
-}
-
 static enum err tell(struct op *op, const json_t *config)
 {
     char text[400];
@@ -312,7 +303,7 @@ enum err mail_set_run(struct op *op)
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *old = NULL;
     CLEANUP(doc_freep) json_t *config = json_object();
-    struct span password = find_password(op);
+    struct span password = doc_secret(op, "mail_password");
     TRY(doc_params(op, &doc));
     if (password.len > PASSWORD_MAX)
         FAIL(ERR_INVALID, "the password has more than %d bytes", PASSWORD_MAX);

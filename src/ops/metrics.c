@@ -67,7 +67,7 @@ static enum err put_gauge(struct buf *out, const char *name, const char *help, l
 static enum err put_hsm(const struct op *op, struct buf *out)
 {
     struct keyring_health health;
-    bool answers = op->ops->keeper != NULL && keyring_health(op->ops->keeper, &health) == ERR_OK;
+    bool answers = op->ops->keeper != NULL && keyring_health(op->ops->keeper, 0, &health) == ERR_OK;
     TRY(put_gauge(out, "keyward_serving", "1 when keys are served.", op->ops->open));
     TRY(put_gauge(out, "keyward_keeper_up", "1 when the key process answers.", answers));
     if (!answers)
