@@ -48,6 +48,8 @@ const char *audit_json_kind(uint8_t who_kind)
         return "endpoint";
     case PRINCIPAL_LOCAL:
         return "local";
+    case PRINCIPAL_USER:
+        return "user";
     default:
         return "nobody";
     }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ops/account.h"
 #include "ops/doc.h"
 #include "ops/keys.h"
 #include "ops/mail.h"
@@ -303,47 +304,68 @@ enum err alert_idle(struct ops *ops, int *wait_ms)
 
 // ---- telling ----
 
-// The endpoint's name, "" for what is none or cannot be opened now.
-static enum err name_of(struct ops *ops, struct arena *arena, const char *subject, struct span *ret)
+// What the subject is called: an endpoint or a user by name, an object by its identifier.
+struct subject {
+    const char *kind;
+    struct span name; // "" for what has none, or cannot be opened now
+};
+
+static enum err find_subject(struct ops *ops, struct arena *arena, const char *text,
+                             struct subject *ret)
 {
     struct uuid id;
     struct store_endpoint row;
     struct peer_record peer;
-    *ret = span_str("");
-    if (subject[0] == '\0' || !ops->open || uuid_parse(span_str(subject), &id) != ERR_OK)
+    struct account account;
+    struct op op = {.ops = ops, .arena = arena, .now = clock_wall_s()};
+    *ret = (struct subject){"object", span_str("")};
+    if (text[0] == '\0' || !ops->open || uuid_parse(span_str(text), &id) != ERR_OK)
         return ERR_OK;
     enum err err = store_endpoint_get(ops->set.store, &id, arena, &row);
-    if (err == ERR_NOT_FOUND)
+    if (err == ERR_OK) {
+        TRY(peer_open(ops, arena, &row, &peer));
+        *ret = (struct subject){"endpoint", peer.name};
         return ERR_OK;
-    TRY(err);
-    TRY(peer_open(ops, arena, &row, &peer));
-    *ret = peer.name;
-    return ERR_OK;
+    }
+    if (err == ERR_NOT_FOUND)
+        err = account_get(&op, &id, &account);
+    if (err == ERR_OK)
+        *ret = (struct subject){"user", account.name};
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 enum err alert_describe(struct ops *ops, struct arena *arena, const json_t *alert, json_t **ret)
 {
     static const char *const times[] = {"since", "acknowledged", "silenced_until", "cleared"};
-    struct span name;
+    struct subject found;
     const char *subject = setting_text(alert, "subject");
     struct buf text CLEANUP(buf_done);
     CLEANUP(doc_freep) json_t *told = json_copy((json_t *)(uintptr_t)alert);
     buf_init(&text, 2 * ALERT_MESSAGE_MAX, false);
-    TRY(name_of(ops, arena, subject, &name));
-    if (name.len > 0)
-        TRY(buf_printf(&text, "endpoint \"%.*s\" ", (int)name.len, (const char *)name.data));
+    TRY(find_subject(ops, arena, subject, &found));
+    if (found.name.len > 0)
+        TRY(buf_printf(&text, "%s \"%.*s\" ", found.kind, (int)found.name.len,
+                       (const char *)found.name.data));
     else if (subject[0] != '\0')
         TRY(buf_printf(&text, "object %s ", subject));
     TRY(buf_put_str(&text, setting_text(alert, "message")));
     TRY(doc_set(told, "message", doc_string(span_buf(&text))));
     TRY(doc_set(told, "subject", subject[0] == '\0' ? json_null() : json_string(subject)));
-    TRY(doc_set(told, "name", name.len == 0 ? json_null() : doc_string(name)));
+    TRY(doc_set(told, "name", found.name.len == 0 ? json_null() : doc_string(found.name)));
     for (size_t i = 0; i < sizeof times / sizeof *times; i++)
         TRY(doc_set(told, times[i], doc_time(setting_number(alert, times[i]))));
     TRY(doc_set(told, "mailed", json_boolean(json_is_true(json_object_get(alert, "mailed")))));
     *ret = told;
     told = NULL;
     return ERR_OK;
+}
+
+// Whom or what an alert is about is told to those who look after such things.
+static bool may_see(const struct op *op, const json_t *alert)
+{
+    const uint32_t all = RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT | RIGHT_MONITOR;
+    return op->who.kind != PRINCIPAL_USER || (op->who.rights & all) != 0 ||
+           setting_text(alert, "subject")[0] == '\0';
 }
 
 static enum err describe_all(struct op *op, const json_t *from, json_t *into)
@@ -353,6 +375,8 @@ static enum err describe_all(struct op *op, const json_t *from, json_t *into)
     json_array_foreach(from, i, one)
     {
         json_t *told = NULL;
+        if (!may_see(op, one))
+            continue;
         TRY(alert_describe(op->ops, op->arena, one, &told));
         if (json_array_append_new(into, told) != 0)
             FAIL(ERR_MEMORY, "no memory for an answer");

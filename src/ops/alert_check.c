@@ -14,7 +14,9 @@
 #include "ops/keys.h"
 #include "ops/mail.h"
 #include "ops/peer.h"
+#include "ops/policy.h"
 #include "ops/sink.h"
+#include "store/people.h"
 
 enum { DAY_S = 24 * 3600, CERT_MAX = 256 * 1024, PAGE = 500, SCAN_ROWS = 20000, HOUR_S = 3600 };
 
@@ -167,6 +169,41 @@ static enum err judge_quiet(struct alert_watch *watch, const struct store_endpoi
 static enum err check_quiet(struct alert_watch *watch)
 {
     return each_endpoint(watch, judge_quiet);
+}
+
+// ---- people ----
+
+static enum err judge_password(struct alert_watch *watch, const struct store_user *row,
+                               int64_t days)
+{
+    char day[CLOCK_TEXT_LEN + 1];
+    char message[120];
+    int64_t expires = row->password_changed + days * DAY_S;
+    if (row->state != USER_ACTIVE || row->password_changed == 0 ||
+        expires > watch->now + watch->threshold * DAY_S)
+        return ERR_OK;
+    bool over = expires <= watch->now;
+    day_text(expires, day);
+    (void)snprintf(message, sizeof message, "has a password that %s on %s",
+                   over ? "has expired" : "expires", day);
+    return alert_found(watch, &row->id, NULL, over ? "expired" : "expires", message);
+}
+
+static enum err check_passwords(struct alert_watch *watch)
+{
+    struct op op = {.ops = watch->ops, .arena = watch->arena, .now = watch->now};
+    struct policy policy;
+    struct uuid after = {{0}};
+    TRY(policy_load(&op, &policy));
+    for (size_t count = PAGE; count == PAGE && policy.password_days > 0;) {
+        struct store_user *rows = NULL;
+        TRY(store_user_list(watch->ops->set.store, 0, &after, PAGE, watch->arena, &rows, &count));
+        for (size_t i = 0; i < count; i++) {
+            TRY(judge_password(watch, &rows[i], policy.password_days));
+            after = rows[i].id;
+        }
+    }
+    return ERR_OK;
 }
 
 // ---- objects ----
@@ -340,6 +377,8 @@ const struct alert_type alert_types[] = {
     {"object_deactivation", "medium", "days", 90, 1, 3650, MINUTE, true,
      "The deactivation date of a certificate, a secret or an opaque object is near.",
      check_objects},
+    {"user_password", "low", "days", 14, 1, 3650, MINUTE, true,
+     "A user's password expires, where the password policy has them expire.", check_passwords},
     {"failed_sign_ins", "high", "an hour", 10, 1, SIGN_INS_MAX, 5 * SECOND, true,
      "So many wrong passwords, passphrases and tokens came within an hour.", check_sign_ins},
     {"audit_sink", "high", "seconds", 300, 10, 30 * 24 * 3600, 5 * SECOND, true,

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -309,6 +310,15 @@ enum err audit_keep_rotate_run(struct op *op)
 
 // ---- status ----
 
+// Without room nothing is recorded, and so nothing answered. -1: it cannot be told.
+static int room_percent(const struct op *op)
+{
+    struct statvfs fs;
+    if (fstatvfs(op->ops->set.root, &fs) != 0 || fs.f_blocks == 0)
+        return -1;
+    return (int)(fs.f_bavail * 100 / fs.f_blocks);
+}
+
 enum err audit_keep_status_run(struct op *op)
 {
     struct store *store = op->ops->set.store;
@@ -326,11 +336,12 @@ enum err audit_keep_status_run(struct op *op)
     TRY(audit_keep_days(op->ops, op->arena, &days));
     json_t *key =
         signing.has_key ? audit_view_hex(signing.public_key, AUDIT_PUBLIC_LEN) : json_null();
-    return doc_answer(
-        op, json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "first",
-                      (json_int_t)floor.sequence + 1, "last", (json_int_t)head.sequence, "records",
-                      (json_int_t)(head.sequence - floor.sequence), "public_key", key,
-                      "signed_through", json_integer((json_int_t)signing.sequence), "signed",
-                      doc_time(signing.time_ms / 1000), "exported_through",
-                      (json_int_t)exported.chain, "retention_days", (json_int_t)days));
+    return doc_answer(op, json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:i}", "first",
+                                    (json_int_t)floor.sequence + 1, "last",
+                                    (json_int_t)head.sequence, "records",
+                                    (json_int_t)(head.sequence - floor.sequence), "public_key", key,
+                                    "signed_through", json_integer((json_int_t)signing.sequence),
+                                    "signed", doc_time(signing.time_ms / 1000), "exported_through",
+                                    (json_int_t)exported.chain, "retention_days", (json_int_t)days,
+                                    "room_percent", room_percent(op)));
 }

@@ -450,6 +450,34 @@ def test_a_full_disk_refuses_writes_serves_reads_and_harms_nothing(on_small_disk
     await_served(server)
 
 
+def test_no_read_is_answered_that_cannot_be_recorded(on_small_disk):
+    server = on_small_disk
+    uid, key = next(iter(server.keys.items()))
+    assert server.fetch(uid) == key
+    server.fill()
+    answered, refused = 0, []
+    with server.client() as client:
+        while len(refused) < 3:
+            assert answered < 2000, "the disk was not full"
+            try:
+                assert client.get(uid).value == key
+                answered += 1
+            except Exception as failure:
+                refused.append(str(failure))
+    assert "ERR_NO_SPACE" in server.log(), server.log()[-2000:]
+    server.free()
+    wait_for("reads to go on once there is space", lambda: served(server))
+    assert server.json("audit", "verify")["sound"]
+    recorded, cursor = 0, []
+    while True:
+        page = server.json("audit", "list", "--limit", "1000", *cursor)
+        recorded += len([r for r in page["records"] if r["verb"] == "Get" and r["outcome"] == "ERR_OK" and r["object"] == uid])
+        if page["next_cursor"] is None or len(page["records"]) < 1000:
+            break
+        cursor = ["--cursor", page["next_cursor"]]
+    assert recorded >= answered + 2
+
+
 def test_an_initialize_on_a_full_disk_changes_nothing(on_small_disk):
     server = on_small_disk
     before = root_of_trust(server)

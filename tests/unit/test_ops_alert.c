@@ -256,6 +256,40 @@ static void a_trail_that_is_not_in_order_is_an_alert(void **state)
     assert_true(says("\"type\":\"audit_trail\"") && says("was changed"));
 }
 
+static size_t type_at(const char *name)
+{
+    size_t at = 0;
+    while (strcmp(alert_types[at].name, name) != 0)
+        at++;
+    return at;
+}
+
+// Looks at one type.
+static void look_at(const char *name)
+{
+    int wait = 0;
+    struct ops *ops = rig.engines[OPS_ADMIN];
+    watch();
+    ops->next_watch = 0;
+    ops->next_alert[type_at(name)] = 1;
+    OK(ops_idle(ops, &wait));
+    OK(admin(VERB_ALERT_LIST, "", NULL, NULL));
+}
+
+static void a_password_that_ages_is_an_alert_with_the_users_name(void **state)
+{
+    (void)state;
+    OK(admin(VERB_USER_CREATE, "{\"name\":\"alice\"}", NULL, NULL));
+    look_at("user_password");
+    assert_false(says("user_password"));
+    OK(admin(VERB_PASSWORD_POLICY_SET, "{\"password_days\":1}", NULL, NULL));
+    look_at("user_password");
+    assert_true(says("user \\\"alice\\\" has a password that expires on "));
+    OK(admin(VERB_PASSWORD_POLICY_SET, "{\"password_days\":0}", NULL, NULL));
+    look_at("user_password");
+    assert_false(says("user_password"));
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, rig_serving, rig_down)
 
 int main(void)
@@ -265,6 +299,7 @@ int main(void)
         CASE(a_type_is_switched_off_and_its_mail_too),
         CASE(mail_is_set_with_sound_values_alone),
         CASE(a_courier_may_say_nothing_else),
+        CASE(a_password_that_ages_is_an_alert_with_the_users_name),
         CASE(a_trail_that_is_not_in_order_is_an_alert),
         CASE(records_are_pulled_from_where_delivery_was_told),
     };
