@@ -340,7 +340,7 @@ class Bench:
             check(record.operation, server, acknowledged, cut.again)
             return ""
         except Exception as broken:
-            return f"{record.operation.name} power cut after call {image.name}{', acknowledged' if acknowledged else ''}: {broken}"
+            return f"{record.operation.name} power cut after call {cut.n}, {image.name}{', acknowledged' if acknowledged else ''}: {broken}"
         finally:
             self._put_away(server)
 

@@ -288,13 +288,13 @@ class Disk:
 
     def visible(self, k):
         """What programs see after call k: what a kill leaves."""
-        return self.image([e for e in self.effects if e.n <= k and e.kind != "sync"], f"{k} visible")
+        return self.image([e for e in self.effects if e.n <= k and e.kind != "sync"], "visible")
 
     def images(self, k):
         """Every image of a cut after call k; equal ones may be among them."""
         sure, pending = self.split(k)
         for name, kept in choices(pending, k):
-            yield self.image(sure + kept, f"{k} {name}")
+            yield self.image(sure + kept, name)
 
 
 HANDLERS = {
