@@ -71,16 +71,17 @@ def begin(row, record, cuts, seed):
             images=record.image_count, distinct=len(cuts))
 
 
-def jobs_of(row, cuts):
-    """What is to be run, the kills first, all in an order by chance: whatever share is run is a sample."""
+def jobs_of(row, cuts, modes):
+    """What is to be run, kills and power cuts first, all in an order by chance: whatever share is run is a sample. modes: these
+    only, unless it is empty."""
     runs = [Run(mode, n, key, spare) for spare, sort in ((False, "wanted"), (True, "spare")) for mode in row.head[sort]
-            for n, key in row.head[sort][mode]]
-    kills = [run for run in runs if run.mode == "kill"]
-    others = [run for run in runs if run.mode != "kill"] + cuts
+            for n, key in row.head[sort][mode] if mode in (modes or row.head[sort])]
+    first = [run for run in runs if run.mode == "kill"] + (cuts if not modes or "power cut" in modes else [])
+    fails = [run for run in runs if run.mode != "kill"]
     dice = random.Random(f"{row.head['seed']} {row.token} {row.name}")
-    dice.shuffle(kills)
-    dice.shuffle(others)
-    return kills + others
+    dice.shuffle(first)
+    dice.shuffle(fails)
+    return first + fails
 
 
 def typical(bench, operation):
@@ -88,7 +89,7 @@ def typical(bench, operation):
     return min((bench.record(operation) for _ in range(RECORDS)), key=lambda record: len(record.span()))
 
 
-def run_row(results, token, name, seed, until, say=print):
+def run_row(results, token, name, modes, seed, until, say=print):
     """Runs what is left of a row, or as much as it can until a time of time.monotonic(). Returns whether all has been run."""
     row = Row(results, token, name, fingerprint())
     with Bench(token, library=token != "none") as bench:
@@ -96,7 +97,7 @@ def run_row(results, token, name, seed, until, say=print):
         cuts = record.cuts()
         if not row.lines:
             begin(row, record, cuts, seed)
-        for job in jobs_of(row, cuts):
+        for job in jobs_of(row, cuts, modes):
             if time.monotonic() > until:
                 return False
             work = run_points(bench, record, row, job) if isinstance(job, Run) else run_cut(bench, record, row, job)
