@@ -54,8 +54,9 @@ def programs(begun):
     """Which programs and which seed each row was run with."""
     kinds = sorted({(row.head["commit"], row.head["seed"]) for row in begun})
     for commit, seed in kinds:
-        those = [f"{row.name} ({NAMES[row.token]})" for row in begun if (row.head["commit"], row.head["seed"]) == (commit, seed)]
-        what = "All" if len(kinds) == 1 else ", ".join(those)
+        those = [row for row in begun if (row.head["commit"], row.head["seed"]) == (commit, seed)]
+        names = dict.fromkeys(row.name for row in those)
+        what = "All" if len(kinds) == 1 else ", ".join(names)
         yield f"{what}: programs of commit {commit}, seed {seed}."
 
 
