@@ -40,13 +40,13 @@ struct operation {
     unsigned owed; // answers by engines
     bool polling;
     int64_t ended_ms;
-    LIST_HEAD(, stream) streams;
+    LIST_HEAD(stream_list, stream) streams;
 };
 
 struct operations {
     struct engines *engines;
     struct event *tick;
-    TAILQ_HEAD(, operation) list; // the oldest first
+    TAILQ_HEAD(operation_list, operation) list; // the oldest first
     size_t count;
     size_t stream_count;
 };
