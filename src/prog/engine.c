@@ -171,6 +171,12 @@ static enum err check_carrier(const struct engine *engine, const struct peer *pe
     FAIL(ERR_NOT_PERMITTED, "%s", decision.why);
 }
 
+// After these a store's transaction takes nothing more (store/store.h).
+static bool dooms_turn(enum err err)
+{
+    return err == ERR_NO_SPACE || err == ERR_IO || err == ERR_MEMORY;
+}
+
 // A courier may say what ops/courier.c knows, and nobody else may say that.
 static enum err run_courier(struct engine *engine, const struct ipc_frame *frame,
                             struct answer *answer)
@@ -190,7 +196,7 @@ static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_f
         answer->status = run_courier(engine, frame, answer);
         if (answer->status != ERR_OK)
             log_error("courier_refused", answer->status);
-        return ERR_OK;
+        return dooms_turn(answer->status) ? answer->status : ERR_OK;
     }
     if (frame->kind != MODEL_FRAME_BATCH)
         answer->status = ERR_OPERATION;

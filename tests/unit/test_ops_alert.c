@@ -166,6 +166,28 @@ static void mail_is_set_with_sound_values_alone(void **state)
     assert_int_equal(mail_count(), 0);
 }
 
+static void password_and_signing_key_move_under_a_new_data_key(void **state)
+{
+    (void)state;
+    int wait = 0;
+    char password[64];
+    struct ops *writer = rig.engines[OPS_WRITER];
+    set_mail();
+    OK(ops_idle(writer, &wait)); // makes the key that signs
+    OK(admin(VERB_ROTATE_DATA_KEYS, "{}", NULL, NULL));
+    for (int i = 0; i < 100; i++) {
+        writer->next_reseal = 0;
+        OK(ops_idle(writer, &wait));
+    }
+    OK(admin(VERB_ROTATE_STATUS, "", NULL, NULL));
+    assert_true(says("\"done\""));
+    json_decref(mails(password));
+    assert_string_equal(password, "hunter2hunter2");
+    OK(ops_stop(writer)); // signs
+    OK(admin(VERB_AUDIT_STATUS, "", NULL, NULL));
+    assert_false(says("\"signed_through\": 0") || says("\"signed_through\":0,"));
+}
+
 static void a_courier_may_say_nothing_else(void **state)
 {
     (void)state;
@@ -298,6 +320,7 @@ int main(void)
         CASE(an_alert_is_mailed_once_unless_it_is_silenced),
         CASE(a_type_is_switched_off_and_its_mail_too),
         CASE(mail_is_set_with_sound_values_alone),
+        CASE(password_and_signing_key_move_under_a_new_data_key),
         CASE(a_courier_may_say_nothing_else),
         CASE(a_password_that_ages_is_an_alert_with_the_users_name),
         CASE(a_trail_that_is_not_in_order_is_an_alert),
