@@ -339,9 +339,23 @@ static enum err await_ports(const struct setup *self)
     return say_fingerprint(self);
 }
 
+// The secret with which the first administrator's account is made, once; told here and nowhere
+// else.
+static enum err make_link(const struct setup *self, json_t **ret)
+{
+    CLEANUP(json_freep) json_t *answer = NULL;
+    TRY(client_call(self->cli, "POST", "/setup-links", NULL, NULL, &answer));
+    *ret = json_incref(json_object_get(answer, "token"));
+    if (!json_is_string(*ret))
+        FAIL(ERR_MESSAGE, "the server's answer holds no set-up link");
+    return ERR_OK;
+}
+
 static enum err say_next(const struct setup *self)
 {
     const struct cli *cli = self->cli;
+    CLEANUP(json_freep) json_t *link = NULL;
+    TRY(make_link(self, &link));
     bool plain = strcmp(cli->root, "/") == 0;
     const char *root = plain ? "" : " --root ";
     const char *dir = plain ? "" : cli->root;
@@ -349,6 +363,11 @@ static enum err say_next(const struct setup *self)
         term_say(
             "\n TRY-OUT: the root of trust is SoftHSM, whose keys lie on this disk. Do not keep "
             "keys that matter here.");
+    term_say("\n First administrator: one account, within 30 minutes, with this secret:");
+    term_say("     %s", json_string_value(link));
+    term_say("     keyward%s%s setup-link use NAME                      # asks for it and for a "
+             "password",
+             root, dir);
     term_say("\n Next:");
     term_say("     keyward%s%s endpoint add db1 --enroll --out ./db1    # a client with its "
              "certificate",
@@ -360,9 +379,9 @@ static enum err say_next(const struct setup *self)
                  root, dir);
     term_say(" Took %.1f s.", (double)(clock_mono_ms() - self->started) / 1000);
     CLEANUP(json_freep)
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:b, s:s}", "root", cli->root, "kmip", self->address,
-                            "https", self->web_address, "try_out", self->softhsm, "hsm",
-                            self->softhsm ? "softhsm" : "none");
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:b, s:s, s:O}", "root", cli->root, "kmip",
+                            self->address, "https", self->web_address, "try_out", self->softhsm,
+                            "hsm", self->softhsm ? "softhsm" : "none", "setup_link", link);
     if (doc == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return cli->output == OUTPUT_TABLE ? ERR_OK : output_document(cli, doc);

@@ -78,7 +78,7 @@ def store_marked_people(server):
     assert status == 201
     link = server.json("setup-link", "create")
     server.keyward("user-group", "create", f"{MARK}-people")
-    server.keyward("user-group", "add", f"{MARK}-people", "--user", words["name"])
+    server.keyward("user-group", "add", f"{MARK}-people", words["name"])
     made = server.json("user", "reset-password", words["name"])["password"]
     return {f"user {k}": v.encode() for k, v in {**words, "password": password, "session": session["session"][4:],
                                                  "link": link["token"][4:], "group": f"{MARK}-people", "made": made}.items()}

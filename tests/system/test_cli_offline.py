@@ -4,6 +4,7 @@ import os
 import pathlib
 import pty
 import re
+import shlex
 import select
 import signal
 import stat
@@ -49,7 +50,7 @@ def test_every_command_has_help_and_every_example_is_accepted():
         done = keyward("help", *command.split())
         assert done.returncode == 0, command
         for example in re.findall(r"^  keyward (.*)$", done.stdout.split("usage")[0], re.M):
-            shown = keyward(*example.split(), "--help")
+            shown = keyward(*shlex.split(example), "--help")
             assert shown.returncode == 0, f"{example}: {shown.stderr}"
 
 
