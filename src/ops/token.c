@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// API tokens of the one who asks. A token lets through what its scope says of what its owner holds
-// at the time of each request, and never more. It makes no other token.
+// API tokens of the one who asks, and certificates that stand for them. A token lets through what
+// its scope says of what its owner holds at the time of each request, and never more. It makes no
+// other token.
+#include "crypto/pki.h"
 #include "ops/credential.h"
 #include "ops/identity.h"
 #include "ops/named.h"
@@ -10,7 +12,7 @@
 #include "ops/verbs.h"
 
 enum { LIST_MAX = STORE_FIND_MAX, TOKENS_MAX = 100, DAYS_USUAL = 90, DAYS_MAX = 3650 };
-enum { DAY_S = 86400 };
+enum { DAY_S = 86400, CERTIFICATE_MAX = 32 * 1024 };
 
 static enum err add_token(struct op *op, const struct store_credential *row, json_t *list)
 {
@@ -18,10 +20,11 @@ static enum err add_token(struct op *op, const struct store_credential *row, jso
     int64_t seen = 0;
     TRY(credential_open(op, row, &label));
     TRY(store_seen_get(op->ops->set.store, &row->id, &seen));
-    json_t *item = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "id", doc_uuid(&row->id), "label",
-                             doc_string(label), "scope", rights_words(row->rights), "created",
-                             doc_time(row->created), "expires", doc_time(row->expires), "last_used",
-                             doc_time(seen));
+    json_t *item =
+        json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id", doc_uuid(&row->id), "kind",
+                  row->kind == STORED_TOKEN ? "token" : "certificate", "label", doc_string(label),
+                  "scope", rights_words(row->rights), "created", doc_time(row->created), "expires",
+                  doc_time(row->expires), "last_used", doc_time(seen));
     if (item == NULL || json_array_append_new(list, item) != 0)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return ERR_OK;
@@ -36,7 +39,7 @@ static enum err own_tokens(struct op *op, struct store_credential **ret, size_t 
     TRY(store_credential_list(op->ops->set.store, &op->who.id, &none, LIST_MAX, op->arena, &rows,
                               &found));
     for (size_t i = 0; i < found; i++) {
-        if (rows[i].kind == STORED_TOKEN)
+        if (rows[i].kind == STORED_TOKEN || rows[i].kind == STORED_CERTIFICATE)
             rows[count++] = rows[i];
     }
     *ret = rows;
@@ -69,40 +72,72 @@ static enum err check_scope(const struct op *op, uint32_t scope)
     return ERR_OK;
 }
 
-// {"label", "scope", "days"} → the secret
-enum err token_create_run(struct op *op)
+// What both kinds have: {"label", "scope", "days"}
+static enum err take(struct op *op, const json_t *doc, struct store_credential *row,
+                     struct span *ret_label)
 {
-    CLEANUP(doc_freep) json_t *doc = NULL;
     struct account account;
     struct policy policy;
-    struct span label;
     struct store_credential *rows = NULL;
     size_t count = 0;
     int64_t days = DAYS_USUAL;
-    char text[CREDENTIAL_TEXT_LEN + 1];
-    struct store_credential row = {.kind = STORED_TOKEN};
-    TRY(doc_params(op, &doc));
     TRY(identity_account(op, true, &account));
     TRY(policy_load(op, &policy));
-    TRY(doc_text(doc, "label", CREDENTIAL_LABEL_MAX, true, &label));
+    TRY(doc_text(doc, "label", CREDENTIAL_LABEL_MAX, true, ret_label));
     TRY(doc_integer(doc, "days", 1, policy.token_days, &days));
-    TRY(rights_take_list(doc, "scope", 0, &row.rights));
-    TRY(check_scope(op, row.rights));
+    TRY(rights_take_list(doc, "scope", 0, &row->rights));
+    TRY(check_scope(op, row->rights));
     TRY(store_credential_forget(op->ops->set.store, op->now));
     TRY(own_tokens(op, &rows, &count));
     if (count >= TOKENS_MAX)
         FAIL(ERR_CONFLICT, "you have %d API tokens already: revoke one first", TOKENS_MAX);
-    row.user = account.row.id;
-    row.expires = op->now + (days < policy.token_days ? days : policy.token_days) * DAY_S;
+    row->user = account.row.id;
+    row->expires = op->now + (days < policy.token_days ? days : policy.token_days) * DAY_S;
+    return named_tell(op, &account.row.id, "%s \"%.*s\"",
+                      row->kind == STORED_TOKEN ? "API token" : "certificate", (int)ret_label->len,
+                      (const char *)ret_label->data);
+}
+
+// {"label", "scope", "days"} → the secret
+enum err token_create_run(struct op *op)
+{
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    struct span label;
+    char text[CREDENTIAL_TEXT_LEN + 1];
+    struct store_credential row = {.kind = STORED_TOKEN};
+    TRY(doc_params(op, &doc));
+    TRY(take(op, doc, &row, &label));
     credential_make(STORED_TOKEN, text, row.hash);
     TRY(credential_put(op, &row, label));
-    TRY(named_tell(op, &account.row.id, "API token \"%.*s\"", (int)label.len,
-                   (const char *)label.data));
     enum err err = doc_answer(op, json_pack("{s:o, s:s, s:o, s:o}", "id", doc_uuid(&row.id),
                                             "token", text, "scope", rights_words(row.rights),
                                             "expires", doc_time(row.expires)));
     explicit_bzero(text, sizeof text);
     return err;
+}
+
+// {"label", "certificate", "scope", "days"} → its fingerprint
+enum err token_certificate_run(struct op *op)
+{
+    CLEANUP(doc_freep) json_t *doc = NULL;
+    struct span label;
+    char fingerprint[2 * PKI_FINGERPRINT_LEN + 1];
+    struct store_credential row = {.kind = STORED_CERTIFICATE};
+    TRY(doc_params(op, &doc));
+    TRY(take(op, doc, &row, &label));
+    const json_t *pem = json_object_get(doc, "certificate");
+    if (json_string_length(pem) > CERTIFICATE_MAX ||
+        pki_fingerprint(span_of(json_string_value(pem), json_string_length(pem)), row.hash) !=
+            ERR_OK)
+        FAIL(ERR_INVALID, "\"certificate\" is no certificate in PEM");
+    enum err err = credential_put(op, &row, label);
+    if (err == ERR_CONFLICT)
+        FAIL(ERR_CONFLICT, "this certificate stands for somebody already");
+    TRY(err);
+    doc_hex(span_of(row.hash, sizeof row.hash), fingerprint);
+    return doc_answer(op, json_pack("{s:o, s:s, s:o, s:o}", "id", doc_uuid(&row.id), "fingerprint",
+                                    fingerprint, "scope", rights_words(row.rights), "expires",
+                                    doc_time(row.expires)));
 }
 
 // {"id"}
@@ -116,7 +151,10 @@ enum err token_delete_run(struct op *op)
     TRY(doc_params(op, &doc));
     TRY(doc_text(doc, "id", UUID_TEXT_LEN, true, &text));
     TRY(identity_account(op, false, &account));
-    TRY(credential_own(op, text, STORED_TOKEN, &row));
+    enum err err = credential_own(op, text, STORED_CERTIFICATE, &row);
+    if (err == ERR_NOT_FOUND)
+        err = credential_own(op, text, STORED_TOKEN, &row);
+    TRY(err);
     TRY(credential_open(op, &row, &label));
     TRY(named_tell(op, &account.row.id, "API token \"%.*s\"", (int)label.len,
                    (const char *)label.data));

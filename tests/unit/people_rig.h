@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/pwhash.h"
 #include "ops/account.h"
+#include "ops/context.h"
 #include "tests/unit/ops_rig.h"
 
 // ---- in place of base/pwhash.c ----
@@ -53,7 +54,7 @@ RIG struct principal nobody = {.kind = PRINCIPAL_NOBODY, .address = {(const uint
 // In `doc` an apostrophe stands for a quotation mark. Secrets follow as name, value … NULL.
 RIG enum err ask(struct principal who, enum verb verb, const char *doc, ...)
 {
-    static char text[2048];
+    static char text[8192];
     struct request request = {.verb = verb};
     va_list args;
     (void)snprintf(text, sizeof text, "%s", doc);

@@ -424,6 +424,42 @@ static void a_revoked_token_counts_no_more(void **state)
     FAILS(ERR_NOT_FOUND, ask(judy.who, VERB_TOKEN_DELETE, doc, NULL));
 }
 
+static void a_certificate_stands_for_its_user_as_a_token_does(void **state)
+{
+    char doc[4096];
+    char id[64];
+    struct buf key CLEANUP(buf_done);
+    struct buf cert CLEANUP(buf_done);
+    struct person client = {.who = {.kind = PRINCIPAL_USER, .credential = CREDENTIAL_CERTIFICATE}};
+    (void)state;
+    buf_init(&key, 8192, true);
+    buf_init(&cert, 8192, false);
+    struct person judy = make_holder("judy", "system", true);
+    OK(pki_make_key(&key));
+    OK(pki_make_ca(span_buf(&key), "somebody else's", 2, &cert));
+    OK(pki_fingerprint(span_buf(&cert), client.who.fingerprint));
+    size_t used = (size_t)snprintf(doc, sizeof doc, "{'label':'laptop','certificate':'");
+    for (size_t i = 0; i < cert.len; i++)
+        used += (size_t)snprintf(doc + used, sizeof doc - used, cert.data[i] == '\n' ? "\\n" : "%c",
+                                 cert.data[i]);
+    (void)snprintf(doc + used, sizeof doc - used, "'}");
+    FAILS(ERR_AUTHENTICATION, ask(client.who, VERB_ME_SHOW, "{}", NULL));
+    FAILS(ERR_INVALID, ask(judy.who, VERB_TOKEN_ADD_CERTIFICATE,
+                           "{'label':'laptop','certificate':'nonsense'}", NULL));
+    OK(ask(judy.who, VERB_TOKEN_ADD_CERTIFICATE, doc, NULL));
+    (void)snprintf(id, sizeof id, "{'id':'%s'}", answer_text("id"));
+    FAILS(ERR_CONFLICT, ask(judy.who, VERB_TOKEN_ADD_CERTIFICATE, doc, NULL));
+    OK(ask(client.who, VERB_ME_SHOW, "{}", NULL));
+    assert_true(answers("'name':'judy'"));
+    assert_true(answers("'credential':'certificate'"));
+    FAILS(ERR_NOT_PERMITTED, ask(client.who, VERB_USER_LIST, "{}", NULL)); // no scope
+    FAILS(ERR_NOT_PERMITTED, ask(client.who, VERB_TOKEN_ADD_CERTIFICATE, doc, NULL));
+    OK(ask(judy.who, VERB_TOKEN_LIST, "{}", NULL));
+    assert_true(answers("'kind':'certificate','label':'laptop'"));
+    OK(ask(judy.who, VERB_TOKEN_DELETE, id, NULL));
+    FAILS(ERR_AUTHENTICATION, ask(client.who, VERB_ME_SHOW, "{}", NULL));
+}
+
 static void a_credential_that_was_tampered_with_counts_for_nobody(void **state)
 {
     (void)state;
@@ -445,6 +481,36 @@ static void a_credential_that_was_tampered_with_counts_for_nobody(void **state)
     OK(store_credential_update(store, &row));
     OK(store_commit(store));
     FAILS(ERR_DAMAGED, ask(mark.who, VERB_USER_LIST, "{}", NULL));
+}
+
+// ---- data keys ----
+
+static void people_are_sealed_again_when_the_data_keys_rotate(void **state)
+{
+    (void)state;
+    struct person judy = make_holder("judy", "audit", true);
+    struct store_credential credential;
+    struct uuid user_key = row_of(&judy).key_id;
+    OK(store_credential_by_hash(rig.stores[OPS_READER], judy.who.fingerprint, rig.arena,
+                                &credential));
+    OK(admin(VERB_ROTATE_DATA_KEYS, "{}", NULL, NULL));
+    for (int i = 0; i < 100; i++) {
+        int wait_ms = 0;
+        rig.engines[OPS_WRITER]->next_reseal = 0;
+        OK(ops_idle(rig.engines[OPS_WRITER], &wait_ms));
+    }
+    OK(admin(VERB_ROTATE_STATUS, "", NULL, NULL));
+    assert_true(answers("'state':'done'"));
+    struct uuid now = row_of(&judy).key_id;
+    assert_memory_not_equal(&now, &user_key, sizeof now);
+    struct uuid before = credential.key_id;
+    OK(store_credential_by_hash(rig.stores[OPS_READER], judy.who.fingerprint, rig.arena,
+                                &credential));
+    assert_memory_not_equal(&credential.key_id, &before, sizeof before);
+    for (int role = OPS_READER; role <= OPS_PEOPLE; role++)
+        rig.engines[role]->next_refresh = 0;
+    OK(ask(judy.who, VERB_AUDIT_LIST, "{}", NULL));
+    (void)sign_in("judy");
 }
 
 // ---- second factor ----
@@ -552,7 +618,9 @@ int main(void)
         TEST(kept_passwords_do_not_come_again_and_old_ones_must_go),
         TEST(a_token_does_what_its_scope_and_its_owner_allow),
         TEST(a_revoked_token_counts_no_more),
+        TEST(a_certificate_stands_for_its_user_as_a_token_does),
         TEST(a_credential_that_was_tampered_with_counts_for_nobody),
+        TEST(people_are_sealed_again_when_the_data_keys_rotate),
         TEST(a_code_counts_once),
         TEST(a_lost_factor_is_taken_away_by_an_administrator),
     };
