@@ -275,7 +275,7 @@ def test_a_root_that_does_not_exist_is_7_and_is_not_made(tmp_path):
     assert not absent.exists()
 
 
-@pytest.mark.parametrize("words", [["hsm", "status"], ["hsm", "verify"], ["key", "list"], ["audit", "verify"],
+@pytest.mark.parametrize("words", [["hsm", "status"], ["hsm", "verify"], ["key", "list"], ["audit", "list"],
                                    ["api", "GET", "/hsm"], ["endpoint", "list"]])
 def test_every_call_of_a_stopped_server_is_7_with_nothing_on_standard_output(root, words):
     done = keyward(*words, "--root", root)

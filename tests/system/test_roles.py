@@ -41,6 +41,8 @@ def routes(people):
     assert answer.status == 200, answer.body
     rows = []
     for path, methods in answer.json()["paths"].items():
+        if path in ("/healthz", "/api/openapi.json"):
+            continue  # told to everybody, whoever asks, by the web process itself
         for method, row in methods.items():
             rows.append((method.upper(), re.sub(r"\{(\w+)\}", NOTHING, path), set(row["x-keyward-by"])))
     assert len(rows) > 80
