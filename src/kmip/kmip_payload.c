@@ -16,6 +16,8 @@ static const uint8_t served[] = {
     KMIP_OPERATION_CREATE,
     KMIP_OPERATION_CREATE_KEY_PAIR,
     KMIP_OPERATION_REGISTER,
+    KMIP_OPERATION_RE_KEY,
+    KMIP_OPERATION_RE_KEY_KEY_PAIR,
     KMIP_OPERATION_LOCATE,
     KMIP_OPERATION_GET,
     KMIP_OPERATION_GET_ATTRIBUTES,
@@ -217,6 +219,15 @@ static enum err take_compromise_date(struct reading *to, const struct ttlv *item
     return ttlv_date_time(item, &to->request->compromise_date);
 }
 
+static enum err take_key_offset(struct reading *to, const struct ttlv *item)
+{
+    int64_t seconds;
+    TRY(ttlv_number(item, &seconds));
+    to->request->has_offset = true;
+    to->request->offset = (uint32_t)seconds;
+    return ERR_OK;
+}
+
 static enum err take_function(struct reading *to, const struct ttlv *item)
 {
     uint32_t function;
@@ -254,6 +265,8 @@ static const struct {
     take_fn *take;
 } take_rules[] = {
     {KMIP_TAG_UNIQUE_IDENTIFIER, take_uid},
+    {KMIP_TAG_PRIVATE_KEY_UNIQUE_IDENTIFIER, take_uid},
+    {KMIP_TAG_OFFSET, take_key_offset},
     {KMIP_TAG_OBJECT_TYPE, take_object_type},
     {KMIP_TAG_TEMPLATE_ATTRIBUTE, take_attrs},
     {KMIP_TAG_COMMON_TEMPLATE_ATTRIBUTE, take_attrs},

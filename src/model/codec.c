@@ -78,6 +78,8 @@ static const struct field request_rows[] = {
     ROW(struct request, compromise_date, FIELD_I64),
     ROW(struct request, doc, FIELD_SPAN),
     ROW(struct request, secret_count, FIELD_SECRETS),
+    ROW(struct request, has_offset, FIELD_BOOL),
+    ROW(struct request, offset, FIELD_U32),
     ROW(struct request, once, FIELD_SPAN),
     ROW(struct request, if_match, FIELD_SPAN),
 };

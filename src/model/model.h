@@ -160,6 +160,8 @@ struct request {
     uint32_t reason;           // Revoke: Revocation Reason Code
     struct span reason_text;   // Revoke: Revocation Message
     int64_t compromise_date;   // Revoke: seconds, 0 when not given
+    bool has_offset;           // Re-key, Re-key Key Pair: an Offset was given
+    uint32_t offset;           // seconds from now to the new key's activation date
     struct span doc;           // administration: a JSON object, without secrets
     struct named_secret secrets[SECRETS_MAX];
     size_t secret_count;

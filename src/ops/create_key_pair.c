@@ -83,13 +83,13 @@ static enum err choose(const struct request *request, struct wanted *ret)
 }
 
 // One half: common attributes and its own, its material.
-static enum err make_half(struct op *op, uint32_t type, const struct wanted *wanted,
-                          const struct attrs *own, struct span der, struct object *ret)
+static enum err make_half(struct op *op, const struct request *request, uint32_t type,
+                          const struct wanted *wanted, struct span der, struct object *ret)
 {
     bool is_private = type == KMIP_OBJECT_TYPE_PRIVATE_KEY;
     TRY(object_init(op, type, ret));
-    TRY(rules_take(op, ret, &op->request->attrs));
-    TRY(rules_take(op, ret, own));
+    TRY(rules_take(op, ret, &request->attrs));
+    TRY(rules_take(op, ret, is_private ? &request->private_attrs : &request->public_attrs));
     ret->data.algorithm = wanted->algorithm;
     ret->data.length = wanted->bits;
     ret->data.key_format = is_private ? KMIP_KEY_FORMAT_TYPE_PKCS_8 : KMIP_KEY_FORMAT_TYPE_X_509;
@@ -97,16 +97,6 @@ static enum err make_half(struct op *op, uint32_t type, const struct wanted *wan
         ret->data.key_format = KMIP_KEY_FORMAT_TYPE_PKCS_1;
     TRY(arena_copy(op->arena, der, &ret->data.material));
     return attributes_make(op, ret, true);
-}
-
-static enum err store_pair(struct op *op, struct object *private_key, struct object *public_key)
-{
-    TRY(attributes_put_link(op, &private_key->attrs, KMIP_LINK_TYPE_PUBLIC_KEY_LINK,
-                            public_key->uid));
-    TRY(attributes_put_link(op, &public_key->attrs, KMIP_LINK_TYPE_PRIVATE_KEY_LINK,
-                            private_key->uid));
-    TRY(object_put(op, public_key));
-    return object_put(op, private_key);
 }
 
 static enum err generate(const struct wanted *wanted, struct buf *private_key,
@@ -123,22 +113,33 @@ static enum err generate(const struct wanted *wanted, struct buf *private_key,
     return keypair_convert_public(span_buf(&spki), KEYPAIR_SPKI, KEYPAIR_PKCS1, public_key);
 }
 
-enum err create_key_pair_run(struct op *op)
+enum err make_pair(struct op *op, const struct request *request, struct object *ret_private,
+                   struct object *ret_public)
 {
     struct wanted wanted;
-    struct object private_key;
-    struct object public_key;
     struct buf private_der CLEANUP(buf_done);
     struct buf public_der CLEANUP(buf_done);
     buf_init(&private_der, KEYPAIR_DER_MAX, true);
     buf_init(&public_der, KEYPAIR_DER_MAX, false);
-    TRY(choose(op->request, &wanted));
+    TRY(choose(request, &wanted));
     TRY(generate(&wanted, &private_der, &public_der));
-    TRY(make_half(op, KMIP_OBJECT_TYPE_PRIVATE_KEY, &wanted, &op->request->private_attrs,
-                  span_buf(&private_der), &private_key));
-    TRY(make_half(op, KMIP_OBJECT_TYPE_PUBLIC_KEY, &wanted, &op->request->public_attrs,
-                  span_buf(&public_der), &public_key));
-    TRY(store_pair(op, &private_key, &public_key));
+    TRY(make_half(op, request, KMIP_OBJECT_TYPE_PRIVATE_KEY, &wanted, span_buf(&private_der),
+                  ret_private));
+    TRY(make_half(op, request, KMIP_OBJECT_TYPE_PUBLIC_KEY, &wanted, span_buf(&public_der),
+                  ret_public));
+    TRY(attributes_put_link(op, &ret_private->attrs, KMIP_LINK_TYPE_PUBLIC_KEY_LINK,
+                            ret_public->uid));
+    return attributes_put_link(op, &ret_public->attrs, KMIP_LINK_TYPE_PRIVATE_KEY_LINK,
+                               ret_private->uid);
+}
+
+enum err create_key_pair_run(struct op *op)
+{
+    struct object private_key;
+    struct object public_key;
+    TRY(make_pair(op, op->request, &private_key, &public_key));
+    TRY(object_put(op, &public_key));
+    TRY(object_put(op, &private_key));
     make_answer(op, &private_key);
     op->reply->public_uid = public_key.uid;
     return ERR_OK;

@@ -149,10 +149,7 @@ enum err key_export_run(struct op *op)
         if (span_eq_str(word, formats[i].name))
             format = i;
     }
-    for (size_t i = 0; i < op->request->secret_count; i++) {
-        if (span_eq_str(op->request->secrets[i].name, "passphrase"))
-            export.passphrase = op->request->secrets[i].value;
-    }
+    export.passphrase = doc_secret(op, "passphrase");
     op->detail = reason;
     TRY(key_take(op, doc, &export.object));
     buf_init(&export.out, ANSWER_MAX, true);

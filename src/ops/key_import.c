@@ -75,15 +75,6 @@ static enum err take_item(void *arg, const struct container_item *item)
     return ERR_OK;
 }
 
-static struct span secret_of(const struct op *op, const char *name)
-{
-    for (size_t i = 0; i < op->request->secret_count; i++) {
-        if (span_eq_str(op->request->secrets[i].name, name))
-            return op->request->secrets[i].value;
-    }
-    return span_of("", 0);
-}
-
 static int digit(uint8_t c)
 {
     if (c >= '0' && c <= '9')
@@ -110,7 +101,7 @@ static enum err take_hex(struct span text, struct buf *out)
 static enum err take_material(const struct import *import, bool pem, struct buf *out)
 {
     struct span encoding;
-    struct span text = secret_of(import->op, "material");
+    struct span text = doc_secret(import->op, "material");
     TRY(doc_text(import->doc, "encoding", WORD_MAX, false, &encoding));
     if (text.len == 0)
         FAIL(ERR_MISSING_DATA, "\"material\" is missing");
@@ -157,7 +148,7 @@ static enum err take_raw(struct import *import, struct span bytes)
 static enum err read_file(struct import *import)
 {
     struct span format;
-    struct span passphrase = secret_of(import->op, "passphrase");
+    struct span passphrase = doc_secret(import->op, "passphrase");
     struct buf file CLEANUP(buf_done);
     buf_init(&file, CONTAINER_FILE_MAX, true);
     TRY(doc_text(import->doc, "format", WORD_MAX, true, &format));
@@ -349,6 +340,8 @@ enum err key_import_run(struct op *op)
     *import = (struct import){.op = op, .doc = doc};
     TRY(take_wanted(import));
     TRY(read_file(import));
+    TRY(ops_late_begin(op));
+    TRY(ops_late_save(op));
     if (!dry_run)
         return store_and_answer(import, false);
     TRY(store_save(op->ops->set.store));

@@ -25,6 +25,8 @@ static bool is_kmip(enum verb verb)
         VERB_REVOKE,
         VERB_DELETE_ATTRIBUTE,
         VERB_DESTROY,
+        VERB_RE_KEY,
+        VERB_RE_KEY_KEY_PAIR,
         VERB_QUERY,
         VERB_DISCOVER_VERSIONS,
     };
@@ -92,7 +94,7 @@ static bool changes_an_object(enum verb verb)
 {
     return verb == VERB_ADD_ATTRIBUTE || verb == VERB_MODIFY_ATTRIBUTE ||
            verb == VERB_DELETE_ATTRIBUTE || verb == VERB_ACTIVATE || verb == VERB_REVOKE ||
-           verb == VERB_DESTROY;
+           verb == VERB_DESTROY || verb == VERB_RE_KEY || verb == VERB_RE_KEY_KEY_PAIR;
 }
 
 static bool endpoint_may(enum verb verb, enum authz_relation relation)
