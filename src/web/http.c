@@ -114,6 +114,8 @@ static enum err take_request_line(struct span line, struct http_request *ret)
 
 static struct span trim(struct span text)
 {
+    if (text.data == NULL)
+        return text;
     while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
         text = span_of(text.data + 1, text.len - 1);
     while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
