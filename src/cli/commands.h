@@ -57,6 +57,7 @@ extern const struct option_row option_rows[OPT_COUNT];
 // How a field is written into the document, or into the address (FIELD_QUERY).
 enum field_kind {
     FIELD_TEXT,
+    FIELD_FILE, // a text that stands in a file
     FIELD_NUMBER,
     FIELD_TRUE, // a switch, or =false
     FIELD_LIST, // texts with commas between them

@@ -61,6 +61,7 @@ json_t *run_value(enum field_kind kind, const char *value)
     case FIELD_JSON:
         return json_loads(value, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
     case FIELD_TEXT:
+    case FIELD_FILE:
     case FIELD_SECRET:
     case FIELD_QUERY:
     default:
@@ -82,6 +83,20 @@ static enum err put_option(json_t *doc, const struct use *use, const char *text)
     if (failed == 0 && use->option == OPT_TOKEN_LABEL)
         failed = json_object_set_new(doc, "use_token_label", json_true());
     if (failed != 0)
+        FAIL(ERR_MEMORY, "no memory for a document");
+    return ERR_OK;
+}
+
+// The text of a file, which "-" takes from standard input.
+static enum err put_file(json_t *doc, const struct use *use, const char *path)
+{
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, BODY_FILE_MAX, false);
+    TRY(run_read_file(path, &text));
+    json_t *value = json_stringn((const char *)text.data, text.len);
+    if (value == NULL)
+        FAIL(ERR_INVALID, "\"%s\" holds no text (UTF-8): give a PEM file", path);
+    if (json_object_set_new(doc, use->field, value) != 0)
         FAIL(ERR_MEMORY, "no memory for a document");
     return ERR_OK;
 }
@@ -115,7 +130,8 @@ enum err run_document(const struct cli *cli, json_t **ret)
     for (const struct use *use = cli->command->uses; use != NULL && use->field != NULL; use++) {
         bool outside = use->kind == FIELD_SECRET || use->kind == FIELD_QUERY;
         if (!outside && cli->values[use->option] != NULL)
-            TRY(put_option(doc, use, cli->values[use->option]));
+            TRY(use->kind == FIELD_FILE ? put_file(doc, use, cli->values[use->option])
+                                        : put_option(doc, use, cli->values[use->option]));
     }
     TRY(each_word(cli, doc, false));
     input_keep_document(cli->command, doc);

@@ -3,13 +3,11 @@
 // Certificates by OpenSSL's X509. Every certificate is version 3, has a random 128-bit serial
 // number, is valid from five minutes ago (clocks differ) and is signed with SHA-256. Nothing of a
 // request but its public key finds its way into a certificate.
-#include "crypto/pki.h"
+#include "crypto/pki_inner.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
@@ -23,19 +21,19 @@
 enum { SERIAL_LEN = 16, BACKDATE_S = 300, DAYS_MAX = 36500, PEM_LIMIT = 1 << 18, HOST_MAX = 255 };
 enum { PKCS12_ROUNDS = 100000 };
 
-static enum err openssl_failed(enum err code, const char *what)
+enum err pki_inner_failed(enum err code, const char *what)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     ERR_clear_error();
     FAIL(code, "%s: %s", what, reason == NULL ? "no reason given" : reason);
 }
 
-static void pkey_freep(EVP_PKEY **key)
+void pki_inner_key_freep(EVP_PKEY **key)
 {
     EVP_PKEY_free(*key);
 }
 
-static void cert_freep(X509 **cert)
+void pki_inner_cert_freep(X509 **cert)
 {
     X509_free(*cert);
 }
@@ -45,22 +43,22 @@ static void csr_freep(X509_REQ **csr)
     X509_REQ_free(*csr);
 }
 
-static void bio_freep(BIO **bio)
+void pki_inner_bio_freep(BIO **bio)
 {
     BIO_free(*bio);
 }
 
-static enum err open_text(struct span pem, BIO **ret)
+enum err pki_inner_open(struct span pem, BIO **ret)
 {
     if (pem.len == 0 || pem.len > PEM_LIMIT)
         FAIL(ERR_INVALID, "a PEM text of %zu bytes is empty or too long", pem.len);
     *ret = BIO_new_mem_buf(pem.data, (int)pem.len);
     if (*ret == NULL)
-        return openssl_failed(ERR_MEMORY, "no memory for a PEM text");
+        return pki_inner_failed(ERR_MEMORY, "no memory for a PEM text");
     return ERR_OK;
 }
 
-static enum err take_text(BIO *bio, struct buf *out)
+enum err pki_inner_take(BIO *bio, struct buf *out)
 {
     char *data = NULL;
     long len = BIO_get_mem_data(bio, &data);
@@ -70,36 +68,36 @@ static enum err take_text(BIO *bio, struct buf *out)
 }
 
 // Never asks for a passphrase on the terminal.
-static int no_passphrase(char *out, int size, int writing, void *arg)
+int pki_inner_no_passphrase(char *out, int size, int writing, void *arg)
 {
     (void)out, (void)size, (void)writing, (void)arg;
     return -1;
 }
 
-static enum err read_key(struct span pem, EVP_PKEY **ret)
+enum err pki_inner_read_key(struct span pem, EVP_PKEY **ret)
 {
-    CLEANUP(bio_freep) BIO *bio = NULL;
-    TRY(open_text(pem, &bio));
-    *ret = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-    return *ret == NULL ? openssl_failed(ERR_INVALID, "the text holds no private key") : ERR_OK;
+    CLEANUP(pki_inner_bio_freep) BIO *bio = NULL;
+    TRY(pki_inner_open(pem, &bio));
+    *ret = PEM_read_bio_PrivateKey(bio, NULL, pki_inner_no_passphrase, NULL);
+    return *ret == NULL ? pki_inner_failed(ERR_INVALID, "the text holds no private key") : ERR_OK;
 }
 
-static enum err read_cert(struct span pem, X509 **ret)
+enum err pki_inner_read_cert(struct span pem, X509 **ret)
 {
-    CLEANUP(bio_freep) BIO *bio = NULL;
-    TRY(open_text(pem, &bio));
-    *ret = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
-    return *ret == NULL ? openssl_failed(ERR_INVALID, "the text holds no certificate") : ERR_OK;
+    CLEANUP(pki_inner_bio_freep) BIO *bio = NULL;
+    TRY(pki_inner_open(pem, &bio));
+    *ret = PEM_read_bio_X509(bio, NULL, pki_inner_no_passphrase, NULL);
+    return *ret == NULL ? pki_inner_failed(ERR_INVALID, "the text holds no certificate") : ERR_OK;
 }
 
 enum err pki_make_key(struct buf *ret_key_pem)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "prime256v1");
-    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
+    CLEANUP(pki_inner_key_freep) EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "prime256v1");
+    CLEANUP(pki_inner_bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
     if (key == NULL || bio == NULL ||
         PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
-        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a key");
-    return take_text(bio, ret_key_pem);
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not make a key");
+    return pki_inner_take(bio, ret_key_pem);
 }
 
 static enum err check_name(const char *name)
@@ -135,13 +133,13 @@ static enum err new_cert(EVP_PKEY *key, const char *common_name, int days, X509 
         FAIL(ERR_INVALID, "a certificate cannot be valid %d days: give 1 to %d", days, DAYS_MAX);
     X509 *cert = X509_new();
     if (cert == NULL)
-        return openssl_failed(ERR_MEMORY, "no memory for a certificate");
+        return pki_inner_failed(ERR_MEMORY, "no memory for a certificate");
     *ret = cert;
     if (X509_set_version(cert, X509_VERSION_3) != 1 || !set_serial(cert) ||
         X509_gmtime_adj(X509_getm_notBefore(cert), -BACKDATE_S) == NULL ||
         X509_time_adj_ex(X509_getm_notAfter(cert), days, 0, NULL) == NULL ||
         !set_name(X509_get_subject_name(cert), common_name) || X509_set_pubkey(cert, key) != 1)
-        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not fill a certificate");
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not fill a certificate");
     return ERR_OK;
 }
 
@@ -153,7 +151,7 @@ static enum err add_extension(X509 *cert, X509 *issuer, int nid, const char *val
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
     int done = extension != NULL && X509_add_ext(cert, extension, -1) == 1;
     X509_EXTENSION_free(extension);
-    return done ? ERR_OK : openssl_failed(ERR_CRYPTOGRAPHIC, "could not add an extension");
+    return done ? ERR_OK : pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not add an extension");
 }
 
 struct extension {
@@ -168,15 +166,27 @@ static enum err add_extensions(X509 *cert, X509 *issuer, const struct extension 
     return ERR_OK;
 }
 
+// A certificate that outlived its issuer's would be worth nothing from then on.
+static enum err cap_validity(X509 *cert, const X509 *issuer)
+{
+    const ASN1_TIME *end = X509_get0_notAfter(issuer);
+    if (X509_cmp_current_time(end) <= 0)
+        FAIL(ERR_WRONG_STATE, "the authority's certificate has expired: rotate the authority");
+    if (ASN1_TIME_compare(X509_get0_notAfter(cert), end) > 0 && X509_set1_notAfter(cert, end) != 1)
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not fill a certificate");
+    return ERR_OK;
+}
+
 static enum err sign(X509 *cert, const X509 *issuer, EVP_PKEY *issuer_key, struct buf *out)
 {
+    TRY(cap_validity(cert, issuer));
     if (X509_set_issuer_name(cert, X509_get_subject_name(issuer)) != 1 ||
         X509_sign(cert, issuer_key, EVP_sha256()) <= 0)
-        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not sign a certificate");
-    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not sign a certificate");
+    CLEANUP(pki_inner_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     if (bio == NULL || PEM_write_bio_X509(bio, cert) != 1)
-        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not write a certificate");
-    return take_text(bio, out);
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not write a certificate");
+    return pki_inner_take(bio, out);
 }
 
 enum err pki_make_ca(struct span key_pem, const char *common_name, int days,
@@ -187,22 +197,22 @@ enum err pki_make_ca(struct span key_pem, const char *common_name, int days,
         {NID_key_usage, "critical,keyCertSign,cRLSign"},
         {NID_subject_key_identifier, "hash"},
     };
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
-    CLEANUP(cert_freep) X509 *cert = NULL;
-    TRY(read_key(key_pem, &key));
+    CLEANUP(pki_inner_key_freep) EVP_PKEY *key = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
+    TRY(pki_inner_read_key(key_pem, &key));
     TRY(new_cert(key, common_name, days, &cert));
     TRY(add_extensions(cert, cert, list, sizeof list / sizeof *list));
     return sign(cert, cert, key, ret_cert_pem);
 }
 
 // The issuer's certificate and key, checked to belong together.
-static enum err read_ca(struct span key_pem, struct span cert_pem, EVP_PKEY **ret_key,
-                        X509 **ret_cert)
+enum err pki_inner_read_ca(struct span key_pem, struct span cert_pem, EVP_PKEY **ret_key,
+                           X509 **ret_cert)
 {
-    TRY(read_key(key_pem, ret_key));
-    TRY(read_cert(cert_pem, ret_cert));
+    TRY(pki_inner_read_key(key_pem, ret_key));
+    TRY(pki_inner_read_cert(cert_pem, ret_cert));
     if (X509_check_private_key(*ret_cert, *ret_key) != 1)
-        return openssl_failed(ERR_INVALID, "the CA's key and certificate do not belong together");
+        return pki_inner_failed(ERR_INVALID, "the CA's key and certificate do not belong together");
     if (X509_check_ca(*ret_cert) != 1)
         FAIL(ERR_INVALID, "the certificate given as CA is not one");
     return ERR_OK;
@@ -244,15 +254,15 @@ enum err pki_sign_server(struct span ca_key_pem, struct span ca_cert_pem, struct
                          const char *const *hosts, size_t host_count, int days,
                          struct buf *ret_cert_pem)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *ca_key = NULL;
-    CLEANUP(cert_freep) X509 *ca = NULL;
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
-    CLEANUP(cert_freep) X509 *cert = NULL;
+    CLEANUP(pki_inner_key_freep) EVP_PKEY *ca_key = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *ca = NULL;
+    CLEANUP(pki_inner_key_freep) EVP_PKEY *key = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
     struct buf names CLEANUP(buf_done);
     buf_init(&names, (size_t)PKI_HOSTS_MAX * (HOST_MAX + 8), false);
     TRY(host_list(hosts, host_count, &names));
-    TRY(read_ca(ca_key_pem, ca_cert_pem, &ca_key, &ca));
-    TRY(read_key(key_pem, &key));
+    TRY(pki_inner_read_ca(ca_key_pem, ca_cert_pem, &ca_key, &ca));
+    TRY(pki_inner_read_key(key_pem, &key));
     const struct extension list[] = {
         {NID_basic_constraints, "critical,CA:FALSE"},
         {NID_key_usage, "critical,digitalSignature"},
@@ -268,19 +278,58 @@ enum err pki_sign_server(struct span ca_key_pem, struct span ca_cert_pem, struct
     return sign(cert, ca, ca_key, ret_cert_pem);
 }
 
+static bool add_wish(STACK_OF(X509_EXTENSION) * list, int nid, const char *value)
+{
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    bool done = extension != NULL && sk_X509_EXTENSION_push(list, extension) > 0;
+    if (!done)
+        X509_EXTENSION_free(extension);
+    return done;
+}
+
+// What whoever signs is asked to put into the certificate.
+static enum err add_wishes(X509_REQ *csr, const struct pki_wish *wish, const char *hosts)
+{
+    STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
+    bool done = list != NULL;
+    if (wish->authority)
+        done = done && add_wish(list, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+               add_wish(list, NID_key_usage, "critical,keyCertSign,cRLSign");
+    if (wish->host_count > 0)
+        done = done && add_wish(list, NID_subject_alt_name, hosts) &&
+               add_wish(list, NID_key_usage, "critical,digitalSignature") &&
+               add_wish(list, NID_ext_key_usage, "serverAuth");
+    if (done && sk_X509_EXTENSION_num(list) > 0)
+        done = X509_REQ_add_extensions(csr, list) == 1;
+    sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+    return done ? ERR_OK : pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not add an extension");
+}
+
+enum err pki_make_request(struct span key_pem, const struct pki_wish *wish, struct buf *ret_csr_pem)
+{
+    CLEANUP(pki_inner_key_freep) EVP_PKEY *key = NULL;
+    struct buf names CLEANUP(buf_done);
+    buf_init(&names, (size_t)PKI_HOSTS_MAX * (HOST_MAX + 8), false);
+    TRY(check_name(wish->common_name));
+    TRY(pki_inner_read_key(key_pem, &key));
+    if (wish->host_count > 0)
+        TRY(host_list(wish->hosts, wish->host_count, &names));
+    CLEANUP(csr_freep) X509_REQ *csr = X509_REQ_new();
+    CLEANUP(pki_inner_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    if (csr == NULL || bio == NULL || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
+        !set_name(X509_REQ_get_subject_name(csr), wish->common_name) ||
+        X509_REQ_set_pubkey(csr, key) != 1)
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not make a certificate signing request");
+    TRY(add_wishes(csr, wish, (const char *)names.data));
+    if (X509_REQ_sign(csr, key, EVP_sha256()) <= 0 || PEM_write_bio_X509_REQ(bio, csr) != 1)
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not make a certificate signing request");
+    return pki_inner_take(bio, ret_csr_pem);
+}
+
 enum err pki_make_csr(struct span key_pem, const char *common_name, struct buf *ret_csr_pem)
 {
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
-    TRY(check_name(common_name));
-    TRY(read_key(key_pem, &key));
-    CLEANUP(csr_freep) X509_REQ *csr = X509_REQ_new();
-    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
-    if (csr == NULL || bio == NULL || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
-        !set_name(X509_REQ_get_subject_name(csr), common_name) ||
-        X509_REQ_set_pubkey(csr, key) != 1 || X509_REQ_sign(csr, key, EVP_sha256()) <= 0 ||
-        PEM_write_bio_X509_REQ(bio, csr) != 1)
-        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a certificate signing request");
-    return take_text(bio, ret_csr_pem);
+    const struct pki_wish wish = {.common_name = common_name};
+    return pki_make_request(key_pem, &wish, ret_csr_pem);
 }
 
 static enum err check_client_key(EVP_PKEY *key)
@@ -299,17 +348,17 @@ static enum err check_client_key(EVP_PKEY *key)
 
 static enum err read_csr(struct span pem, X509_REQ **ret)
 {
-    CLEANUP(bio_freep) BIO *bio = NULL;
-    TRY(open_text(pem, &bio));
-    *ret = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+    CLEANUP(pki_inner_bio_freep) BIO *bio = NULL;
+    TRY(pki_inner_open(pem, &bio));
+    *ret = PEM_read_bio_X509_REQ(bio, NULL, pki_inner_no_passphrase, NULL);
     if (*ret == NULL)
-        return openssl_failed(ERR_INVALID, "the text holds no certificate signing request");
+        return pki_inner_failed(ERR_INVALID, "the text holds no certificate signing request");
     EVP_PKEY *key = X509_REQ_get0_pubkey(*ret);
     if (key == NULL)
-        return openssl_failed(ERR_INVALID, "the request's key cannot be read");
+        return pki_inner_failed(ERR_INVALID, "the request's key cannot be read");
     TRY(check_client_key(key));
     if (X509_REQ_verify(*ret, key) != 1)
-        return openssl_failed(ERR_INVALID, "the request's signature is wrong");
+        return pki_inner_failed(ERR_INVALID, "the request's signature is wrong");
     return ERR_OK;
 }
 
@@ -317,7 +366,7 @@ static enum err fingerprint(const X509 *cert, uint8_t ret[PKI_FINGERPRINT_LEN])
 {
     unsigned len = PKI_FINGERPRINT_LEN;
     if (X509_digest(cert, EVP_sha256(), ret, &len) != 1)
-        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not hash a certificate");
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not hash a certificate");
     return ERR_OK;
 }
 
@@ -332,12 +381,12 @@ enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pem, struct
         {NID_subject_key_identifier, "hash"},
         {NID_authority_key_identifier, "keyid:always"},
     };
-    CLEANUP(pkey_freep) EVP_PKEY *ca_key = NULL;
-    CLEANUP(cert_freep) X509 *ca = NULL;
+    CLEANUP(pki_inner_key_freep) EVP_PKEY *ca_key = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *ca = NULL;
     CLEANUP(csr_freep) X509_REQ *csr = NULL;
-    CLEANUP(cert_freep) X509 *cert = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
     TRY(read_csr(csr_pem, &csr));
-    TRY(read_ca(ca_key_pem, ca_cert_pem, &ca_key, &ca));
+    TRY(pki_inner_read_ca(ca_key_pem, ca_cert_pem, &ca_key, &ca));
     TRY(new_cert(X509_REQ_get0_pubkey(csr), common_name, days, &cert));
     TRY(add_extensions(cert, ca, list, sizeof list / sizeof *list));
     TRY(sign(cert, ca, ca_key, ret_cert_pem));
@@ -349,7 +398,7 @@ enum err pki_check_der(struct span der)
     const unsigned char *at = der.data;
     if (der.len == 0 || der.len > LONG_MAX)
         FAIL(ERR_INVALID, "the certificate is empty or too long");
-    CLEANUP(cert_freep) X509 *cert = d2i_X509(NULL, &at, (long)der.len);
+    CLEANUP(pki_inner_cert_freep) X509 *cert = d2i_X509(NULL, &at, (long)der.len);
     ERR_clear_error();
     if (cert == NULL || at != der.data + der.len)
         FAIL(ERR_INVALID, "the bytes are not an X.509 certificate");
@@ -358,9 +407,9 @@ enum err pki_check_der(struct span der)
 
 enum err pki_expires(struct span cert_pem, int64_t *ret)
 {
-    CLEANUP(cert_freep) X509 *cert = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
     struct tm tm;
-    TRY(read_cert(cert_pem, &cert));
+    TRY(pki_inner_read_cert(cert_pem, &cert));
     if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
         FAIL(ERR_INVALID, "the certificate does not say when it expires");
     *ret = timegm(&tm);
@@ -369,14 +418,33 @@ enum err pki_expires(struct span cert_pem, int64_t *ret)
 
 enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN])
 {
-    CLEANUP(cert_freep) X509 *cert = NULL;
-    TRY(read_cert(cert_pem, &cert));
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
+    TRY(pki_inner_read_cert(cert_pem, &cert));
     return fingerprint(cert, ret);
 }
 
 static void stack_freep(STACK_OF(X509) * *stack)
 {
-    sk_X509_free(*stack);
+    sk_X509_pop_free(*stack, X509_free);
+}
+
+static enum err read_stack(struct span pem, STACK_OF(X509) * stack)
+{
+    CLEANUP(pki_inner_bio_freep) BIO *bio = NULL;
+    TRY(pki_inner_open(pem, &bio));
+    for (;;) {
+        X509 *cert = PEM_read_bio_X509(bio, NULL, pki_inner_no_passphrase, NULL);
+        if (cert == NULL)
+            break;
+        if (sk_X509_push(stack, cert) <= 0) {
+            X509_free(cert);
+            return pki_inner_failed(ERR_MEMORY, "no memory for a PKCS#12 file");
+        }
+    }
+    ERR_clear_error(); // the end of the text is told as an error
+    if (sk_X509_num(stack) == 0)
+        FAIL(ERR_INVALID, "the text holds no certificate");
+    return ERR_OK;
 }
 
 static void pkcs12_freep(PKCS12 **p12)
@@ -388,26 +456,25 @@ enum err pki_make_pkcs12(struct span key_pem, struct span cert_pem, struct span 
                          struct span password, const char *name, struct buf *ret_der)
 {
     char text[PKI_PASSWORD_MAX + 1] = "";
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
-    CLEANUP(cert_freep) X509 *cert = NULL;
-    CLEANUP(cert_freep) X509 *ca = NULL;
-    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
+    CLEANUP(pki_inner_key_freep) EVP_PKEY *key = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
+    CLEANUP(pki_inner_bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
     CLEANUP(stack_freep) STACK_OF(X509) *chain = sk_X509_new_null();
     if (password.len == 0 || password.len > PKI_PASSWORD_MAX)
         FAIL(ERR_INVALID, "the password must have 1 to %d bytes", PKI_PASSWORD_MAX);
-    TRY(read_key(key_pem, &key));
-    TRY(read_cert(cert_pem, &cert));
-    TRY(read_cert(ca_pem, &ca));
-    if (bio == NULL || chain == NULL || sk_X509_push(chain, ca) <= 0)
-        return openssl_failed(ERR_MEMORY, "no memory for a PKCS#12 file");
+    TRY(pki_inner_read_key(key_pem, &key));
+    TRY(pki_inner_read_cert(cert_pem, &cert));
+    if (bio == NULL || chain == NULL)
+        return pki_inner_failed(ERR_MEMORY, "no memory for a PKCS#12 file");
+    TRY(read_stack(ca_pem, chain));
     memcpy(text, password.data, password.len);
     CLEANUP(pkcs12_freep)
     PKCS12 *p12 = PKCS12_create(text, name, key, cert, chain, NID_aes_256_cbc, NID_aes_256_cbc,
                                 PKCS12_ROUNDS, PKCS12_ROUNDS, 0);
     explicit_bzero(text, sizeof text);
     if (p12 == NULL || i2d_PKCS12_bio(bio, p12) != 1)
-        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a PKCS#12 file");
-    return take_text(bio, ret_der);
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not make a PKCS#12 file");
+    return pki_inner_take(bio, ret_der);
 }
 
 static X509 *cert_of_der(struct span der)
@@ -425,13 +492,13 @@ static X509 *cert_of_der(struct span der)
 
 enum err pki_public_key(struct span der, struct buf *ret_spki)
 {
-    CLEANUP(cert_freep) X509 *cert = cert_of_der(der);
+    CLEANUP(pki_inner_cert_freep) X509 *cert = cert_of_der(der);
     unsigned char *spki = NULL;
     if (cert == NULL)
         FAIL(ERR_INVALID, "the bytes are not an X.509 certificate");
     int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
     if (len <= 0)
-        return openssl_failed(ERR_INVALID, "the certificate's key cannot be read");
+        return pki_inner_failed(ERR_INVALID, "the certificate's key cannot be read");
     enum err err = buf_put(ret_spki, span_of(spki, (size_t)len));
     OPENSSL_free(spki);
     return err;
@@ -439,8 +506,8 @@ enum err pki_public_key(struct span der, struct buf *ret_spki)
 
 bool pki_is_issuer(struct span issuer, struct span cert)
 {
-    CLEANUP(cert_freep) X509 *above = cert_of_der(issuer);
-    CLEANUP(cert_freep) X509 *below = cert_of_der(cert);
+    CLEANUP(pki_inner_cert_freep) X509 *above = cert_of_der(issuer);
+    CLEANUP(pki_inner_cert_freep) X509 *below = cert_of_der(cert);
     if (above == NULL || below == NULL || span_eq(issuer, cert) ||
         X509_NAME_cmp(X509_get_subject_name(above), X509_get_issuer_name(below)) != 0)
         return false;
@@ -454,9 +521,9 @@ enum err pki_pack_pkcs12(struct span pkcs8, struct span cert_der, struct span pa
                          struct buf *ret_der)
 {
     char text[PKI_PASSWORD_MAX + 1] = "";
-    CLEANUP(pkey_freep) EVP_PKEY *key = NULL;
-    CLEANUP(cert_freep) X509 *cert = cert_der.len > 0 ? cert_of_der(cert_der) : NULL;
-    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
+    CLEANUP(pki_inner_key_freep) EVP_PKEY *key = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *cert = cert_der.len > 0 ? cert_of_der(cert_der) : NULL;
+    CLEANUP(pki_inner_bio_freep) BIO *bio = BIO_new(BIO_s_secmem());
     const unsigned char *at = pkcs8.data;
     if (password.len == 0 || password.len > PKI_PASSWORD_MAX ||
         memchr(password.data, 0, password.len) != NULL)
@@ -464,13 +531,13 @@ enum err pki_pack_pkcs12(struct span pkcs8, struct span cert_der, struct span pa
     if (pkcs8.len > 0)
         key = d2i_AutoPrivateKey(NULL, &at, (long)pkcs8.len);
     if (key == NULL && cert == NULL)
-        return openssl_failed(ERR_INVALID, "the object is neither a key nor a certificate");
+        return pki_inner_failed(ERR_INVALID, "the object is neither a key nor a certificate");
     memcpy(text, password.data, password.len);
     CLEANUP(pkcs12_freep)
     PKCS12 *p12 = PKCS12_create(text, NULL, key, cert, NULL, NID_aes_256_cbc, NID_aes_256_cbc,
                                 PKCS12_ROUNDS, PKCS12_ROUNDS, 0);
     explicit_bzero(text, sizeof text);
     if (bio == NULL || p12 == NULL || i2d_PKCS12_bio(bio, p12) != 1)
-        return openssl_failed(ERR_CRYPTOGRAPHIC, "could not make a PKCS#12 file");
-    return take_text(bio, ret_der);
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not make a PKCS#12 file");
+    return pki_inner_take(bio, ret_der);
 }

@@ -8,7 +8,49 @@
 #include "base/buf.h"
 
 enum { PKI_NAME_MAX = 64, PKI_HOSTS_MAX = 16, PKI_FINGERPRINT_LEN = 32 };
-enum { PKI_PASSWORD_MAX = 128 };
+enum { PKI_PASSWORD_MAX = 128, PKI_CHAIN_MAX = 6, PKI_SUBJECT_MAX = 255, PKI_SERIAL_MAX = 20 };
+
+// What a certificate says. Names are RFC 4514's text, cut where they are too long.
+struct pki_info {
+    char subject[PKI_SUBJECT_MAX + 1];
+    char issuer[PKI_SUBJECT_MAX + 1];
+    uint8_t serial[PKI_SERIAL_MAX];
+    size_t serial_len;
+    uint8_t fingerprint[PKI_FINGERPRINT_LEN]; // SHA-256 of the DER
+    int64_t not_before, not_after;            // seconds since 1970
+    bool is_ca, self_signed;
+    int path_length; // -1: no limit
+};
+
+// What a request asks for.
+struct pki_wish {
+    const char *common_name;
+    bool authority;           // a CA's certificate
+    const char *const *hosts; // a server's: DNS names and addresses
+    size_t host_count;
+};
+
+enum pki_use { PKI_AUTHORITY, PKI_SERVER };
+enum pki_part {
+    PKI_LEAF,  // the first certificate
+    PKI_ABOVE, // all but the first
+    PKI_SENT   // all but a self-signed one at the end, unless it is alone
+};
+
+// One entry of a revocation list. The reason is RFC 5280's (section 5.3.1), 0 for none.
+struct pki_revoked {
+    const uint8_t *serial;
+    size_t serial_len;
+    int64_t when;
+    uint32_t reason;
+};
+
+struct pki_crl {
+    const struct pki_revoked *list;
+    size_t count;
+    uint64_t number;
+    int64_t now, next; // seconds: of this list and of the next one
+};
 
 // A P-256 key pair (PKCS#8 PEM).
 MUST_USE enum err pki_make_key(struct buf *ret_key_pem);
@@ -27,6 +69,13 @@ MUST_USE enum err pki_sign_server(struct span ca_key_pem, struct span ca_cert_pe
 MUST_USE enum err pki_make_csr(struct span key_pem, const char *common_name,
                                struct buf *ret_csr_pem);
 
+// The same, with wishes for whoever signs outside.
+MUST_USE enum err pki_make_request(struct span key_pem, const struct pki_wish *wish,
+                                   struct buf *ret_csr_pem);
+
+// What is signed below ends with its issuer's certificate at the latest; ERR_WRONG_STATE when that
+// has expired.
+//
 // A client certificate for the key of the request; subject and validity are ours, the request's are
 // ignored. Checks the request's signature and that the key is P-256, P-384 or RSA of 2048 to 8192
 // bits: ERR_INVALID.
@@ -57,7 +106,30 @@ MUST_USE enum err pki_expires(struct span cert_pem, int64_t *ret);
 // SHA-256 over the DER of the first certificate in a PEM text.
 MUST_USE enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN]);
 
-// Appends a PKCS#12 file (DER) of a private key, its certificate and its authority's, under a
+// What the first certificate in a PEM text says. ERR_INVALID.
+MUST_USE enum err pki_describe(struct span cert_pem, struct pki_info *ret);
+
+// The DNS names and addresses that it is for, each with a newline, appended.
+MUST_USE enum err pki_hosts(struct span cert_pem, struct buf *ret);
+
+// ERR_INVALID unless key and first certificate belong together.
+MUST_USE enum err pki_check_pair(struct span key_pem, struct span cert_pem);
+
+// Whether the certificate of `key_pem` among those in `pem`, with the others as its chain up to a
+// self-signed one, may serve as an authority (also: its path lengths allow it to sign) or as a
+// server, at this time. Appends them in order. ERR_INVALID says which certificate is wrong, and
+// how.
+MUST_USE enum err pki_check_chain(enum pki_use use, struct span pem, struct span key_pem,
+                                  int64_t now_s, struct buf *ret_chain);
+
+// Appends a part of a chain that is in order.
+MUST_USE enum err pki_chain_part(struct span chain_pem, enum pki_part part, struct buf *ret);
+
+// Appends a revocation list (PEM) of this authority.
+MUST_USE enum err pki_make_crl(struct span ca_key_pem, struct span ca_cert_pem,
+                               const struct pki_crl *want, struct buf *ret_pem);
+
+// Appends a PKCS#12 file (DER) of a private key, its certificate and all of `ca_pem`, under a
 // password of at most PKI_PASSWORD_MAX bytes: PBES2 with AES-256. `name` is its friendly name.
 // ERR_INVALID, ERR_CRYPTOGRAPHIC. Takes a tenth of a second.
 MUST_USE enum err pki_make_pkcs12(struct span key_pem, struct span cert_pem, struct span ca_pem,

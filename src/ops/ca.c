@@ -1,109 +1,215 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Certificates by crypto/pki.h. Settings "ca.key" (sealed: 16 bytes id of the data key, then the
-// sealed PEM) and "ca.crt" (clear).
+// Settings of the store: "ca.key" and "ca-old.key" (sealed), "ca.crt" and "ca-old.crt" (clear, the
+// whole chain), "certificates" (validity). Invariant: an authority's place has both, or neither.
 #include "ops/ca.h"
 
-#include "base/file.h"
-#include "base/paths.h"
-#include "crypto/pki.h"
-#include "ops/keys.h"
-#include "ops/seal.h"
+#include <stdio.h>
 
-static const struct seal_bound key_bound = {.part = "ca key"};
+#include "ops/sealed.h"
+#include "ops/tlsfile.h"
 
-enum err ca_get(struct op *op, struct ca *ret)
+enum { DAYS_AUTHORITY = 3650, DAYS_OTHER = 825, FORGET_S = 86400 };
+
+static const struct {
+    const char *key;
+    const char *chain;
+} names[] = {
+    [CA_CURRENT] = {"ca.key", "ca.crt"},
+    [CA_OLD] = {"ca-old.key", "ca-old.crt"},
+};
+
+static enum err set_id(struct ca *ca)
 {
-    struct uuid key_id;
-    struct span stored;
-    struct span id_bytes;
-    struct store *store = op->ops->set.store;
-    TRY(store_setting_get(store, false, "ca.key", op->arena, &stored));
-    struct cursor in = cursor_of(stored);
-    TRY(cursor_bytes(&in, UUID_LEN, &id_bytes));
-    memcpy(key_id.bytes, id_bytes.data, UUID_LEN);
-    TRY(seal_open(op->ops, op->arena, &key_bound, &key_id, in.rest, &ret->key));
-    return store_setting_get(store, false, "ca.crt", op->arena, &ret->cert);
+    uint8_t fingerprint[PKI_FINGERPRINT_LEN];
+    TRY(pki_fingerprint(ca->chain, fingerprint));
+    memcpy(ca->id.bytes, fingerprint, UUID_LEN);
+    return ERR_OK;
 }
 
-static enum err keep(struct op *op, const struct ca *ca)
+enum err ca_public(struct ops *ops, struct arena *arena, enum ca_slot slot, struct ca *ret)
 {
-    struct uuid key_id;
-    struct span sealed;
-    struct store *store = op->ops->set.store;
-    struct buf value CLEANUP(buf_done);
-    buf_init(&value, CA_PEM_MAX, false);
-    TRY(seal_close(op->ops, op->arena, &key_bound, ca->key, &sealed, &key_id));
-    TRY(buf_put(&value, span_of(key_id.bytes, UUID_LEN)));
-    TRY(buf_put(&value, sealed));
-    TRY(store_setting_put(store, false, "ca.key", span_buf(&value)));
-    return store_setting_put(store, false, "ca.crt", ca->cert);
+    struct ca ca = {0};
+    TRY(store_setting_get(ops->set.store, false, names[slot].chain, arena, &ca.chain));
+    if (ca.chain.len == 0)
+        FAIL(ERR_NOT_FOUND, "there is no such authority");
+    TRY(set_id(&ca));
+    *ret = ca;
+    return ERR_OK;
+}
+
+enum err ca_get(struct op *op, enum ca_slot slot, struct ca *ret)
+{
+    struct ca ca;
+    TRY(ca_public(op->ops, op->arena, slot, &ca));
+    TRY(sealed_get(op, names[slot].key, &ca.key));
+    *ret = ca;
+    return ERR_OK;
+}
+
+enum err ca_put(struct op *op, enum ca_slot slot, const struct ca *ca)
+{
+    TRY(sealed_put(op, names[slot].key, ca->key));
+    op->ops->tls_stale = true;
+    return store_setting_put(op->ops->set.store, false, names[slot].chain, ca->chain);
+}
+
+enum err ca_drop(struct op *op, enum ca_slot slot)
+{
+    TRY(sealed_drop(op, names[slot].key));
+    op->ops->tls_stale = true;
+    return store_setting_put(op->ops->set.store, false, names[slot].chain, span_str(""));
+}
+
+enum err ca_make(struct op *op, const char *common_name, int64_t days, struct ca *ret)
+{
+    struct buf key CLEANUP(buf_done);
+    struct buf cert CLEANUP(buf_done);
+    buf_init(&key, CA_PEM_MAX, true);
+    buf_init(&cert, CA_PEM_MAX, false);
+    TRY(pki_make_key(&key));
+    TRY(pki_make_ca(span_buf(&key), common_name, (int)days, &cert));
+    TRY(arena_copy(op->arena, span_buf(&key), &ret->key));
+    TRY(arena_copy(op->arena, span_buf(&cert), &ret->chain));
+    return set_id(ret);
 }
 
 enum err ca_reseal(struct op *op, bool *ret_moved)
 {
-    struct ca ca;
-    struct span stored;
-    struct uuid newest;
-    enum err err = store_setting_get(op->ops->set.store, false, "ca.key", op->arena, &stored);
+    static const char *const sealed[] = {"ca.key", "ca-old.key", CA_PENDING_KEY,
+                                         TLSFILE_PENDING_SERVER, TLSFILE_PENDING_CONSOLE};
     *ret_moved = false;
+    for (size_t i = 0; i < sizeof sealed / sizeof *sealed; i++) {
+        bool moved = false;
+        TRY(sealed_reseal(op, sealed[i], &moved));
+        *ret_moved = *ret_moved || moved;
+    }
+    return ERR_OK;
+}
+
+// ---- validity ----
+
+enum err ca_days_load(struct ops *ops, struct arena *arena, struct ca_days *ret)
+{
+    struct span text;
+    struct ca_days days = {DAYS_AUTHORITY, DAYS_OTHER, DAYS_OTHER, DAYS_OTHER};
+    enum err err = store_setting_get(ops->set.store, false, "certificates", arena, &text);
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return err;
+    if (err == ERR_OK) {
+        CLEANUP(doc_freep) json_t *doc = json_loadb((const char *)text.data, text.len, 0, NULL);
+        json_int_t set[4];
+        if (json_unpack(doc, "[I,I,I,I]", &set[0], &set[1], &set[2], &set[3]) != 0)
+            FAIL(ERR_DAMAGED, "the setting \"certificates\" of the store is damaged");
+        days = (struct ca_days){set[0], set[1], set[2], set[3]};
+    }
+    *ret = days;
+    return ERR_OK;
+}
+
+enum err ca_days_store(struct op *op, const struct ca_days *days)
+{
+    char text[128];
+    (void)snprintf(text, sizeof text, "[%lld,%lld,%lld,%lld]", (long long)days->authority,
+                   (long long)days->server, (long long)days->console, (long long)days->endpoint);
+    return store_setting_put(op->ops->set.store, false, "certificates", span_str(text));
+}
+
+// ---- what clients trust ----
+
+static enum err add_chain(struct op *op, enum ca_slot slot, struct buf *out)
+{
+    struct ca ca;
+    enum err err = ca_public(op->ops, op->arena, slot, &ca);
+    return err == ERR_OK ? buf_put(out, ca.chain) : err;
+}
+
+// Of a chain that was signed outside, what is above the server's own certificate.
+static enum err add_outside(struct op *op, struct buf *out)
+{
+    struct span chain;
+    uint8_t fingerprint[PKI_FINGERPRINT_LEN];
+    struct store_issued issued;
+    enum err err = tlsfile_chain(op->ops, op->arena, TLSFILE_SERVER, &chain);
     if (err == ERR_NOT_FOUND)
         return ERR_OK;
     TRY(err);
-    bool known = keys_newest(op->ops, "objects", &newest).len > 0;
-    if (known && stored.len > UUID_LEN && memcmp(stored.data, newest.bytes, UUID_LEN) == 0)
-        return ERR_OK;
-    TRY(ca_get(op, &ca));
-    *ret_moved = true;
-    return keep(op, &ca);
+    TRY(pki_fingerprint(chain, fingerprint));
+    err = store_issued_get(op->ops->set.store, fingerprint, &issued);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    return pki_chain_part(chain, PKI_ABOVE, out);
 }
 
-enum err ca_make(struct op *op, struct ca *ret)
+enum err ca_bundle(struct op *op, struct span *ret)
 {
-    struct buf key CLEANUP(buf_done);
-    struct buf cert CLEANUP(buf_done);
-    buf_init(&key, CA_PEM_MAX, true);
-    buf_init(&cert, CA_PEM_MAX, false);
-    TRY(pki_make_key(&key));
-    TRY(pki_make_ca(span_buf(&key), "Keyward CA", CA_DAYS, &cert));
-    TRY(arena_copy(op->arena, span_buf(&key), &ret->key));
-    TRY(arena_copy(op->arena, span_buf(&cert), &ret->cert));
-    return keep(op, ret);
+    struct buf all CLEANUP(buf_done);
+    buf_init(&all, (size_t)4 * CA_PEM_MAX, false);
+    TRY(add_chain(op, CA_CURRENT, &all));
+    enum err err = add_chain(op, CA_OLD, &all);
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return err;
+    TRY(add_outside(op, &all));
+    return arena_copy(op->arena, span_buf(&all), ret);
 }
 
-bool ca_has_files(const struct op *op)
+// ---- signing ----
+
+static enum err note(struct op *op, const struct ca *ca, struct span cert,
+                     const struct uuid *holder, uint8_t ret_fingerprint[32])
 {
-    int root = op->ops->set.root;
-    return file_exists(root, PATH_TLS_KEY) && file_exists(root, PATH_TLS_CERT) &&
-           file_exists(root, PATH_TLS_CA);
+    struct pki_info info;
+    TRY(pki_describe(cert, &info));
+    struct store_issued row = {
+        .authority = ca->id, .holder = *holder, .issued = op->now, .expires = info.not_after};
+    memcpy(row.fingerprint, info.fingerprint, sizeof row.fingerprint);
+    if (info.serial_len != sizeof row.serial)
+        FAIL(ERR_INTERNAL, "a serial number of ours has %zu bytes", info.serial_len);
+    memcpy(row.serial, info.serial, sizeof row.serial);
+    memcpy(ret_fingerprint, info.fingerprint, sizeof info.fingerprint);
+    TRY(store_issued_forget(op->ops->set.store, op->now - FORGET_S));
+    return store_issued_put(op->ops->set.store, &row);
 }
 
-enum err ca_write_files(struct op *op, const struct ca *ca, const char *const *hosts,
-                        size_t host_count)
-{
-    int root = op->ops->set.root;
-    struct buf key CLEANUP(buf_done);
-    struct buf cert CLEANUP(buf_done);
-    buf_init(&key, CA_PEM_MAX, true);
-    buf_init(&cert, CA_PEM_MAX, false);
-    TRY(pki_make_key(&key));
-    TRY(pki_sign_server(ca->key, ca->cert, span_buf(&key), hosts, host_count, CA_SERVER_DAYS,
-                        &cert));
-    TRY(file_mkdirs(root, PATH_TLS_DIR));
-    // The certificate comes last: the fronts serve once all three are there.
-    TRY(file_write(root, PATH_TLS_KEY, span_buf(&key)));
-    TRY(file_write(root, PATH_TLS_CA, ca->cert));
-    return file_write(root, PATH_TLS_CERT, span_buf(&cert));
-}
-
-enum err ca_sign_client(struct op *op, struct span csr_pem, const char *name, struct span *ret_cert,
-                        struct span *ret_ca, uint8_t ret_fingerprint[32])
+enum err ca_sign_client(struct op *op, struct span csr_pem, const char *name,
+                        const struct uuid *holder, struct span *ret_cert,
+                        uint8_t ret_fingerprint[32])
 {
     struct ca ca;
+    struct ca_days days;
     struct buf cert CLEANUP(buf_done);
     buf_init(&cert, CA_PEM_MAX, false);
-    TRY(ca_get(op, &ca));
-    TRY(pki_sign_client(ca.key, ca.cert, csr_pem, name, CA_CLIENT_DAYS, &cert, ret_fingerprint));
-    *ret_ca = ca.cert;
+    TRY(ca_get(op, CA_CURRENT, &ca));
+    TRY(ca_days_load(op->ops, op->arena, &days));
+    TRY(pki_sign_client(ca.key, ca.chain, csr_pem, name, (int)days.endpoint, &cert,
+                        ret_fingerprint));
+    TRY(note(op, &ca, span_buf(&cert), holder, ret_fingerprint));
     return arena_copy(op->arena, span_buf(&cert), ret_cert);
+}
+
+// Clients know the old authority while there is one; once it has expired it helps nobody.
+static enum err choose(struct op *op, struct ca *ret)
+{
+    struct pki_info info;
+    enum err err = ca_get(op, CA_OLD, ret);
+    if (err == ERR_NOT_FOUND)
+        return ca_get(op, CA_CURRENT, ret);
+    TRY(err);
+    TRY(pki_describe(ret->chain, &info));
+    return info.not_after > op->now ? ERR_OK : ca_get(op, CA_CURRENT, ret);
+}
+
+enum err ca_sign_server(struct op *op, struct span key_pem, const struct hosts *hosts, int64_t days,
+                        const struct uuid *holder, struct span *ret_chain)
+{
+    struct ca ca;
+    uint8_t fingerprint[32];
+    struct buf chain CLEANUP(buf_done);
+    buf_init(&chain, (size_t)2 * CA_PEM_MAX, false);
+    TRY(choose(op, &ca));
+    TRY(store_issued_end(op->ops->set.store, holder, NULL, op->now, CA_END_SUPERSEDED));
+    TRY(pki_sign_server(ca.key, ca.chain, key_pem, hosts->names, hosts->count, (int)days, &chain));
+    TRY(note(op, &ca, span_buf(&chain), holder, fingerprint));
+    TRY(buf_put(&chain, ca.chain));
+    return arena_copy(op->arena, span_buf(&chain), ret_chain);
 }

@@ -86,6 +86,7 @@ struct ops {
     int64_t next_relief;                 // the admin engine, monotonic ms, as the next
     int64_t busy_until;
     struct counts *counts;
+    bool tls_stale; // the files of ops/tlsfile.h may be behind the store
     bool unsettled; // something was committed since the store's log was emptied last
 };
 

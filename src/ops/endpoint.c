@@ -174,16 +174,17 @@ enum err endpoint_certify(struct op *op, struct store_endpoint *row, struct span
 {
     char name[ENDPOINT_NAME_MAX + 1];
     struct peer_record record;
-    struct span ca;
+    struct span trust;
     TRY(peer_open(op->ops, op->arena, row, &record));
     memcpy(name, record.name.data, record.name.len);
     name[record.name.len] = '\0';
-    TRY(ca_sign_client(op, csr, name, &record.certificate, &ca, row->fingerprint));
+    TRY(ca_sign_client(op, csr, name, &row->id, &record.certificate, row->fingerprint));
+    TRY(ca_bundle(op, &trust));
     row->enrolled = op->now;
     TRY(peer_seal(op->ops, op->arena, &record, row));
     TRY(store_endpoint_update(op->ops->set.store, row));
     *ret = json_pack("{s:o, s:s, s:o, s:o}", "id", doc_uuid(&row->id), "name", name, "certificate",
-                     doc_string(record.certificate), "ca", doc_string(ca));
+                     doc_string(record.certificate), "ca", doc_string(trust));
     if (*ret == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return ERR_OK;
@@ -198,6 +199,7 @@ static enum err enroll(struct op *op, struct store_endpoint *row, struct span cs
     row->token_expires = 0;
     row->previous_until = 0;
     row->state = ENDPOINT_ENROLLED;
+    TRY(store_issued_end(op->ops->set.store, &row->id, NULL, op->now, CA_END_SUPERSEDED));
     TRY(endpoint_certify(op, row, csr, &answer));
     return doc_answer(op, answer);
 }

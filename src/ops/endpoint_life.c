@@ -6,6 +6,7 @@
 // connections, too.
 #include "ops/account.h"
 #include "ops/authority.h"
+#include "ops/ca.h"
 #include "ops/endpoint.h"
 #include "ops/index.h"
 #include "ops/lifecycle.h"
@@ -83,6 +84,17 @@ enum err endpoint_life_reenroll_run(struct op *op)
     return err;
 }
 
+// The certificate there is counts until then, the one before it no more.
+static enum err make_previous(struct op *op, struct store_endpoint *row, int64_t until)
+{
+    struct store *store = op->ops->set.store;
+    TRY(store_issued_end(store, &row->id, row->previous, op->now, CA_END_SUPERSEDED));
+    TRY(store_issued_end(store, &row->id, row->fingerprint, until, CA_END_SUPERSEDED));
+    memcpy(row->previous, row->fingerprint, sizeof row->previous);
+    row->previous_until = until;
+    return ERR_OK;
+}
+
 // {"name", "csr", "keep_old_s"} → certificate and CA. The certificate before counts keep_old_s
 // seconds longer, the one before that no more.
 enum err endpoint_life_rotate_run(struct op *op)
@@ -102,8 +114,7 @@ enum err endpoint_life_rotate_run(struct op *op)
              "endpoint \"%.*s\" is %s: only an enrolled one has a certificate to "
              "rotate",
              (int)name.len, (const char *)name.data, endpoint_state_name(row.state));
-    memcpy(row.previous, row.fingerprint, sizeof row.previous);
-    row.previous_until = op->now + keep;
+    TRY(make_previous(op, &row, op->now + keep));
     TRY(endpoint_certify(op, &row, csr, &answer));
     if (json_object_set_new(answer, "old_certificate_until", doc_time(row.previous_until)) != 0) {
         json_decref(answer);
@@ -210,6 +221,7 @@ enum err endpoint_life_delete_run(struct op *op)
                  "endpoint (reassign_to, --reassign-to)",
                  (int)name.len, (const char *)name.data, (unsigned long long)count);
     }
+    TRY(store_issued_end(op->ops->set.store, &row.id, NULL, op->now, CA_END_CEASED));
     TRY(store_endpoint_remove(op->ops->set.store, &row.id, row.version));
     return doc_answer(op, json_pack("{s:o, s:o, s:b, s:I}", "id", doc_uuid(&row.id), "name",
                                     doc_string(name), "deleted", 1, "objects_reassigned",

@@ -25,6 +25,7 @@
 #include "ops/seen.h"
 #include "ops/signer.h"
 #include "ops/sink.h"
+#include "ops/tlsfile.h"
 #include "ops/trail.h"
 
 enum { SCRATCH_MAX = 8 * 1024 * 1024, ANCHOR_MS = 1000, MAINTAIN_MS = 5000, OUTCOME_S = 24 * 3600 };
@@ -43,6 +44,7 @@ enum err ops_new(const struct ops_settings *settings, struct ops **ret)
     if (ops == NULL)
         FAIL(ERR_MEMORY, "no memory for an engine");
     ops->set = *settings;
+    ops->tls_stale = settings->role == OPS_WRITER;
     buf_init(&ops->scratch, SCRATCH_MAX, true);
     keys_forget(ops);
     if (settings->role == OPS_READER)
@@ -140,6 +142,8 @@ static enum err end_transaction(struct ops *ops)
     enum err err = store_commit(ops->set.store);
     if (err != ERR_OK)
         keys_forget(ops);
+    else if (ops->tls_stale)
+        tlsfile_settle(ops);
     return err;
 }
 
@@ -460,6 +464,8 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
     if (ops->journal != NULL)
         TRY(audit_journal_sync(ops->journal, &sync_ms));
     if (ops->set.role == OPS_WRITER) {
+        if (ops->tls_stale)
+            tlsfile_settle(ops);
         TRY(write_when_idle(ops, &sync_ms));
         TRY(signer_idle(ops, false));
         TRY(audit_keep_idle(ops, &sync_ms));

@@ -4,57 +4,28 @@
 // step finds what an interrupted run has left behind and goes on from there; when all is there,
 // setup is refused.
 #include "base/secret.h"
-#include "crypto/pki.h"
 #include "keyring/keyring.h"
 #include "ops/ca.h"
 #include "ops/doc.h"
 #include "ops/keys.h"
 #include "ops/root.h"
+#include "ops/tlsfile.h"
 #include "ops/trail.h"
 #include "ops/verbs.h"
-
-enum { HOST_MAX = 253 };
 
 struct setup {
     json_t *doc;
     bool dry_run;
-    const char *hosts[PKI_HOSTS_MAX];
-    size_t host_count;
+    struct hosts hosts;
 };
-
-static enum err take_host(struct setup *setup, const json_t *value)
-{
-    const char *host = json_string_value(value);
-    size_t len = json_string_length(value);
-    if (host == NULL || len == 0 || len > HOST_MAX || strlen(host) != len)
-        FAIL(ERR_INVALID, "\"server_names\" must hold host names or addresses");
-    for (size_t i = 0; i < len; i++) {
-        bool fits = (host[i] >= 'a' && host[i] <= 'z') || (host[i] >= 'A' && host[i] <= 'Z') ||
-                    (host[i] >= '0' && host[i] <= '9') || strchr("-.:", host[i]) != NULL;
-        if (!fits)
-            FAIL(ERR_INVALID, "\"%.64s\" is no host name or address", host);
-    }
-    if (setup->host_count == PKI_HOSTS_MAX)
-        FAIL(ERR_INVALID, "there are more than %d server names", PKI_HOSTS_MAX);
-    setup->hosts[setup->host_count++] = host;
-    return ERR_OK;
-}
 
 static enum err take_params(struct op *op, struct setup *setup)
 {
-    size_t i;
-    json_t *value;
     TRY(doc_params(op, &setup->doc));
     TRY(doc_dry_run(setup->doc, &setup->dry_run));
-    json_t *names = json_object_get(setup->doc, "server_names");
-    if (names != NULL && !json_is_array(names))
-        FAIL(ERR_INVALID, "\"server_names\" must be an array");
-    json_array_foreach(names, i, value)
-    {
-        TRY(take_host(setup, value));
-    }
-    if (setup->host_count == 0)
-        setup->hosts[setup->host_count++] = "localhost";
+    TRY(hosts_take(setup->doc, "server_names", &setup->hosts));
+    if (setup->hosts.count == 0)
+        setup->hosts.names[setup->hosts.count++] = "localhost";
     return ERR_OK;
 }
 
@@ -73,18 +44,33 @@ static enum err make_wallet(struct op *op, const struct setup *setup)
     return root_operate(op, KEYRING_SETUP, doc);
 }
 
-// In one transaction: data keys and certificate authority. Then the files.
+static enum err make_authority(struct op *op, const struct ca_days *days, struct ca *ca)
+{
+    TRY(ca_make(op, "Keyward CA", days->authority, ca));
+    return ca_put(op, CA_CURRENT, ca);
+}
+
+// In one transaction: data keys, certificate authority, the server's certificate. Its files follow.
 static enum err make_identity(struct op *op, const struct setup *setup, struct ca *ca)
 {
+    struct ca_days days;
+    struct span chain;
+    struct buf key CLEANUP(buf_done);
+    buf_init(&key, CA_PEM_MAX, true);
     enum err err = keys_load(op->ops);
     if (err == ERR_OK)
-        err = ca_get(op, ca);
-    if (err == ERR_OK && ca_has_files(op))
+        err = ca_get(op, CA_CURRENT, ca);
+    if (err == ERR_OK && tlsfile_exists(op->ops))
         FAIL(ERR_CONFLICT, "the server is set up already");
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return err;
+    TRY(ca_days_load(op->ops, op->arena, &days));
     if (err == ERR_NOT_FOUND)
-        err = ca_make(op, ca);
-    TRY(err);
-    return ca_write_files(op, ca, setup->hosts, setup->host_count);
+        TRY(make_authority(op, &days, ca));
+    TRY(pki_make_key(&key));
+    TRY(ca_sign_server(op, span_buf(&key), &setup->hosts, days.server,
+                       tlsfile_holder(TLSFILE_SERVER), &chain));
+    return tlsfile_put(op, TLSFILE_SERVER, span_buf(&key), chain);
 }
 
 static enum err make_all(struct op *op, const struct setup *setup, struct ca *ca)
@@ -98,23 +84,24 @@ static enum err make_all(struct op *op, const struct setup *setup, struct ca *ca
         return err;
     }
     err = store_commit(store);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
         keys_forget(op->ops);
-    return err;
+        return err;
+    }
+    tlsfile_settle(op->ops);
+    if (!tlsfile_exists(op->ops))
+        FAIL(ERR_IO, "the TLS files could not be written; the log says why. Try again");
+    return ERR_OK;
 }
 
 static enum err answer(struct op *op, const struct setup *setup, const struct ca *ca)
 {
     uint8_t fingerprint[PKI_FINGERPRINT_LEN];
     char hex[2 * PKI_FINGERPRINT_LEN + 1];
-    json_t *names = json_array();
-    TRY(pki_fingerprint(ca->cert, fingerprint));
+    TRY(pki_fingerprint(ca->chain, fingerprint));
     doc_hex(span_of(fingerprint, sizeof fingerprint), hex);
-    for (size_t i = 0; i < setup->host_count; i++) {
-        if (json_array_append_new(names, json_string(setup->hosts[i])) != 0)
-            FAIL(ERR_MEMORY, "no memory for an answer");
-    }
-    return doc_answer(op, json_pack("{s:o, s:s}", "server_names", names, "ca_fingerprint", hex));
+    return doc_answer(op, json_pack("{s:o, s:s}", "server_names", hosts_json(&setup->hosts),
+                                    "ca_fingerprint", hex));
 }
 
 static enum err run(struct op *op, struct setup *setup)

@@ -50,7 +50,7 @@ MUST_USE enum err store_issued_list(struct store *store, const struct store_issu
                                     size_t *ret_count);
 MUST_USE enum err store_issued_count(struct store *store, const struct store_issued_query *query,
                                      uint64_t *ret);
-// Forgets those that expired before this.
+// Forgets those that have ended and expired before this.
 MUST_USE enum err store_issued_forget(struct store *store, int64_t before_s);
 
 #endif

@@ -129,15 +129,17 @@ static void they_come_in_pages(void **state)
     FAILS(ERR_INVALID, store_issued_list(f->reader, &query, f->arena, &rows, &found));
 }
 
-static void expired_ones_are_forgotten(void **state)
+static void those_that_ended_and_expired_are_forgotten(void **state)
 {
     struct fixture *f = *state;
     for (uint8_t n = 1; n <= 5; n++)
         put(f, n, 1, n);
+    end(f, 2, NULL, 100);
+    end(f, 3, NULL, 100);
     begin(f);
     OK(store_issued_forget(f->writer, 1003));
     commit(f);
-    assert_int_equal(count(f, (struct store_issued_query){.filter = ISSUED_ANY}), 3);
+    assert_int_equal(count(f, (struct store_issued_query){.filter = ISSUED_ANY}), 4);
 }
 
 static void nothing_is_written_outside_a_transaction(void **state)
@@ -156,7 +158,7 @@ int main(void)
         BOTH(an_end_is_brought_forward_and_never_put_off),
         BOTH(they_are_found_by_authority_holder_and_time),
         BOTH(they_come_in_pages),
-        BOTH(expired_ones_are_forgotten),
+        BOTH(those_that_ended_and_expired_are_forgotten),
         BOTH(nothing_is_written_outside_a_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,7 +46,7 @@ static bool is_admin(enum verb verb)
 static bool is_for_anyone(enum verb verb)
 {
     return verb == VERB_ENDPOINT_ENROLL || verb == VERB_SESSION_CREATE ||
-           verb == VERB_SETUP_LINK_USE || verb == VERB_READY;
+           verb == VERB_SETUP_LINK_USE || verb == VERB_READY || verb == VERB_CRL;
 }
 
 static bool is_open(enum verb verb)

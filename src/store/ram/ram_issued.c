@@ -109,7 +109,7 @@ enum err ram_issued_count(const struct ram_db *db, const struct store_issued_que
 enum err ram_issued_forget(struct ram_db *db, int64_t before_s)
 {
     for (size_t i = db->tables[RAM_ISSUED].count; i-- > 0;) {
-        if (row_at(db, i)->expires < before_s)
+        if (row_at(db, i)->expires < before_s && row_at(db, i)->ended > 0)
             ram_db_remove(db, RAM_ISSUED, i);
     }
     return ERR_OK;
