@@ -31,9 +31,11 @@ enum err signin_of(const struct api_call *call, const struct route_match *match,
 {
     char as[AS_MAX + 1] = "cookie";
     bool local = call->who.kind == PRINCIPAL_LOCAL;
-    *ret = (struct signin){.by_cookie = call->csrf != NULL && call->csrf[0] != '\0'};
-    if (ret->by_cookie)
+    *ret = (struct signin){0};
+    if (call->csrf != NULL && call->csrf[0] != '\0') {
+        ret->by_cookie = true;
         memcpy(ret->csrf, call->csrf, strlen(call->csrf) + 1);
+    }
     if (is_route(match->route, "POST", SIGN_IN)) {
         TRY(doc_get_text(doc, "as", as, sizeof as));
         ret->cookie = !local && strcmp(as, "bearer") != 0;
