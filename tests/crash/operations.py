@@ -425,7 +425,9 @@ def await_keys(server, keys, seconds=20):
 
 
 def spread(total, count):
-    """At most count numbers from 1 to total, first and last among them."""
+    """At most count numbers from 1 to total, first and last among them; of one alone, the middle."""
     if total <= count:
         return list(range(1, total + 1))
+    if count == 1:
+        return [(total + 1) // 2]
     return sorted({1 + round(i * (total - 1) / (count - 1)) for i in range(count)})
