@@ -47,6 +47,17 @@ bool alert_is_on(const json_t *settings, const struct alert_type *type, int64_t 
     return enabled == NULL ? type->on : json_is_true(enabled);
 }
 
+bool alert_is_told(const json_t *settings, const char *type, const char *way)
+{
+    const json_t *told = json_object_get(json_object_get(settings, type), way);
+    return told == NULL || json_is_true(told);
+}
+
+enum err alert_settings(struct ops *ops, struct arena *arena, json_t **ret)
+{
+    return setting_load(ops, arena, SETTINGS, ret);
+}
+
 static enum err load_list(struct ops *ops, struct arena *arena, const char *name, json_t **ret)
 {
     TRY(setting_load(ops, arena, name, ret));
@@ -462,11 +473,11 @@ static enum err describe_type(const json_t *settings, const struct alert_type *t
 {
     int64_t threshold = 0;
     bool on = alert_is_on(settings, type, &threshold);
-    const json_t *mail = json_object_get(json_object_get(settings, type->name), "mail");
-    *ret =
-        json_pack("{s:s, s:s, s:b, s:I, s:s, s:b, s:s}", "name", type->name, "severity",
-                  type->severity, "enabled", on, "threshold", (json_int_t)threshold, "unit",
-                  type->unit, "mail", mail == NULL || json_is_true(mail), "summary", type->summary);
+    bool mail = alert_is_told(settings, type->name, "mail");
+    bool log = alert_is_told(settings, type->name, "syslog");
+    *ret = json_pack("{s:s, s:s, s:b, s:I, s:s, s:b, s:b, s:s}", "name", type->name, "severity",
+                     type->severity, "enabled", on, "threshold", (json_int_t)threshold, "unit",
+                     type->unit, "mail", mail, "syslog", log, "summary", type->summary);
     return *ret == NULL ? ERR_MEMORY : ERR_OK;
 }
 
@@ -490,7 +501,7 @@ enum err alert_types_run(struct op *op)
 
 static enum err take_type(const json_t *doc, const struct alert_type *type, json_t *own)
 {
-    static const char *const switches[] = {"enabled", "mail"};
+    static const char *const switches[] = {"enabled", "mail", "syslog"};
     int64_t threshold = INT64_MIN;
     for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
         json_t *value = json_object_get(doc, switches[i]);
@@ -535,10 +546,9 @@ enum err alert_configure_run(struct op *op)
 
 static bool is_due(const json_t *settings, const json_t *alert, int64_t now)
 {
-    const char *type = setting_text(alert, "type");
-    const json_t *mail = json_object_get(json_object_get(settings, type), "mail");
     return !json_is_true(json_object_get(alert, "mailed")) &&
-           setting_number(alert, "silenced_until") <= now && (mail == NULL || json_is_true(mail));
+           setting_number(alert, "silenced_until") <= now &&
+           alert_is_told(settings, setting_text(alert, "type"), "mail");
 }
 
 static enum err add_mail(struct ops *ops, struct arena *arena, const json_t *alert, json_t *mails)

@@ -59,6 +59,12 @@ enum { ALERT_UNKNOWN = ERR_BUSY };
 // Is the type looked at, and with which threshold? `settings` may be NULL.
 bool alert_is_on(const json_t *settings, const struct alert_type *type, int64_t *ret_threshold);
 
+// Is it told this way, "mail" or "syslog"? Yes, unless configured otherwise.
+bool alert_is_told(const json_t *settings, const char *type, const char *way);
+
+// What was configured of the types, or NULL. Caller frees.
+MUST_USE enum err alert_settings(struct ops *ops, struct arena *arena, json_t **ret);
+
 // The administration engine's housekeeping; *wait_ms is shortened to when the next is due.
 MUST_USE enum err alert_idle(struct ops *ops, int *wait_ms);
 

@@ -10,6 +10,7 @@
 #include "audit/audit_feed.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ops/alert.h"
 #include "ops/audit_view.h"
 #include "ops/setting.h"
 #include "ops/verbs.h"
@@ -47,6 +48,13 @@ static enum err place_json(const struct audit_extent *place, json_t **ret)
 
 // ---- pulling ----
 
+struct pull {
+    const json_t *config;
+    const json_t *types; // of alerts
+    struct audit_keys keys;
+    json_t *records;
+};
+
 static bool same_place(const struct audit_extent *a, const struct audit_extent *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
@@ -67,38 +75,51 @@ static enum err feed_at(struct ops *ops, const struct audit_extent *place)
     return audit_feed_new(&options, &ops->feed);
 }
 
-static bool is_wanted(const json_t *config, const json_t *record)
+// Where alerts alone are forwarded, those of the types that are. Their detail begins with the type
+// (ops/alert.c).
+static bool is_wanted(const struct pull *pull, const json_t *record)
 {
-    if (strcmp(setting_text(config, "what"), "alerts") != 0)
+    char type[64] = "";
+    const char *verb = setting_text(record, "verb");
+    const char *detail = setting_text(record, "detail");
+    size_t len = strcspn(detail, " ");
+    if (strcmp(setting_text(pull->config, "what"), "alerts") != 0)
         return true;
-    return strncmp(setting_text(record, "verb"), "alert ", 6) == 0;
+    if (strcmp(verb, "alert raised") != 0 && strcmp(verb, "alert cleared") != 0)
+        return false;
+    if (len < sizeof type)
+        memcpy(type, detail, len);
+    return alert_is_told(pull->types, type, "syslog");
 }
 
-static enum err take_record(struct ops *ops, const struct audit_keys *keys,
-                            const struct audit_item *item, const json_t *config, json_t *records)
+static enum err take_record(struct ops *ops, const struct pull *pull, const struct audit_item *item)
 {
     json_t *record = NULL;
-    TRY(audit_feed_json(ops->feed, keys, &record));
+    TRY(audit_feed_json(ops->feed, &pull->keys, &record));
     int failed =
         json_object_set_new(record, "record_hash", audit_view_hex(item->hash, AUDIT_HASH_LEN));
-    if (failed == 0 && is_wanted(config, record))
-        failed = json_array_append(records, record);
+    if (failed == 0 && is_wanted(pull, record))
+        failed = json_array_append(pull->records, record);
     json_decref(record);
     if (failed != 0)
         FAIL(ERR_MEMORY, "no memory for records");
     return ERR_OK;
 }
 
-static enum err take_records(struct ops *ops, const json_t *config, json_t *records)
+static enum err take_records(struct ops *ops, struct arena *arena, const json_t *config,
+                             json_t *records)
 {
-    struct audit_keys keys;
-    audit_view_keys(ops, &keys);
+    CLEANUP(doc_freep) json_t *types = NULL;
+    struct pull pull = {.config = config, .records = records};
+    TRY(alert_settings(ops, arena, &types));
+    pull.types = types;
+    audit_view_keys(ops, &pull.keys);
     for (int looked = 0; looked < SINK_RECORDS; looked++) {
         const struct audit_item *item = NULL;
         TRY(audit_feed_next(ops->feed, &item));
         if (item == NULL)
             return ERR_OK;
-        TRY(take_record(ops, &keys, item, config, records));
+        TRY(take_record(ops, &pull, item));
     }
     return ERR_OK;
 }
@@ -129,7 +150,7 @@ enum err sink_pull(struct ops *ops, struct arena *arena, const json_t *ask, json
         else
             TRY(load_place(state, &place));
         TRY(feed_at(ops, &place));
-        TRY(take_records(ops, config, records));
+        TRY(take_records(ops, arena, config, records));
         audit_feed_place(ops->feed, &place);
         TRY(place_json(&place, &text));
         TRY(doc_set(answer, "place", text));

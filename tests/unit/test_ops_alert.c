@@ -248,6 +248,10 @@ static void records_are_pulled_from_where_delivery_was_told(void **state)
     next = pull("");
     assert_int_equal(json_array_size(json_object_get(next, "records")), 1);
     json_decref(next);
+    OK(admin(VERB_ALERT_CONFIGURE, "{\"name\":\"hsm\",\"syslog\":false}", NULL, NULL));
+    next = pull("");
+    assert_int_equal(json_array_size(json_object_get(next, "records")), 0);
+    json_decref(next);
 }
 
 static void a_trail_that_is_not_in_order_is_an_alert(void **state)
