@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The REST API over HTTPS: what TLS is offered, whom a request is taken from, what every answer says, and that nobody holds
 up others (contract F1)."""
+import hmac
 import json
 import os
 import re
@@ -12,7 +13,9 @@ import pytest
 
 import tokens
 from https import HEADERS, Connection, Local, request
-from server import TOP, Server, wait_for
+from prepared import set_security
+from server import PASSPHRASE, TOP, Server, free_port, wait_for
+from shim import Shim
 
 TLS = "var/lib/keyward/tls"
 
@@ -74,7 +77,7 @@ def test_the_port_is_closed_until_the_server_is_set_up(make_server):
     server = make_server()
     server.start()
     server.stop()
-    server.web_port = port = __import__("server").free_port()
+    server.web_port = port = free_port()
     (server.root / "etc/keyward").mkdir(parents=True, exist_ok=True)
     configure(server, WEB_LISTEN=f"127.0.0.1:{port}", KMIP_LISTEN=f"127.0.0.1:{server.port}")
     server.start()
@@ -291,7 +294,7 @@ def test_a_token_in_the_address_is_no_token(web):
 
 SESSION = {"Cookie": "__Host-keyward=0123456789abcdef"}
 # HMAC-SHA-256 under that session of "keyward csrf".
-CSRF = __import__("hmac").new(b"0123456789abcdef", b"keyward csrf", "sha256").hexdigest()
+CSRF = hmac.new(b"0123456789abcdef", b"keyward csrf", "sha256").hexdigest()
 
 
 @pytest.mark.parametrize("headers, status", [
@@ -524,6 +527,30 @@ def test_a_long_operation_is_answered_at_once_and_tells_its_steps(hsm_web):
         assert stream(hsm_web, where + "/events", last=len(events) - 2) == events[-2:], "what was seen is not told again"
         assert hsm_web.json("hsm", "status")["key_number"] == 1
         assert hsm_web.token.pin not in json.dumps(state) and hsm_web.passphrase_file.read_text() not in json.dumps(state)
+
+
+def test_steps_are_told_while_the_hsm_is_at_work(kept, tmp_path):
+    server = kept("plain")
+    server.shim = Shim(server.token, tmp_path / "shim")
+    server.use_token(server.shim)
+    set_security(server, HSM_TIMEOUT="10")
+    server.start()
+    server.shim.set("hang=C_Encrypt:1")
+    body = {"vendor": server.vendor, "token_label": server.token.label, "credential": server.token.pin,
+            "recovery_passphrase": PASSPHRASE}
+    with Local(server) as local, Local(server) as watcher:
+        where = local.ask("POST", "/api/v1/hsm:initialize", body, {"Prefer": "respond-async"}).json()["operation"]
+        watcher.send(request("GET", where + "/events"))
+        data = b""
+        while b'"make the root key"' not in data:
+            data += watcher.socket.recv(65536)
+        meanwhile = local.ask("GET", where).json()
+        assert meanwhile["state"] == "running" and meanwhile["steps"][-1]["step"] == "make the root key"
+        while more := watcher.socket.recv(65536):
+            data += more
+        assert events_of(data.split(b"\r\n\r\n", 1)[1])[-1][1] == "error"
+        ended = local.ask("GET", where).json()
+        assert ended["state"] == "failed" and ended["problem"]["type"] == "/problems/hsm/timeout", ended
 
 
 def test_an_operation_is_there_for_whoever_began_it_alone(hsm_web):
