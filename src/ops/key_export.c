@@ -99,9 +99,8 @@ static enum err put_text(struct buf *out, struct span text)
     return ERR_OK;
 }
 
-static enum err answer(struct export *export, const char *format)
+static enum err answer(struct export *export, const char *format, struct span *ret)
 {
-    struct op *op = export->op;
     struct buf out CLEANUP(buf_done);
     buf_init(&out, ANSWER_MAX, true);
     TRY(buf_printf(&out, "{\"id\":\"%.*s\",\"format\":\"%s\",\"encoding\":\"%s\",\"material\":\"",
@@ -112,14 +111,14 @@ static enum err answer(struct export *export, const char *format)
     else
         TRY(base64_put(&out, span_buf(&export->out)));
     TRY(buf_put_str(&out, "\"}"));
-    return arena_copy(op->arena, span_buf(&out), &op->reply->doc);
+    return arena_copy(export->op->arena, span_buf(&out), ret);
 }
 
-static enum err release(struct export *export, size_t format)
+static enum err release(struct export *export, size_t format, struct span *ret)
 {
     TRY(object_release(export->op, &export->object, &export->data));
     TRY(formats[format].put(export));
-    return answer(export, formats[format].name);
+    return answer(export, formats[format].name, ret);
 }
 
 static enum err take_reason(struct op *op, const json_t *doc, struct span *ret)
@@ -153,7 +152,13 @@ enum err key_export_run(struct op *op)
     op->detail = reason;
     TRY(key_take(op, doc, &export.object));
     buf_init(&export.out, ANSWER_MAX, true);
-    enum err err = release(&export, format);
+    struct span told;
+    enum err err = release(&export, format, &told);
     buf_done(&export.out);
-    return err;
+    TRY(err);
+    TRY(ops_late_begin(op));
+    TRY(ops_late_save(op));
+    TRY(object_note_served(op, &export.object));
+    op->reply->doc = told; // a failed request's document would leave with its problem
+    return ERR_OK;
 }

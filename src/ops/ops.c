@@ -256,6 +256,7 @@ static enum err run_recorded(struct op *op, enum err peer_error)
         code = trail_record(op, ERR_OK);
         if (code == ERR_OK)
             return op->saved ? store_keep(op->ops->set.store) : ERR_OK;
+        op->reply->doc = (struct span){NULL, 0}; // what is not recorded does not leave
     }
     if (op->saved) {
         store_undo(op->ops->set.store);
