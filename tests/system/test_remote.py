@@ -97,7 +97,7 @@ def test_a_server_that_is_not_the_one_meant_gets_no_password(person):
 
 def test_an_api_token_needs_no_sign_in(person, tmp_path):
     assert person.login("--ca-file", person.server.root / TLS / "ca.crt", "--profile", "kv1").returncode == 0
-    made = person.run("token", "create", "--label", "backup job", "--scope", "key", "--profile", "kv1", "-o", "json")
+    made = person.run("token", "create", "backup job", "--scope", "key", "--profile", "kv1", "-o", "json")
     assert made.returncode == 0, made.stderr
     token = tmp_path / "token"
     token.write_text(json.loads(made.stdout)["token"])
