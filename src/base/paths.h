@@ -45,9 +45,11 @@
 #define PATH_METRICS_DIR  PATH_STATE_DIR "/metrics" // what each engine has counted
 #define PATH_TLS_DIR      PATH_STATE_DIR "/tls"
 #define PATH_TLS_KEY      PATH_TLS_DIR "/server.key"
+#define PATH_TLS_KEY_NEXT PATH_TLS_KEY ".next" // beside the one in force, while both change
 #define PATH_TLS_CERT     PATH_TLS_DIR "/server.crt"
 #define PATH_TLS_CA       PATH_TLS_DIR "/ca.crt"
 #define PATH_WEB_KEY      PATH_TLS_DIR "/console.key" // in place of the server's, when both are there
+#define PATH_WEB_KEY_NEXT PATH_WEB_KEY ".next"
 #define PATH_WEB_CERT     PATH_TLS_DIR "/console.crt"
 #define PATH_RUN_DIR      "run/keyward"
 #define PATH_PID          PATH_RUN_DIR "/keywardd.pid"

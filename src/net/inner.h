@@ -112,6 +112,8 @@ struct net_conn {
 MUST_USE enum err tls_context(enum net_client client, const struct net_identity *identity,
                               SSL_CTX **ret);
 MUST_USE enum err tls_set_tickets(SSL_CTX *tls, struct span keys);
+// Tickets of one context count in the other.
+void tls_keep_tickets(SSL_CTX *from, SSL_CTX *to);
 // The certificate of a finished handshake: its fingerprint; ERR_AUTHENTICATION when there is none
 // and one is required, when it is not valid now, or weak.
 MUST_USE enum err tls_identify(SSL *ssl, enum net_client client, bool *ret_certified,

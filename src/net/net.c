@@ -135,6 +135,8 @@ enum err net_set_identity(struct net *net, const struct net_identity *identity)
 {
     SSL_CTX *tls = NULL;
     TRY(tls_context(net->client, identity, &tls));
+    if (net->tls != NULL)
+        tls_keep_tickets(net->tls, tls);
     SSL_CTX_free(net->tls); // connections hold it as long as they need it
     net->tls = tls;
     return ERR_OK;

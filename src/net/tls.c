@@ -131,15 +131,20 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-// A certificate of one of our authorities is required, and a ticket may resume the session.
-static bool require_client(SSL_CTX *tls)
+// A certificate of one of our authorities is required, and a ticket may resume the session. An
+// authority is trusted by itself, without whoever is above it. A session belongs to the authorities
+// that were trusted when it began: when they change, no ticket passes their check by.
+static bool require_client(SSL_CTX *tls, struct span authorities)
 {
-    static const unsigned char session_context[] = "keyward-kmip";
+    uint8_t context[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
     SSL_CTX_set_timeout(tls, SESSION_S);
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    return SSL_CTX_set_num_tickets(tls, TICKETS) == 1 &&
+    return EVP_Digest(authorities.data, authorities.len, context, &len, EVP_sha256(), NULL) == 1 &&
+           SSL_CTX_set_num_tickets(tls, TICKETS) == 1 &&
            SSL_CTX_set_purpose(tls, X509_PURPOSE_SSL_CLIENT) == 1 &&
-           SSL_CTX_set_session_id_context(tls, session_context, sizeof session_context - 1) == 1;
+           X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(tls), X509_V_FLAG_PARTIAL_CHAIN) == 1 &&
+           SSL_CTX_set_session_id_context(tls, context, len) == 1;
 }
 
 static bool ask_client(SSL_CTX *tls)
@@ -179,7 +184,8 @@ enum err tls_context(enum net_client client, const struct net_identity *identity
     (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS, NULL);
     CLEANUP(context_freep) SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
     bool required = client == NET_CLIENT_REQUIRED;
-    if (tls == NULL || !set_protocol(tls) || !(required ? require_client(tls) : ask_client(tls)))
+    if (tls == NULL || !set_protocol(tls) ||
+        !(required ? require_client(tls, identity->ca) : ask_client(tls)))
         FAIL(ERR_CONFIG, "TLS could not be set up: %s", openssl_reason());
     TRY(use_cert(tls, identity->cert));
     TRY(use_key(tls, identity->key));
@@ -203,6 +209,16 @@ enum err tls_set_tickets(SSL_CTX *tls, struct span keys)
     if (set != 1)
         FAIL(ERR_INTERNAL, "ticket keys could not be set: %s", openssl_reason());
     return ERR_OK;
+}
+
+void tls_keep_tickets(SSL_CTX *from, SSL_CTX *to)
+{
+    uint8_t keys[NET_TICKETS_LEN];
+    bool kept = SSL_CTX_get_tlsext_ticket_keys(from, keys, NET_TICKETS_LEN) == 1 &&
+                SSL_CTX_set_tlsext_ticket_keys(to, keys, NET_TICKETS_LEN) == 1;
+    explicit_bzero(keys, sizeof keys);
+    if (!kept)
+        ERR_clear_error(); // sessions are not resumed, which costs a handshake each
 }
 
 enum err tls_identify(SSL *ssl, enum net_client client, bool *ret_certified,

@@ -21,9 +21,9 @@ static const struct {
     struct uuid holder;
 } rows[TLSFILE_COUNT] = {
     [TLSFILE_SERVER] =
-        {"server", "tls.server", PATH_TLS_KEY, PATH_TLS_KEY ".next", PATH_TLS_CERT, {{[15] = 1}}},
+        {"server", "tls.server", PATH_TLS_KEY, PATH_TLS_KEY_NEXT, PATH_TLS_CERT, {{[15] = 1}}},
     [TLSFILE_CONSOLE] =
-        {"console", "tls.console", PATH_WEB_KEY, PATH_WEB_KEY ".next", PATH_WEB_CERT, {{[15] = 2}}},
+        {"console", "tls.console", PATH_WEB_KEY, PATH_WEB_KEY_NEXT, PATH_WEB_CERT, {{[15] = 2}}},
 };
 
 const char *tlsfile_name(enum tlsfile which)

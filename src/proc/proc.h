@@ -29,13 +29,13 @@ enum proc_role {
     ROLE_COURIER,  // keyward-courier: audit records to a log server, mail about alerts
     ROLE_LISTENER, // not a process: a listening socket
     ROLE_TICKETS,  // not a process: a file of PROC_TICKETS_LEN bytes, the fronts' TLS ticket keys
-    ROLE_IDENTITY, // not a process: the files of a TLS key and of its certificate, as two messages
+    ROLE_IDENTITY, // not a process: the files of a TLS identity, each as a message
     ROLE_COUNT
 };
 
 // Indices of listeners that web gets, and of the files of an identity.
 enum { PROC_LISTENER_LOCAL, PROC_LISTENER_TLS };
-enum { PROC_IDENTITY_KEY, PROC_IDENTITY_CERT };
+enum { PROC_IDENTITY_KEY, PROC_IDENTITY_CERT, PROC_IDENTITY_CA };
 
 const char *proc_role_name(enum proc_role role);
 

@@ -43,6 +43,7 @@ struct front {
     int depth;
     int64_t stop_at;        // monotonic ms; 0: serving
     bool orphaned;          // the supervisor is gone
+    int new_key, new_ca;    // of an identity that is being handed out, -1: none
     struct kmip_call *call; // decoded just now, for `asker`
     struct net_conn *asker;
 };
@@ -222,6 +223,39 @@ static void on_lost(void *data, void *asker, enum err code, bool maybe_done)
 
 // ---- the supervisor's side ----
 
+struct pems {
+    struct buf key;
+    struct buf cert;
+    struct buf ca;
+};
+
+static void pems_init(struct pems *pems)
+{
+    buf_init(&pems->key, PEM_MAX, true);
+    buf_init(&pems->cert, PEM_MAX, false);
+    buf_init(&pems->ca, PEM_MAX, false);
+}
+
+static void pems_done(struct pems *pems)
+{
+    buf_done(&pems->key);
+    buf_done(&pems->cert);
+    buf_done(&pems->ca);
+}
+
+static struct net_identity identity_of(const struct pems *pems)
+{
+    return (struct net_identity){
+        .key = span_buf(&pems->key), .cert = span_buf(&pems->cert), .ca = span_buf(&pems->ca)};
+}
+
+static enum err read_pems(int key, int cert, int ca, struct pems *ret)
+{
+    TRY(file_read_fd(key, "the TLS key", PEM_MAX, &ret->key));
+    TRY(file_read_fd(cert, "the TLS certificate", PEM_MAX, &ret->cert));
+    return file_read_fd(ca, "the authorities of clients", PEM_MAX, &ret->ca);
+}
+
 // Mapped, not read: all fronts share the file's position.
 static enum err take_tickets(struct front *front, int fd)
 {
@@ -234,6 +268,31 @@ static enum err take_tickets(struct front *front, int fd)
     return code;
 }
 
+// Key and authorities wait for the certificate, which comes last.
+static enum err take_identity(struct front *front, uint32_t which, int fd)
+{
+    struct pems pems CLEANUP(pems_done);
+    CLEANUP(file_closep) int cert = fd;
+    if (which != PROC_IDENTITY_CERT) {
+        int *place = which == PROC_IDENTITY_KEY ? &front->new_key : &front->new_ca;
+        file_closep(place);
+        *place = fd;
+        cert = -1;
+        return ERR_OK;
+    }
+    pems_init(&pems);
+    enum err code = ERR_INTERNAL;
+    if (front->new_key >= 0 && front->new_ca >= 0)
+        code = read_pems(front->new_key, cert, front->new_ca, &pems);
+    file_closep(&front->new_key);
+    file_closep(&front->new_ca);
+    TRY(code);
+    const struct net_identity identity = identity_of(&pems);
+    TRY(net_set_identity(front->net, &identity));
+    log_event(LOG_LEVEL_INFO, "certificate_in_use");
+    return ERR_OK;
+}
+
 static enum err attach(struct front *front, const struct proc_message *message, int fd)
 {
     if (fd < 0)
@@ -242,6 +301,8 @@ static enum err attach(struct front *front, const struct proc_message *message, 
         return net_listen(front->net, fd);
     if (message->role == ROLE_TICKETS)
         return take_tickets(front, fd);
+    if (message->role == ROLE_IDENTITY)
+        return take_identity(front, message->index, fd);
     if (message->role == ROLE_READER || message->role == ROLE_WRITER)
         return engines_attach(front->engines, message->role == ROLE_WRITER, message->index, fd);
     file_closep(&fd);
@@ -298,33 +359,11 @@ static enum err get_limits(int root, struct net_config *config)
     return get_seconds(conf, "KMIP_IDLE_SECONDS", LIMIT_IDLE_MS, &config->idle_ms);
 }
 
-struct pems {
-    struct buf key;
-    struct buf cert;
-    struct buf ca;
-};
-
-static void pems_done(struct pems *pems)
-{
-    buf_done(&pems->key);
-    buf_done(&pems->cert);
-    buf_done(&pems->ca);
-}
-
-static enum err make_net(struct front *front, int root)
+static enum err try_net(struct front *front, int root, const struct pems *pems)
 {
     static const struct net_handler handler = {message_size, on_request, on_broken, on_gone};
-    struct pems pems CLEANUP(pems_done);
-    buf_init(&pems.key, PEM_MAX, true);
-    buf_init(&pems.cert, PEM_MAX, false);
-    buf_init(&pems.ca, PEM_MAX, false);
-    TRY(file_read_private(root, PATH_TLS_KEY, PEM_MAX, &pems.key));
-    TRY(file_read(root, PATH_TLS_CERT, PEM_MAX, &pems.cert));
-    TRY(file_read(root, PATH_TLS_CA, PEM_MAX, &pems.ca));
     struct net_config config = {.client = NET_CLIENT_REQUIRED,
-                                .identity = {.key = span_buf(&pems.key),
-                                             .cert = span_buf(&pems.cert),
-                                             .ca = span_buf(&pems.ca)},
+                                .identity = identity_of(pems),
                                 .connections = LIMIT_CONNECTIONS,
                                 .handshakes = LIMIT_HANDSHAKES,
                                 .per_address = LIMIT_PER_ADDRESS,
@@ -333,6 +372,23 @@ static enum err make_net(struct front *front, int root)
                                 .answer_ms = LIMIT_ANSWER_MS};
     TRY(get_limits(root, &config));
     return net_new(&config, &handler, front, &front->net);
+}
+
+// A kill in the middle of a change of key and certificate has left the new certificate beside the
+// old key: the new key is staged until an engine has put it in place (ops/tlsfile.h).
+static enum err make_net(struct front *front, int root)
+{
+    struct pems pems CLEANUP(pems_done);
+    pems_init(&pems);
+    TRY(file_read_private(root, PATH_TLS_KEY, PEM_MAX, &pems.key));
+    TRY(file_read(root, PATH_TLS_CERT, PEM_MAX, &pems.cert));
+    TRY(file_read(root, PATH_TLS_CA, PEM_MAX, &pems.ca));
+    enum err code = try_net(front, root, &pems);
+    if (code != ERR_CONFIG || !file_exists(root, PATH_TLS_KEY_NEXT))
+        return code;
+    buf_clear(&pems.key);
+    TRY(file_read_private(root, PATH_TLS_KEY_NEXT, PEM_MAX, &pems.key));
+    return try_net(front, root, &pems);
 }
 
 static enum err set_up(struct front *front, const char *root_path)
@@ -373,6 +429,8 @@ static void front_done(struct front *front)
 {
     if (front->net != NULL && front->engines != NULL)
         (void)event_del(&front->control);
+    file_closep(&front->new_key);
+    file_closep(&front->new_ca);
     engines_freep(&front->engines);
     net_freep(&front->net);
     arena_freep(&front->arena);
@@ -394,7 +452,7 @@ int main(int argc, char **argv)
         else if (c != 'i')
             return 2;
     }
-    struct front front CLEANUP(front_done) = {.depth = 0};
+    struct front front CLEANUP(front_done) = {.new_key = -1, .new_ca = -1};
     buf_init(&front.out, (size_t)LIMIT_ANSWER * 2, true);
     enum err code = set_up(&front, root);
     if (code == ERR_OK)

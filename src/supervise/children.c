@@ -118,26 +118,25 @@ static enum err give_file(const struct child *child, uint32_t which, int fd)
     return tell(child, &message, fd);
 }
 
-// The console's own key and certificate where both are there, else the server's.
-static enum err open_identity(const struct children *all, int *ret_key, int *ret_cert)
+static enum err give_path(const struct children *all, const struct child *child, uint32_t which,
+                          const char *path)
 {
-    int root = all->root_fd;
-    bool own = file_exists(root, PATH_WEB_KEY) && file_exists(root, PATH_WEB_CERT);
-    CLEANUP(file_closep) int key = -1;
-    TRY(file_open(root, own ? PATH_WEB_KEY : PATH_TLS_KEY, true, &key));
-    TRY(file_open(root, own ? PATH_WEB_CERT : PATH_TLS_CERT, false, ret_cert));
-    *ret_key = key;
-    key = -1;
-    return ERR_OK;
+    CLEANUP(file_closep) int fd = -1;
+    TRY(file_open(all->root_fd, path, which == PROC_IDENTITY_KEY, &fd));
+    return give_file(child, which, fd);
 }
 
+// The web process shows the console's own key and certificate where both are there, else the
+// server's; fronts show the server's, and want to know whom to trust. The certificate comes last.
 static enum err give_identity(const struct children *all, const struct child *child)
 {
-    CLEANUP(file_closep) int key = -1;
-    CLEANUP(file_closep) int cert = -1;
-    TRY(open_identity(all, &key, &cert));
-    TRY(give_file(child, PROC_IDENTITY_KEY, key));
-    return give_file(child, PROC_IDENTITY_CERT, cert);
+    int root = all->root_fd;
+    bool web = child->role == ROLE_WEB;
+    bool own = web && file_exists(root, PATH_WEB_KEY) && file_exists(root, PATH_WEB_CERT);
+    TRY(give_path(all, child, PROC_IDENTITY_KEY, own ? PATH_WEB_KEY : PATH_TLS_KEY));
+    if (!web)
+        TRY(give_path(all, child, PROC_IDENTITY_CA, PATH_TLS_CA));
+    return give_path(all, child, PROC_IDENTITY_CERT, own ? PATH_WEB_CERT : PATH_TLS_CERT);
 }
 
 static void give_https(const struct children *all, const struct child *child, bool port)
@@ -167,6 +166,14 @@ void children_give_https(struct children *all)
 void children_give_identity(struct children *all)
 {
     give_https_to_all(all, false);
+    for (int i = 0; i < all->count; i++) {
+        const struct child *child = &all->items[i];
+        if (child->role != ROLE_FRONT || child->pid == 0)
+            continue;
+        enum err err = give_identity(all, child);
+        if (err != ERR_OK)
+            log_error("identity_not_given", err);
+    }
 }
 
 static void give_listener(const struct children *all, const struct child *child)

@@ -50,6 +50,7 @@ void children_start_due(struct children *all);
 // Hands the certificate of the HTTPS port, and the port, to the web process that runs; one that is
 // started later gets them then.
 void children_give_https(struct children *all);
+// Hands certificates to the web process and the fronts again.
 void children_give_identity(struct children *all);
 
 // Milliseconds until the next start is due, -1 when none is.

@@ -28,21 +28,6 @@ static void tell(const struct children *all, const char *state, const char *what
         log_error("web_state_not_told", ERR_IO);
 }
 
-// The directory goes by its descriptor's name: it may be below a long root prefix.
-static enum err watch_files(const struct children *all, int *ret_watch)
-{
-    char path[64];
-    CLEANUP(file_closep) int dir = -1;
-    CLEANUP(file_closep) int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    TRY(file_open_dir_at(all->root_fd, PATH_TLS_DIR, &dir));
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", dir);
-    if (watch < 0 || inotify_add_watch(watch, path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) < 0)
-        FAIL(ERR_IO, "\"%s\" cannot be watched: %s", PATH_TLS_DIR, strerror(errno));
-    *ret_watch = watch;
-    watch = -1;
-    return ERR_OK;
-}
-
 enum err https_init(struct https *https, const struct children *all, const struct kv *conf)
 {
     const char *fallback = strcmp(all->root, "/") == 0 ? PORT_DEFAULT : "none";
@@ -50,16 +35,9 @@ enum err https_init(struct https *https, const struct children *all, const struc
     if (strcmp(https->address, "none") == 0)
         https->address = NULL;
     TRY(file_remove(all->root_fd, PATH_WEB_STATE));
-    if (https->address == NULL) {
+    if (https->address == NULL)
         tell(all, "none", "WEB_LISTEN is \"none\"");
-        return ERR_OK;
-    }
-    return watch_files(all, &https->watch);
-}
-
-void https_done(struct https *https)
-{
-    file_closep(&https->watch);
+    return ERR_OK;
 }
 
 bool https_waits(const struct https *https, const struct children *all)
@@ -83,13 +61,4 @@ void https_open(struct https *https, struct children *all)
         tell(all, "closed", err_detail());
         https->told_closed = true;
     }
-}
-
-void https_look(const struct https *https, struct children *all)
-{
-    char events[4096];
-    while (read(https->watch, events, sizeof events) > 0)
-        continue;
-    if (all->https_listener >= 0)
-        children_give_identity(all);
 }

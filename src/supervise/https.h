@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The HTTPS port and the certificate that is shown on it. The port opens once the server is set up,
-// which is when it has a certificate; files that change below var/lib/keyward/tls are handed to the
-// web process again, so that a new certificate is in use at once and no connection is dropped.
+// which is when it has a certificate.
 #ifndef KW_SUPERVISE_HTTPS_H
 #define KW_SUPERVISE_HTTPS_H
 
@@ -11,15 +10,13 @@
 
 struct https {
     const char *address; // to listen on; NULL: the port stays closed
-    int watch;           // tells of changed files, -1: nobody does
     bool told_closed;    // that the port could not be opened
 };
 
-// Reads WEB_LISTEN ("none" keeps the port closed) and begins to watch. A server below "/" listens
+// Reads WEB_LISTEN ("none" keeps the port closed). A server below "/" listens
 // on [::]:443 when nothing is set, others not at all. The address is borrowed from `conf`.
 MUST_USE enum err https_init(struct https *https, const struct children *all,
                              const struct kv *conf);
-void https_done(struct https *https);
 
 // Opens the port when its time has come. A port that is taken is logged, told in run/keyward/web,
 // and tried again later: HTTPS being closed never keeps keys from being served.
@@ -27,8 +24,5 @@ void https_open(struct https *https, struct children *all);
 
 // True while https_open has to be called from time to time.
 bool https_waits(const struct https *https, const struct children *all);
-
-// Call when `watch` is readable.
-void https_look(const struct https *https, struct children *all);
 
 #endif

@@ -24,6 +24,7 @@
 #include "base/rand.h"
 #include "supervise/children.h"
 #include "supervise/https.h"
+#include "supervise/identity.h"
 #include "supervise/listen.h"
 
 enum { COURIERS = 2, FRONTS_MAX = 16, STOP_MS = 9000, SETUP_POLL_MS = 100 };
@@ -33,6 +34,7 @@ struct supervisor {
     struct https https;
     struct kv *conf;
     int signals;
+    int identities; // tells of changed TLS files
     int ready_fd;
     bool told_ready;
     bool told_closed; // that the KMIP port could not be opened
@@ -231,7 +233,7 @@ static bool turn(struct supervisor *self)
     nfds_t count = 0;
     fds[count] = (struct pollfd){.fd = self->signals, .events = POLLIN};
     numbers[count++] = -1;
-    fds[count] = (struct pollfd){.fd = self->https.watch, .events = POLLIN};
+    fds[count] = (struct pollfd){.fd = self->identities, .events = POLLIN};
     numbers[count++] = -1;
     for (int i = 0; i < self->all.count; i++) {
         if (self->all.items[i].control < 0)
@@ -241,7 +243,7 @@ static bool turn(struct supervisor *self)
     }
     (void)poll(fds, count, next_wait(self));
     if (fds[1].revents != 0)
-        https_look(&self->https, &self->all);
+        identity_look(self->identities, &self->all);
     for (nfds_t i = 2; i < count; i++) {
         if (fds[i].revents != 0 && self->all.items[numbers[i]].control == fds[i].fd)
             children_hear(&self->all, numbers[i]);
@@ -281,6 +283,7 @@ static enum err prepare(struct supervisor *self, const struct supervisor_options
     TRY(file_remove(self->all.root_fd, PATH_KMIP_STATE));
     TRY(open_kmip(self));
     TRY(https_init(&self->https, &self->all, self->conf));
+    TRY(identity_watch(self->all.root_fd, &self->identities));
     TRY(listen_unix(self->all.root_fd, PATH_API_SOCKET, &self->all.web_listener));
     TRY(make_tickets(&self->all.ticket_keys));
     TRY(add_all(self));
@@ -298,8 +301,8 @@ enum err supervisor_run(const struct supervisor_options *options)
                 .web_listener = -1,
                 .https_listener = -1,
                 .ticket_keys = -1},
-        .https = {.watch = -1},
         .signals = -1,
+        .identities = -1,
         .ready_fd = options->ready_fd,
     };
     enum err err = prepare(&self, options);
@@ -315,7 +318,7 @@ enum err supervisor_run(const struct supervisor_options *options)
         children_stop(&self.all, STOP_MS);
         tell(&self, text);
     }
-    https_done(&self.https);
+    file_closep(&self.identities);
     kv_free(self.conf);
     return err;
 }
