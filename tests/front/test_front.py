@@ -22,10 +22,11 @@ sys.path[:0] = [str(HERE.parent / "lib"), str(HERE.parent / "kmip")]
 
 import built  # noqa: E402
 import client as kmip  # noqa: E402
+import roles  # noqa: E402
 
 ATTACH, STOP, READY = 1, 2, 3
 MESSAGE = "IIII400s"  # struct proc_message
-READER, WRITER, LISTENER, TICKETS = 4, 5, 11, 12
+READER, WRITER, LISTENER, TICKETS = map(roles.number, ("READER", "WRITER", "LISTENER", "TICKETS"))
 
 
 def openssl(*arguments, cwd):

@@ -11,11 +11,13 @@ import subprocess
 
 import pytest
 
+import roles
+
 from server import PROGRAMS
 
 MESSAGE = "=IIII400s"  # struct proc_message
 ATTACH, STOP, READY = 1, 2, 3
-LISTENER = 11
+LISTENER = roles.number("LISTENER")
 
 
 class Web:
