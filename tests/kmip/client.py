@@ -521,6 +521,15 @@ def destroy(uid=None):
     return operation("Destroy", uid_field(uid))
 
 
+def rekey(uid=None, offset=None):
+    return operation("Re-key", uid_field(uid), None if offset is None else item("Offset", offset))
+
+
+def rekey_pair(uid=None, offset=None):
+    return operation("Re-key Key Pair", uid_field(uid, "Private Key Unique Identifier"),
+                     None if offset is None else item("Offset", offset))
+
+
 def query(*functions):
     return operation("Query", *(item("Query Function", function) for function in functions))
 

@@ -78,6 +78,18 @@ def test_second_activation_is_refused(key, some_version):
 # ---- names ---------------------------------------------------------------------------------
 
 
+def test_rekeyed_key_keeps_its_value_and_loses_its_name(connect, some_version):
+    client = connect(some_version)
+    uid = client.create(f"rekeyed {some_version}", active=True)
+    new = client.call(kmip.rekey(uid, 3600)).get("Unique Identifier")
+    assert new != uid and client.state(new) == "Pre-Active" and client.state(uid) == "Active"
+    assert "Name" not in client.attributes(uid) and "Name" in client.attributes(new)
+    assert "Link" in client.attributes(uid) and "Link" in client.attributes(new)
+    values = [client.call(kmip.get(which)).get("Symmetric Key", "Key Block", "Key Value", "Key Material") for which in (uid, new)]
+    assert values[0] != values[1]
+    assert client.batch(kmip.rekey(uid)).items[0].status == FAILED
+
+
 def test_name_is_unique_among_the_endpoints_objects(connect, some_version):
     client, name = connect(some_version), f"unique-{some_version[0]}.{some_version[1]}"
     uid = client.create(name)
