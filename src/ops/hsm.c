@@ -4,11 +4,14 @@
 // operation that rotated the master key is followed by wrapping the data keys under the new one.
 // Should that fail, the operation stands all the same: the wallet keeps the older master keys, and
 // wrapping is tried again when the engine is idle.
+#include <stdio.h>
+
 #include "base/log.h"
 #include "ops/doc.h"
 #include "ops/keys.h"
 #include "ops/root.h"
 #include "ops/trail.h"
+#include "ops/tries.h"
 #include "ops/verbs.h"
 
 struct row {
@@ -41,6 +44,41 @@ static const struct row *find(enum verb verb)
     return NULL;
 }
 
+static enum err count_try(struct op *op, struct recovery_door *door, bool right)
+{
+    struct store *store = op->ops->set.store;
+    TRY(store_begin(store, STORE_WRITE));
+    enum err err = tries_recovered(op, door, right);
+    if (err != ERR_OK) {
+        store_rollback(store);
+        return err;
+    }
+    return store_commit(store);
+}
+
+// A user's recovery passphrase is counted, whatever operation it is for. Over the local socket
+// there is nothing to guess: who has that has the files.
+static enum err operate(struct op *op, enum keyring_operation operation, struct span params)
+{
+    struct recovery_door door;
+    char detail[600];
+    if (op->who.kind != PRINCIPAL_USER || doc_secret(op, "recovery_passphrase").len == 0)
+        return root_operate(op, operation, params);
+    TRY(tries_recovery(op, &door));
+    enum err err = door.locked ? ERR_TOO_MANY : root_operate(op, operation, params);
+    if (err != ERR_OK && err != ERR_PASSPHRASE && !door.locked)
+        return err;
+    (void)snprintf(detail, sizeof detail, "%s", err_detail());
+    enum err counted = count_try(op, &door, err == ERR_OK);
+    if (counted != ERR_OK)
+        log_error("wrong_try_not_counted", counted);
+    if (door.locked)
+        return tries_refuse(op, &door.tries);
+    if (err != ERR_OK)
+        err_adopt(err, detail, strlen(detail));
+    return err;
+}
+
 enum err hsm_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
@@ -55,7 +93,7 @@ enum err hsm_run(struct op *op)
     if (row->changes && !dry_run)
         TRY(trail_attempt(op));
     struct span params = op->request->doc.len > 0 ? op->request->doc : span_str("{}");
-    TRY(root_operate(op, row->operation, params));
+    TRY(operate(op, row->operation, params));
     if (row->rotates && !dry_run) {
         // Tried again by itself (ops_idle) until it works.
         op->ops->wrapped_under = 0;

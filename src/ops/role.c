@@ -157,29 +157,20 @@ enum err role_revoke_run(struct op *op)
 // Checked without a transaction, then counted within one; a save is open afterwards.
 static enum err prove_recovery(struct op *op)
 {
-    struct policy policy;
-    struct store_tries tries;
-    uint8_t hash[STORE_HASH_LEN];
+    struct recovery_door door;
     enum err err = ERR_OK;
-    TRY(policy_load(op, &policy));
-    TRY(tries_recovery(op, hash));
-    TRY(store_tries_get(op->ops->set.store, hash, &tries));
-    if (!tries_is_locked(op, &tries))
+    TRY(tries_recovery(op, &door));
+    if (!door.locked)
         err = root_operate(op, KEYRING_CHECK_PASSPHRASE, span_str("{}"));
     op->reply->doc = span_of(NULL, 0);
     if (err != ERR_OK && err != ERR_PASSPHRASE)
         return err;
     TRY(ops_late_begin(op));
-    if (tries_is_locked(op, &tries) || err != ERR_OK) {
-        bool locked = tries_is_locked(op, &tries);
-        TRY(tries_count(op, &policy, &tries, false));
-        TRY(ops_late_save(op));
-        if (locked)
-            return tries_refuse(op, &tries);
-        FAIL(ERR_PASSPHRASE, "the recovery passphrase is wrong");
-    }
+    TRY(tries_recovered(op, &door, err == ERR_OK));
     TRY(ops_late_save(op));
-    return tries_clear(op, &tries);
+    if (door.locked)
+        return tries_refuse(op, &door.tries);
+    return err == ERR_OK ? ERR_OK : tries_wrong_passphrase();
 }
 
 // {"role", "user"} and the secret "recovery_passphrase" → the user

@@ -3,8 +3,6 @@
 // The arithmetic of waiting.
 #include "ops/tries.h"
 
-#include "ops/index.h"
-
 enum { DOUBLINGS_MAX = 16 };
 
 bool tries_is_locked(const struct op *op, const struct store_tries *tries)
@@ -54,8 +52,24 @@ enum err tries_clear(struct op *op, const struct store_tries *tries)
     return store_tries_remove(op->ops->set.store, tries->name_hash);
 }
 
-// A name that nobody can have.
-enum err tries_recovery(struct op *op, uint8_t ret[STORE_HASH_LEN])
+enum err tries_recovery(struct op *op, struct recovery_door *ret)
 {
-    return index_user(op->ops, span_str(" recovery passphrase"), ret);
+    uint8_t hash[STORE_HASH_LEN];
+    TRY(policy_load(op, &ret->policy));
+    memset(hash, 0xff, sizeof hash); // no name's: it must be had while the server is locked, too
+    TRY(store_tries_get(op->ops->set.store, hash, &ret->tries));
+    ret->locked = tries_is_locked(op, &ret->tries);
+    return ERR_OK;
+}
+
+enum err tries_recovered(struct op *op, struct recovery_door *door, bool right)
+{
+    if (right && !door->locked)
+        return tries_clear(op, &door->tries);
+    return tries_count(op, &door->policy, &door->tries, false);
+}
+
+enum err tries_wrong_passphrase(void)
+{
+    FAIL(ERR_PASSPHRASE, "the recovery passphrase is wrong");
 }

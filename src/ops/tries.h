@@ -26,7 +26,18 @@ MUST_USE enum err tries_count(struct op *op, const struct policy *policy, struct
 // It was right: nothing is counted any more.
 MUST_USE enum err tries_clear(struct op *op, const struct store_tries *tries);
 
-// The hash of the recovery passphrase, which all who try it share.
-MUST_USE enum err tries_recovery(struct op *op, uint8_t ret[STORE_HASH_LEN]);
+// The recovery passphrase has one counter for all who try it and all doors that it comes to.
+struct recovery_door {
+    struct policy policy;
+    struct store_tries tries;
+    bool locked; // nothing is compared then
+};
+MUST_USE enum err tries_recovery(struct op *op, struct recovery_door *ret);
+
+// Counts what came of it, within a write transaction.
+MUST_USE enum err tries_recovered(struct op *op, struct recovery_door *door, bool right);
+
+// ERR_PASSPHRASE, in words that tell nothing else.
+MUST_USE enum err tries_wrong_passphrase(void);
 
 #endif

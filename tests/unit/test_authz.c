@@ -214,6 +214,141 @@ static void a_relation_opens_only_the_thing_itself(void **state)
     assert_false(user_may(RIGHT_ALL, VERB_KEY_SHOW + 0x800, AUTHZ_OWN));
 }
 
+// Who may use which verbs, written down here a second time: a row holds for one verb, or for all of
+// a noun that have no row of their own. A noun without a row fails the test.
+enum {
+    RELATED_MANAGER = 1,
+    RELATED_OWNER = 2,
+    RELATED_READER = 4,
+    RELATED_MODIFIER = 8,
+    RELATED_SELF = 16,
+    ANY_USER = 32,
+    NOBODY = 64 // no user
+};
+
+static const struct expected {
+    const char *name;
+    uint32_t rights;
+    unsigned others;
+} expectations[] = {
+    {"alert", RIGHT_SYSTEM, 0},
+    {"alert list", 0, ANY_USER},
+    {"alert types", 0, ANY_USER},
+    {"alert history", RIGHT_SYSTEM | RIGHT_AUDIT, 0},
+    {"audit", RIGHT_AUDIT, 0},
+    {"audit status", RIGHT_AUDIT | RIGHT_SYSTEM, 0},
+    {"endpoint-group", RIGHT_KEY, RELATED_MANAGER},
+    {"endpoint-group list", RIGHT_KEY | RIGHT_SYSTEM, RELATED_MANAGER},
+    {"endpoint-group show", RIGHT_KEY | RIGHT_SYSTEM, RELATED_MANAGER},
+    {"endpoint-group create", RIGHT_KEY | RIGHT_CREATE_GROUP, 0},
+    {"endpoint", RIGHT_SYSTEM, RELATED_MANAGER},
+    {"endpoint list", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER},
+    {"endpoint show", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER},
+    {"endpoint access", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER},
+    {"endpoint objects", RIGHT_KEY, RELATED_MANAGER},
+    {"endpoint add", RIGHT_SYSTEM | RIGHT_CREATE_ENDPOINT, 0},
+    {"endpoint enroll", 0, ANY_USER},
+    {"hsm", RIGHT_SYSTEM, 0},
+    {"hsm status", RIGHT_SYSTEM | RIGHT_MONITOR, 0},
+    {"key", RIGHT_KEY, RELATED_OWNER | RELATED_MODIFIER},
+    {"key list", RIGHT_KEY, RELATED_OWNER | RELATED_READER | RELATED_MODIFIER},
+    {"key show", RIGHT_KEY, RELATED_OWNER | RELATED_READER | RELATED_MODIFIER},
+    {"key create", RIGHT_KEY, ANY_USER},
+    {"key import", RIGHT_KEY, ANY_USER},
+    {"key export", RIGHT_KEY, RELATED_OWNER},
+    {"key access", RIGHT_KEY, RELATED_OWNER},
+    {"key give", RIGHT_KEY, 0},
+    {"mail", RIGHT_SYSTEM, 0},
+    {"me", 0, ANY_USER},
+    {"metrics", RIGHT_SYSTEM | RIGHT_MONITOR, 0},
+    {"operation", 0, ANY_USER},
+    {"passphrase", RIGHT_SYSTEM, 0},
+    {"password-policy", RIGHT_SYSTEM, 0},
+    {"password-policy show", 0, ANY_USER},
+    {"privilege", RIGHT_SYSTEM | RIGHT_KEY, 0},
+    {"ready", 0, ANY_USER},
+    {"role", RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT, 0},
+    {"role recover", 0, ANY_USER}, // the recovery passphrase is the authority
+    {"rotate", RIGHT_SYSTEM, 0},
+    {"rotate status", RIGHT_SYSTEM | RIGHT_MONITOR, 0},
+    {"separation", RIGHT_SYSTEM, 0},
+    {"session", 0, ANY_USER},
+    {"setup", 0, NOBODY},
+    {"setup-link create", 0, NOBODY},
+    {"setup-link use", 0, ANY_USER},
+    {"status", 0, ANY_USER},
+    {"syslog", RIGHT_SYSTEM, 0},
+    {"syslog show", RIGHT_SYSTEM | RIGHT_AUDIT, 0},
+    {"token", 0, ANY_USER},
+    {"user", RIGHT_SYSTEM, 0},
+    {"user list", RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT, 0},
+    {"user show", RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT, RELATED_SELF},
+    {"user update", RIGHT_SYSTEM, RELATED_SELF},
+    {"user access", RIGHT_KEY, RELATED_SELF},
+    {"user objects", RIGHT_KEY, RELATED_SELF},
+    {"user-group", RIGHT_KEY, 0},
+    {"user-group list", RIGHT_KEY | RIGHT_SYSTEM, 0},
+    {"user-group show", RIGHT_KEY | RIGHT_SYSTEM, 0},
+    {"wallet", RIGHT_KEY, RELATED_MANAGER},
+    {"wallet list", RIGHT_KEY, ANY_USER},
+    {"wallet create", RIGHT_KEY, ANY_USER},
+    {"wallet show", RIGHT_KEY, RELATED_READER | RELATED_MODIFIER | RELATED_MANAGER},
+    {"wallet objects", RIGHT_KEY, RELATED_READER | RELATED_MODIFIER | RELATED_MANAGER},
+};
+
+static const struct expected *expected_of(const char *name)
+{
+    const struct expected *noun = NULL;
+    size_t len = strcspn(name, " ");
+    for (size_t i = 0; i < COUNT_OF(expectations); i++) {
+        const char *own = expectations[i].name;
+        if (strcmp(own, name) == 0)
+            return &expectations[i];
+        if (strlen(own) == len && strncmp(own, name, len) == 0)
+            noun = &expectations[i];
+    }
+    if (noun == NULL)
+        fail_msg("\"%s\" has no row here: who may use it?", name);
+    return noun;
+}
+
+static unsigned related(enum authz_relation relation)
+{
+    static const unsigned words[] = {
+        [AUTHZ_NO_OBJECT] = RELATED_MANAGER | RELATED_OWNER | RELATED_READER | RELATED_MODIFIER |
+                            RELATED_SELF, // which thing it is is not known yet
+        [AUTHZ_OWN] = RELATED_OWNER,
+        [AUTHZ_WALLET_READ] = RELATED_READER,
+        [AUTHZ_WALLET_MODIFY] = RELATED_MODIFIER,
+        [AUTHZ_MANAGES] = RELATED_MANAGER,
+        [AUTHZ_SELF] = RELATED_SELF,
+        [AUTHZ_OTHER] = 0,
+    };
+    return words[relation];
+}
+
+static void check_user(enum verb verb, enum authz_relation relation)
+{
+    if (!is_admin(verb)) {
+        assert_false(user_may(RIGHT_ALL, verb, relation));
+        return;
+    }
+    const struct expected *want = expected_of(verb_name(verb));
+    bool everybody = (want->others & (ANY_USER | related(relation))) != 0;
+    for (uint32_t right = 0; right <= RIGHT_ALL; right = right == 0 ? 1 : right << 1) {
+        bool may = (want->others & NOBODY) == 0 && (everybody || (want->rights & right) != 0);
+        if (user_may(right, verb, relation) != may)
+            fail_msg("\"%s\" by right %u in relation %d: %s expected", verb_name(verb),
+                     (unsigned)right, (int)relation, may ? "a permit" : "a refusal");
+    }
+}
+
+static void every_verb_by_every_right_in_every_relation(void **state)
+{
+    (void)state;
+    each_verb_and_relation(check_user);
+}
+
 static bool may_carry(enum authz_channel channel, bool writes, enum principal_kind kind,
                       enum verb verb)
 {
@@ -263,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_user_uses_no_keys_over_kmip_and_sets_up_no_server),
         cmocka_unit_test(a_role_opens_what_is_its_own_and_nothing_else),
         cmocka_unit_test(a_relation_opens_only_the_thing_itself),
+        cmocka_unit_test(every_verb_by_every_right_in_every_relation),
         cmocka_unit_test(a_reader_is_asked_for_no_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

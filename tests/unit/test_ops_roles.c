@@ -106,6 +106,32 @@ static void a_lost_role_comes_back_by_the_passphrase_and_wrong_ones_are_counted(
     FAILS(ERR_NOT_PERMITTED, ask(someone.who, VERB_USER_GROUP_LIST, "{}", NULL));
 }
 
+static void every_door_to_the_passphrase_has_one_counter(void **state)
+{
+    (void)state;
+    struct person system = make_holder("system", "system", true);
+    fake_keeper.fails = ERR_PASSPHRASE;
+    for (int i = 0; i < 2; i++) {
+        FAILS(ERR_PASSPHRASE,
+              ask(system.who, VERB_ROTATE_MASTER_KEY, "{}", "recovery_passphrase", "wrong", NULL));
+        FAILS(ERR_PASSPHRASE, ask(system.who, VERB_SEPARATION_SET, "{'enforced':true}",
+                                  "recovery_passphrase", "wrong", NULL));
+    }
+    // Over the local socket nothing is counted.
+    FAILS(ERR_PASSPHRASE,
+          ask(local, VERB_ROTATE_MASTER_KEY, "{}", "recovery_passphrase", "wrong", NULL));
+    FAILS(ERR_PASSPHRASE, ask(system.who, VERB_PASSPHRASE_CHANGE, "{}", "recovery_passphrase",
+                              "wrong", "new_recovery_passphrase", "another", NULL));
+    fake_keeper.fails = ERR_OK;
+    unsigned asked = fake_keeper.operations;
+    FAILS(ERR_TOO_MANY,
+          ask(system.who, VERB_ROTATE_MASTER_KEY, "{}", "recovery_passphrase", "right", NULL));
+    FAILS(ERR_TOO_MANY, ask(system.who, VERB_ROLE_RECOVER, "{'role':'key','user':'system'}",
+                            "recovery_passphrase", "right", NULL));
+    assert_int_equal(fake_keeper.operations, asked);
+    OK(ask(local, VERB_ROTATE_MASTER_KEY, "{}", "recovery_passphrase", "right", NULL));
+}
+
 static void the_passphrase_gives_a_role_with_the_right_to_pass_it_on(void **state)
 {
     (void)state;
@@ -441,6 +467,7 @@ int main(void)
         TEST(a_token_passes_on_no_more_than_its_scope),
         TEST(separated_roles_do_not_meet_in_one_person),
         TEST(a_lost_role_comes_back_by_the_passphrase_and_wrong_ones_are_counted),
+        TEST(every_door_to_the_passphrase_has_one_counter),
         TEST(the_passphrase_gives_a_role_with_the_right_to_pass_it_on),
         TEST(nobody_gets_a_role_by_resetting_the_password_of_its_holder),
         TEST(what_is_taken_away_counts_no_more_from_the_next_request_on),
