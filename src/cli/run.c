@@ -196,6 +196,18 @@ enum err run_path(const struct cli *cli, struct buf *out)
     return buf_put_u8(out, 0);
 }
 
+// A file that is imported was read as bytes, and goes out in base64.
+static enum err tell_encoding(const struct cli *cli, const struct client_secrets *secrets,
+                              json_t *doc)
+{
+    for (size_t i = 0; i < secrets->count && cli->values[OPT_ENCODING] == NULL; i++) {
+        if (strcmp(secrets->items[i].name, SECRETS_MATERIAL) == 0 &&
+            json_object_set_new(doc, "encoding", json_string("base64")) != 0)
+            FAIL(ERR_MEMORY, "no memory for a document");
+    }
+    return ERR_OK;
+}
+
 static enum err call_with_secrets(struct cli *cli, const struct client_secrets *secrets,
                                   json_t **ret)
 {
@@ -204,6 +216,7 @@ static enum err call_with_secrets(struct cli *cli, const struct client_secrets *
     buf_init(&path, PATH_BYTES_MAX, false);
     TRY(run_document(cli, &doc));
     TRY(run_path(cli, &path));
+    TRY(tell_encoding(cli, secrets, doc));
     return client_call(cli, cli->command->method, (const char *)path.data, doc, secrets, ret);
 }
 

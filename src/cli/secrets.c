@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "cli/term.h"
 
-static enum err read_stdin(struct buf *out)
+static enum err read_stdin(size_t max, struct buf *out)
 {
     for (;;) {
         uint8_t chunk[512];
@@ -25,17 +26,16 @@ static enum err read_stdin(struct buf *out)
         enum err err = buf_put(out, span_of(chunk, (size_t)got));
         explicit_bzero(chunk, sizeof chunk);
         if (err == ERR_TOO_LARGE)
-            FAIL(ERR_INVALID, "the secret on standard input is longer than %d bytes",
-                 SECRET_FILE_MAX);
+            FAIL(ERR_INVALID, "the secret on standard input is longer than %zu bytes", max);
         TRY(err);
     }
 }
 
-static enum err read_source(const char *path, struct buf *out)
+static enum err read_source(const char *path, size_t max, struct buf *out)
 {
     if (strcmp(path, "-") == 0)
-        return read_stdin(out);
-    enum err err = file_read_private(AT_FDCWD, path, SECRET_FILE_MAX, out);
+        return read_stdin(max, out);
+    enum err err = file_read_private(AT_FDCWD, path, max, out);
     if (err == ERR_NOT_FOUND)
         FAIL(ERR_INVALID, "there is no file \"%s\"", path);
     if (err == ERR_DAMAGED || err == ERR_IO || err == ERR_TOO_LARGE) {
@@ -46,11 +46,11 @@ static enum err read_source(const char *path, struct buf *out)
     return err;
 }
 
-enum err secrets_read(const char *path, struct secret **ret)
+static enum err read_text(const char *path, size_t max, struct secret **ret)
 {
     struct buf text CLEANUP(buf_done);
-    buf_init(&text, SECRET_FILE_MAX + 1, true);
-    TRY(read_source(path, &text));
+    buf_init(&text, max + 1, true);
+    TRY(read_source(path, max, &text));
     if (text.len > 0 && text.data[text.len - 1] == '\n')
         text.len--;
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
@@ -58,6 +58,28 @@ enum err secrets_read(const char *path, struct secret **ret)
         FAIL(ERR_INVALID, "\"%s\" holds no secret: it is empty", name);
     if (!span_is_utf8(span_buf(&text)))
         FAIL(ERR_INVALID, "\"%s\" holds no secret: it is not text (UTF-8)", name);
+    return secret_copy(span_buf(&text), ret);
+}
+
+enum err secrets_read(const char *path, struct secret **ret)
+{
+    return read_text(path, SECRET_FILE_MAX, ret);
+}
+
+// What is imported: any bytes, sent in base64; a text as it is when `encoded` says that it is what
+// the server is to read.
+static enum err read_material(const char *path, bool encoded, struct secret **ret)
+{
+    struct buf bytes CLEANUP(buf_done);
+    struct buf text CLEANUP(buf_done);
+    if (encoded)
+        return read_text(path, MATERIAL_FILE_MAX, ret);
+    buf_init(&bytes, MATERIAL_FILE_MAX + 1, true);
+    buf_init(&text, 2 * MATERIAL_FILE_MAX, true);
+    TRY(read_source(path, MATERIAL_FILE_MAX, &bytes));
+    if (bytes.len == 0)
+        FAIL(ERR_INVALID, "\"%s\" is empty", path);
+    TRY(base64_put(&text, span_buf(&bytes)));
     return secret_copy(span_buf(&text), ret);
 }
 
@@ -127,7 +149,9 @@ static enum err collect(const struct cli *cli, struct client_secrets *secrets)
         if (use->kind != FIELD_SECRET || (path == NULL && (use->flags & USE_ASKED) == 0))
             continue;
         struct secret *value = NULL;
-        if (path != NULL)
+        if (path != NULL && strcmp(use->field, SECRETS_MATERIAL) == 0)
+            TRY(read_material(path, cli->values[OPT_ENCODING] != NULL, &value));
+        else if (path != NULL)
             TRY(secrets_read(path, &value));
         else
             TRY(prompt(cli, use, &value));

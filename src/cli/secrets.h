@@ -6,7 +6,11 @@
 
 #include "cli/client.h"
 
-enum { SECRET_FILE_MAX = 1024 };
+enum { SECRET_FILE_MAX = 1024, MATERIAL_FILE_MAX = 700 * 1024 };
+
+// The field that holds what is imported. Unless --encoding says otherwise its file may hold any
+// bytes, and is sent in base64.
+#define SECRETS_MATERIAL "material"
 
 // Reads a secret from `path`: a regular file of ours, no link, mode 0600 or stricter, not empty, or
 // standard input for "-". One newline at the end is taken off. ERR_FILE_MODE names file and mode;

@@ -184,3 +184,26 @@ def test_a_key_is_destroyed_only_when_it_is_named_again(served):
             client.get(made["id"])
         assert failure.value.reason == enums.ResultReason.PERMISSION_DENIED
     assert api.get(f"/keys/{made['id']}")["timeline"][-1]["event"] in ("destroyed", "changed last")
+
+
+def test_the_command_line_imports_files_as_they_are(served):
+    server, api = served
+    raw = server.root / "raw.bin"
+    raw.write_bytes(b"sixteen letters!")  # which could be taken for a text
+    raw.chmod(0o600)
+    store = server.root / "store.p12"
+    store.write_bytes((FILES / "p12-3des").read_bytes())
+    store.chmod(0o600)
+    secret = server.secret_file("store.pass", "changeit")
+    made = server.json("key", "import", "--format", "raw", "--name", "by hand", "--owner", "client", "--material-file", raw)
+    with server.client() as client:
+        assert client.get(made["keys"][0]["id"]).value == b"sixteen letters!"
+    made = server.json("key", "import", "--format", "pkcs12", "--name", "store", "--material-file", store,
+                       "--passphrase-file", secret)
+    assert {key["name"] for key in made["keys"]} == {"store", "store-certificate"}
+    raw.write_text(b"sixteen letters?".hex())
+    made = server.json("key", "import", "--format", "raw", "--name", "in hex", "--encoding", "hex", "--material-file", raw)
+    taken = server.json("key", "export", made["keys"][0]["id"], "--reason", "compare")
+    assert base64.b64decode(taken["material"]) == b"sixteen letters?"
+    raw.chmod(0o644)
+    assert server.keyward("key", "import", "--format", "raw", "--material-file", raw, check=False).returncode != 0
