@@ -10,7 +10,7 @@ import re
 
 import pytest
 from people import Person, local, make, sign_in, wait_for_port
-from server import Server
+from server import Server, wait_for
 
 ROLES = {"system", "key", "audit"}
 PRIVILEGES = {"monitor": "monitor", "create-endpoint": "create-endpoint", "create-group": "create-endpoint-group"}
@@ -118,6 +118,19 @@ def test_a_locked_ended_or_deleted_user_is_refused_on_an_open_connection(served)
         assert person.call("GET", "/me")[0] == 200
         assert local(served, "POST", f"/users/gone-{number}:{act}")[0] == 200
         assert person.call("GET", "/me")[0] == 401
+
+
+def test_it_is_told_when_a_token_was_used_last(served, people):
+    owner = people["user"][0]
+    status, token = owner.call("POST", "/tokens", label="seen")
+    assert status == 201, token
+
+    def last_used():
+        rows = owner.call("GET", "/tokens")[1]["tokens"]
+        return next(row["last_used"] for row in rows if row["id"] == token["id"])
+    assert last_used() is None
+    assert Person(served, token["token"]).call("GET", "/me")[0] == 200
+    wait_for("the time of the last use", last_used)
 
 
 def test_a_role_that_is_taken_away_ends_with_the_next_request_on_an_open_connection(served):
