@@ -23,8 +23,9 @@
 #include "cli/passphrase.h"
 #include "cli/secrets.h"
 
-#define UTILITY  "/usr/bin/softhsm2-util"
-#define DIR_NAME PATH_STATE_DIR "/softhsm"
+#define UTILITY "/usr/bin/softhsm2-util"
+// Outside the server's own directory, which is walled off from PKCS#11 libraries.
+#define DIR_NAME "var/lib/keyward-softhsm"
 #define TOKENS   DIR_NAME "/tokens"
 #define CONF     DIR_NAME "/softhsm2.conf"
 #define PIN_FILE DIR_NAME "/pin"

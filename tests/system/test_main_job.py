@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job: a key rooted in an HSM, fetched by a client that is not ours, across restarts (contract A1, A2, B2, B9, L1)."""
+import os
+import pathlib
+import subprocess
+
 import pytest
 from kmip.core import enums
 from kmip.pie.exceptions import KmipOperationFailure
 
-from server import wait_for
+from server import PROGRAMS, wait_for
 
 
 def kmip_works(server):
@@ -112,3 +116,26 @@ def test_a_start_with_the_hsm_away_says_that_no_keys_are_served(kept):
 def test_a_start_before_setup_says_that_setup_is_next(make_server):
     server = make_server()
     assert "keyward setup --root" in server.start().stderr
+
+
+def test_a_try_out_server_is_rooted_in_a_token_that_setup_makes(make_server):
+    server = make_server()
+    server.setup(hsm="softhsm")
+    with server.client("tryout") as client:
+        key = client.get(client.create(enums.CryptographicAlgorithm.AES, 256)).value
+    assert len(key) == 32
+    server.restart()
+    assert server.json("status")["serving"]
+    assert server.json("hsm", "verify")["healthy"]
+
+
+def test_a_throw_away_server_tells_its_command_where_it_is():
+    top = pathlib.Path(__file__).resolve().parents[2]
+    ask = 'keyward hsm verify -o table && curl -sf --cacert "$KEYWARD_CA" "$KEYWARD_URL/healthz" && test -s "$HSM_CREDENTIAL_FILE"'
+    done = subprocess.run([top / "scripts" / "with-server", "--", "sh", "-c", ask], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "KEYWARD_PROGRAMS": str(PROGRAMS)})
+    assert done.returncode == 0, done.stderr
+    assert "alive" in done.stdout
+    failed = subprocess.run([top / "scripts" / "with-server", "--hsm", "none", "--", "sh", "-c", "exit 7"], timeout=120,
+                            env={**os.environ, "KEYWARD_PROGRAMS": str(PROGRAMS)})
+    assert failed.returncode == 7
