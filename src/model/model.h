@@ -238,7 +238,20 @@ MUST_USE enum err model_get_replies(struct span in, struct arena *arena, struct 
 // IPC frame kinds between fronts, web and engines: a batch, answered by replies. A reader that has
 // found something to be written about a read (ops/get.c) answers ERR_TO_WRITER, and is not asked
 // again unless by MODEL_ASK_FINAL, as the request's status.
-enum { MODEL_FRAME_BATCH = 1, MODEL_FRAME_COURIER = 2 };
+enum { MODEL_FRAME_BATCH = 1, MODEL_FRAME_COURIER = 2, MODEL_FRAME_REFUSAL = 3 };
+
+// A client whose TLS handshake failed: fronts tell readers, who answer nothing. The certificate is
+// what was shown, which may be anybody's.
+enum { MODEL_REFUSAL_TEXT = 256 };
+struct model_refusal {
+    struct span address; // without port
+    struct span reason;
+    struct span subject;
+    bool certified; // a certificate was shown: its subject and SHA-256
+    uint8_t fingerprint[32];
+};
+MUST_USE enum err model_put_refusal(struct buf *out, const struct model_refusal *refusal);
+MUST_USE enum err model_get_refusal(struct span in, struct model_refusal *ret);
 enum { MODEL_ASK = 0, MODEL_ASK_FINAL = 1 };
 
 #endif

@@ -81,6 +81,7 @@ void conn_close(struct net_conn *conn)
 static void free_conn(struct net_conn *conn)
 {
     stream_free(conn);
+    free(conn->shown);
     buf_done(&conn->in);
     buf_done(&conn->out);
     free(conn);
@@ -101,6 +102,12 @@ static void log_end(struct net_conn *conn, const char *event, const char *why)
         log_event(LOG_LEVEL_INFO, "%s peer=%s reason=\"%s\"", event, conn->address_text, why);
 }
 
+static void tell_refused(struct net_conn *conn, const char *why)
+{
+    if (conn->net->handler.refused != NULL)
+        conn->net->handler.refused(conn->net->data, conn, why);
+}
+
 void conn_check_deadlines(struct net *net)
 {
     static const struct {
@@ -119,6 +126,8 @@ void conn_check_deadlines(struct net *net)
             struct net_conn *conn = queue->first;
             if (limited[i].wait < WAIT_LINGER && limited[i].wait != WAIT_IDLE)
                 log_end(conn, "connection_timeout", limited[i].why);
+            if (limited[i].wait == WAIT_HANDSHAKE)
+                tell_refused(conn, limited[i].why);
             conn_close(conn);
         }
     }
@@ -144,6 +153,13 @@ static void arm_read(struct net_conn *conn, bool on)
 
 // ---- handshake ----
 
+static void refuse_peer(struct net_conn *conn, const char *why)
+{
+    log_end(conn, "tls_refused", why);
+    tell_refused(conn, why);
+    conn_close(conn);
+}
+
 static void shake(struct net_conn *conn)
 {
     enum stream state = stream_shake(conn);
@@ -152,13 +168,11 @@ static void shake(struct net_conn *conn)
         return;
     }
     if (state == STREAM_OVER) {
-        log_end(conn, "tls_refused", stream_reason(conn));
-        conn_close(conn);
+        refuse_peer(conn, stream_reason(conn));
         return;
     }
     if (stream_identify(conn) != ERR_OK) {
-        log_end(conn, "tls_refused", err_detail());
-        conn_close(conn);
+        refuse_peer(conn, err_detail());
         return;
     }
     arm_write(conn, false);
@@ -512,6 +526,14 @@ const char *net_address(const struct net_conn *conn)
 const struct in6_addr *net_network(const struct net_conn *conn)
 {
     return &conn->address;
+}
+
+const char *net_shown(const struct net_conn *conn, const uint8_t **ret_fingerprint)
+{
+    if (conn->shown == NULL)
+        return NULL;
+    *ret_fingerprint = conn->shown->fingerprint;
+    return conn->shown->subject;
 }
 
 void net_set_user(struct net_conn *conn, void *user)

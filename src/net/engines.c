@@ -414,6 +414,29 @@ enum err engines_ask(struct engines *engines, bool writes, void *asker, struct q
     return ERR_OK;
 }
 
+static enum err tell(struct engine *engine, uint16_t kind, struct span text)
+{
+    struct buf *body = NULL;
+    TRY(ipc_begin(engine->ipc, kind, ERR_OK, 0, &body));
+    enum err err = buf_put(body, text);
+    if (err == ERR_OK)
+        err = ipc_end(engine->ipc);
+    else
+        ipc_drop(engine->ipc);
+    engine->asked = true;
+    return err;
+}
+
+void engines_tell_readers(struct engines *all, uint16_t kind, struct span body)
+{
+    for (size_t i = 0; i < READERS_MAX; i++) {
+        struct engine *engine = &all->list[i];
+        enum err err = engine->ipc == NULL ? ERR_OK : tell(engine, kind, body);
+        if (err != ERR_OK)
+            log_error("readers_not_told", err);
+    }
+}
+
 void engines_forget(struct question *question)
 {
     if (question != NULL)

@@ -47,6 +47,9 @@ MUST_USE enum err engines_attach(struct engines *engines, bool writer, uint32_t 
 MUST_USE enum err engines_ask(struct engines *engines, bool writes, void *asker,
                               struct question **ret);
 
+// Tells every reader that is there something that has no answer. What cannot be told is lost.
+void engines_tell_readers(struct engines *engines, uint16_t kind, struct span body);
+
 // The asker is gone; what it asked is not called back any more. NULL is allowed.
 void engines_forget(struct question *question);
 

@@ -77,7 +77,14 @@ struct net {
     uint8_t scratch[SCRATCH_LEN]; // one TLS record's worth, wiped after use
 };
 
+// What a peer has shown that was refused.
+struct net_shown {
+    uint8_t fingerprint[NET_FINGERPRINT_LEN];
+    char subject[256];
+};
+
 struct net_conn {
+    struct net_shown *shown; // NULL: nothing that was refused
     struct net *net;
     SSL *ssl; // NULL: local
     int fd;
@@ -141,6 +148,9 @@ MUST_USE enum err conn_new(struct net *net, int fd, const struct sockaddr_storag
 void conn_close(struct net_conn *conn);
 void conn_free_dead(struct net *net);
 void conn_check_deadlines(struct net *net);
+
+// words.c: why a handshake failed: X509_V_ERR_… and OpenSSL's error code, 0 for neither.
+const char *words_tell(long verified, unsigned long code);
 
 // net.c: one line in the log, unless there were too many of late.
 bool net_may_log(struct net *net);

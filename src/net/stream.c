@@ -18,6 +18,7 @@ enum err stream_open_tls(struct net_conn *conn)
         FAIL(ERR_MEMORY, "no memory for a connection");
     }
     SSL_set_accept_state(ssl);
+    (void)SSL_set_app_data(ssl, conn);
     conn->ssl = ssl;
     return ERR_OK;
 }

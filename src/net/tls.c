@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 
 enum { CHAIN_MAX = 4, TICKETS = 1, SESSION_S = 3600 };
 enum { KEY_BITS_MIN = 112 }; // security bits, as of RSA-2048
@@ -131,6 +132,34 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
+// Keeps what was shown and refused, for whoever looks after that client.
+static void note_shown(struct net_conn *conn, X509 *cert)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    char *text = NULL;
+    CLEANUP(bio_freep) BIO *bio = BIO_new(BIO_s_mem());
+    if (conn->shown != NULL || bio == NULL || cert == NULL ||
+        X509_digest(cert, EVP_sha256(), digest, &len) != 1 || len != NET_FINGERPRINT_LEN ||
+        X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) < 0)
+        return;
+    conn->shown = calloc(1, sizeof *conn->shown);
+    if (conn->shown == NULL)
+        return;
+    long has = BIO_get_mem_data(bio, &text);
+    size_t most = sizeof conn->shown->subject - 1;
+    memcpy(conn->shown->subject, text, (size_t)has < most ? (size_t)has : most);
+    memcpy(conn->shown->fingerprint, digest, NET_FINGERPRINT_LEN);
+}
+
+static int on_verify(int passed, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    if (!passed && ssl != NULL && SSL_get_app_data(ssl) != NULL)
+        note_shown(SSL_get_app_data(ssl), X509_STORE_CTX_get0_cert(store));
+    return passed;
+}
+
 // A certificate of one of our authorities is required, and a ticket may resume the session. An
 // authority is trusted by itself, without whoever is above it. A session belongs to the authorities
 // that were trusted when it began: when they change, no ticket passes their check by.
@@ -139,7 +168,7 @@ static bool require_client(SSL_CTX *tls, struct span authorities)
     uint8_t context[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     SSL_CTX_set_timeout(tls, SESSION_S);
-    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verify);
     return EVP_Digest(authorities.data, authorities.len, context, &len, EVP_sha256(), NULL) == 1 &&
            SSL_CTX_set_num_tickets(tls, TICKETS) == 1 &&
            SSL_CTX_set_purpose(tls, X509_PURPOSE_SSL_CLIENT) == 1 &&
@@ -256,11 +285,7 @@ bool tls_is_named(SSL_CTX *tls, const char *name)
 
 const char *tls_reason(SSL *ssl)
 {
-    long verified = SSL_get_verify_result(ssl);
     unsigned long code = ERR_peek_error();
-    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
     ERR_clear_error();
-    if (verified != X509_V_OK)
-        return X509_verify_cert_error_string(verified);
-    return reason != NULL ? reason : "the peer closed the connection";
+    return words_tell(SSL_get_verify_result(ssl), code);
 }

@@ -32,9 +32,9 @@ struct known_endpoint {
     uint8_t name[ENDPOINT_NAME_MAX];
 };
 
-// Wrong tokens that came for one name since the first of them.
+// Wrong tokens that came for one name, or from one address, since the first of them.
 struct token_tries {
-    uint8_t name_hash[STORE_HASH_LEN];
+    uint8_t hash[STORE_HASH_LEN];
     int64_t since_ms; // monotonic
     unsigned wrong;
 };
@@ -82,12 +82,15 @@ struct ops {
     int64_t next_sink_look;
     bool sink_away;                      // so long that endpoints are refused
     struct seen *seen;                   // readers and the writer
-    struct token_tries tries[TRIES_MAX]; // the writer
-    int64_t next_relief;                 // the admin engine, monotonic ms, as the next
+    struct token_tries tries[TRIES_MAX]; // the writer, as the next: by name
+    struct token_tries source_tries[TRIES_MAX];
+    struct token_tries all_tries;
+    int64_t next_relief; // the admin engine, monotonic ms, as the next
     int64_t busy_until;
     struct counts *counts;
-    bool tls_stale; // the files of ops/tlsfile.h may be behind the store
-    bool unsettled; // something was committed since the store's log was emptied last
+    struct refusals *refusals; // readers only
+    bool tls_stale;            // the files of ops/tlsfile.h may be behind the store
+    bool unsettled;            // something was committed since the store's log was emptied last
 };
 
 // One request on its way. `who` is the principal with what the store knows of it.

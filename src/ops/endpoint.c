@@ -2,8 +2,9 @@
 //
 // Endpoints: registered with a one-time token, enrolled once with it and a certificate request made
 // at the client. The token is shown once and kept as a hash; a wrong, used or expired one and an
-// endpoint that does not exist are the same answer, and five of them within a minute close the door
-// for the rest of it. What happens to an endpoint later is in endpoint_life.c.
+// endpoint that does not exist are the same answer, and too many of them within a minute, for one
+// endpoint, from one address or in all, close the door for the rest of it. What happens to an
+// endpoint later is in endpoint_life.c.
 #include "ops/endpoint.h"
 
 #include "base/clock.h"
@@ -14,9 +15,12 @@
 #include "ops/ca.h"
 #include "ops/index.h"
 #include "ops/named.h"
+#include "ops/refusals.h"
 #include "ops/verbs.h"
 
-enum { PAGE_DEFAULT = 100, TRIES_ALLOWED = 5, TRIES_MS = 60000 };
+enum { PAGE_DEFAULT = 100, LIFE_MIN_S = 60, LIFE_MAX_S = 30 * 86400, TRIES_MS = 60000 };
+// Wrong tokens within TRIES_MS: for one endpoint, of one address, of all together.
+enum { TRIES_NAME = 5, TRIES_SOURCE = 20, TRIES_ALL = 300 };
 
 const char *endpoint_state_name(uint32_t state)
 {
@@ -55,17 +59,25 @@ enum err endpoint_take(struct op *op, const json_t *doc, struct store_endpoint *
                       (const char *)ret_name->data);
 }
 
-void endpoint_make_token(struct store_endpoint *row, int64_t now, char text[ENDPOINT_TOKEN_LEN + 1])
+enum err endpoint_token_life(const json_t *doc, int64_t *ret)
+{
+    *ret = OPS_TOKEN_S;
+    return doc_integer(doc, "token_life_s", LIFE_MIN_S, LIFE_MAX_S, ret);
+}
+
+void endpoint_make_token(struct store_endpoint *row, int64_t now, int64_t life_s,
+                         char text[ENDPOINT_TOKEN_LEN + 1])
 {
     uint8_t token[ENDPOINT_TOKEN_LEN / 2];
     rand_bytes(token, sizeof token);
     doc_hex(span_of(token, sizeof token), text);
     explicit_bzero(token, sizeof token);
     crypto_sha256(span_str(text), row->token_hash);
-    row->token_expires = now + OPS_TOKEN_S;
+    row->token_expires = now + life_s;
 }
 
-static enum err register_endpoint(struct op *op, const struct peer_record *record, bool dry_run)
+static enum err register_endpoint(struct op *op, const struct peer_record *record, int64_t life_s,
+                                  bool dry_run)
 {
     char token[ENDPOINT_TOKEN_LEN + 1];
     struct store_endpoint row = {.id = uuid_ordered(clock_wall_ms()),
@@ -73,7 +85,7 @@ static enum err register_endpoint(struct op *op, const struct peer_record *recor
                                  .state = ENDPOINT_REGISTERED,
                                  .created = op->now};
     TRY(index_endpoint(op->ops, record->name, row.name_hash));
-    endpoint_make_token(&row, op->now, token);
+    endpoint_make_token(&row, op->now, life_s, token);
     TRY(peer_seal(op->ops, op->arena, record, &row));
     if (dry_run)
         return doc_answer(op,
@@ -100,6 +112,7 @@ enum err endpoint_add_run(struct op *op)
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct peer_record record = {0};
     struct store_endpoint existing;
+    int64_t life_s = 0;
     bool dry_run = false;
     TRY(doc_params(op, &doc));
     TRY(doc_dry_run(doc, &dry_run));
@@ -111,23 +124,57 @@ enum err endpoint_add_run(struct op *op)
         FAIL(ERR_CONFLICT, "endpoint \"%.*s\" exists already", (int)record.name.len,
              (const char *)record.name.data);
     TRY(account_check_endpoint(op, record.name));
-    return register_endpoint(op, &record, dry_run);
+    TRY(endpoint_token_life(doc, &life_s));
+    return register_endpoint(op, &record, life_s, dry_run);
 }
 
-// Where wrong tokens for a name are counted: its own place, or the oldest.
-static struct token_tries *tries_of(struct ops *ops, const uint8_t hash[STORE_HASH_LEN])
+// Where wrong tokens are counted: a place of its own, or the oldest.
+static struct token_tries *tries_of(struct token_tries list[TRIES_MAX],
+                                    const uint8_t hash[STORE_HASH_LEN])
 {
-    struct token_tries *oldest = &ops->tries[0];
+    struct token_tries *oldest = &list[0];
     for (size_t i = 0; i < TRIES_MAX; i++) {
-        struct token_tries *tries = &ops->tries[i];
-        if (tries->wrong > 0 && memcmp(tries->name_hash, hash, STORE_HASH_LEN) == 0)
+        struct token_tries *tries = &list[i];
+        if (tries->wrong > 0 && memcmp(tries->hash, hash, STORE_HASH_LEN) == 0)
             return tries;
         if (tries->wrong == 0 || (oldest->wrong > 0 && tries->since_ms < oldest->since_ms))
             oldest = tries;
     }
     *oldest = (struct token_tries){0};
-    memcpy(oldest->name_hash, hash, STORE_HASH_LEN);
+    memcpy(oldest->hash, hash, STORE_HASH_LEN);
     return oldest;
+}
+
+// By the address without its port.
+static struct token_tries *tries_of_source(struct op *op)
+{
+    uint8_t hash[CRYPTO_HASH_LEN];
+    struct span address = op->who.address;
+    for (size_t i = address.len; i-- > 0;) {
+        if (address.data[i] == ':') {
+            address.len = i;
+            break;
+        }
+    }
+    crypto_sha256(address, hash);
+    return tries_of(op->ops->source_tries, hash);
+}
+
+static enum err check_tries(struct token_tries *tries, unsigned allowed, int64_t now,
+                            const char *whence)
+{
+    if (tries->wrong > 0 && now - tries->since_ms >= TRIES_MS)
+        tries->wrong = 0;
+    if (tries->wrong >= allowed)
+        FAIL(ERR_TOO_MANY, "too many wrong tokens came%s: wait %lld seconds", whence,
+             (long long)(tries->since_ms + TRIES_MS - now + 999) / 1000);
+    return ERR_OK;
+}
+
+static void count_wrong(struct token_tries *tries, int64_t now)
+{
+    if (tries->wrong++ == 0)
+        tries->since_ms = now;
 }
 
 static bool token_fits(const struct op *op, const struct store_endpoint *row, struct span token)
@@ -146,18 +193,18 @@ static enum err check_token(struct op *op, struct span name, const struct store_
     uint8_t hash[STORE_HASH_LEN];
     int64_t now = clock_mono_ms();
     TRY(index_endpoint(op->ops, name, hash));
-    struct token_tries *tries = tries_of(op->ops, hash);
-    if (tries->wrong > 0 && now - tries->since_ms >= TRIES_MS)
-        tries->wrong = 0;
-    if (tries->wrong >= TRIES_ALLOWED)
-        FAIL(ERR_TOO_MANY, "too many wrong tokens came for this endpoint: wait %lld seconds",
-             (long long)(tries->since_ms + TRIES_MS - now + 999) / 1000);
+    struct token_tries *name_tries = tries_of(op->ops->tries, hash);
+    struct token_tries *source_tries = tries_of_source(op);
+    TRY(check_tries(name_tries, TRIES_NAME, now, " for this endpoint"));
+    TRY(check_tries(source_tries, TRIES_SOURCE, now, " from this address"));
+    TRY(check_tries(&op->ops->all_tries, TRIES_ALL, now, ""));
     if (token_fits(op, row, token)) {
-        tries->wrong = 0;
+        name_tries->wrong = 0;
         return ERR_OK;
     }
-    if (tries->wrong++ == 0)
-        tries->since_ms = now;
+    count_wrong(name_tries, now);
+    count_wrong(source_tries, now);
+    count_wrong(&op->ops->all_tries, now);
     FAIL(ERR_AUTHENTICATION, "the endpoint does not exist, or the token is wrong, used or expired");
 }
 
@@ -309,5 +356,6 @@ enum err endpoint_show_run(struct op *op)
     TRY(doc_params(op, &doc));
     TRY(endpoint_take(op, doc, &row, &name));
     TRY(endpoint_describe(op, &row, &answer));
+    TRY(doc_set(answer, "last_tls_failure", refusals_last(op->ops->refusals, &row.id)));
     return doc_answer(op, answer);
 }

@@ -26,8 +26,11 @@ const char *endpoint_state_name(uint32_t state);
 MUST_USE enum err endpoint_describe(struct op *op, const struct store_endpoint *row, json_t **ret);
 
 // A new one-time token: its text, which is told once, and its hash in the row.
-void endpoint_make_token(struct store_endpoint *row, int64_t now,
+void endpoint_make_token(struct store_endpoint *row, int64_t now, int64_t life_s,
                          char text[ENDPOINT_TOKEN_LEN + 1]);
+
+// The optional "token_life_s" of a document, or the default.
+MUST_USE enum err endpoint_token_life(const json_t *doc, int64_t *ret);
 
 // The "csr" of a document, borrowed from it.
 MUST_USE enum err endpoint_csr(const json_t *doc, struct span *ret);

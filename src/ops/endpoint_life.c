@@ -62,19 +62,34 @@ enum err endpoint_life_resume_run(struct op *op)
     return set_state(op, false);
 }
 
-// {"name"} → a new one-time token. What certificate there is counts until the token is used.
+// Its certificates are revoked.
+static enum err end_now(struct op *op, struct store_endpoint *row)
+{
+    memset(row->fingerprint, 0, sizeof row->fingerprint);
+    memset(row->previous, 0, sizeof row->previous);
+    row->previous_until = 0;
+    row->state = ENDPOINT_REGISTERED;
+    return store_issued_end(op->ops->set.store, &row->id, NULL, op->now, CA_END_CEASED);
+}
+
+// {"name", "token_life_s", "at_once"} → a new one-time token. What certificate there is counts
+// until the token is used, or ends at once.
 enum err endpoint_life_reenroll_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct store_endpoint row;
     struct span name;
     char token[ENDPOINT_TOKEN_LEN + 1];
+    int64_t life_s = 0;
     TRY(doc_params(op, &doc));
+    TRY(endpoint_token_life(doc, &life_s));
     TRY(endpoint_take(op, doc, &row, &name));
     if (row.state == ENDPOINT_SUSPENDED)
         FAIL(ERR_WRONG_STATE, "endpoint \"%.*s\" is suspended: resume it first", (int)name.len,
              (const char *)name.data);
-    endpoint_make_token(&row, op->now, token);
+    if (json_is_true(json_object_get(doc, "at_once")))
+        TRY(end_now(op, &row));
+    endpoint_make_token(&row, op->now, life_s, token);
     TRY(store_endpoint_update(op->ops->set.store, &row));
     enum err err =
         doc_answer(op, json_pack("{s:o, s:o, s:s, s:s, s:o}", "id", doc_uuid(&row.id), "name",

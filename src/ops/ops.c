@@ -21,6 +21,7 @@
 #include "ops/keys.h"
 #include "ops/once.h"
 #include "ops/peer.h"
+#include "ops/refusals.h"
 #include "ops/reseal.h"
 #include "ops/seen.h"
 #include "ops/signer.h"
@@ -50,6 +51,8 @@ enum err ops_new(const struct ops_settings *settings, struct ops **ret)
     if (settings->role == OPS_READER)
         TRY(audit_journal_open(settings->root, settings->index, settings->audit_strict,
                                &ops->journal));
+    if (settings->role == OPS_READER)
+        TRY(refusals_new(&ops->refusals));
     TRY(count_open(settings, &ops->counts));
     TRY(seen_open(settings, &ops->seen));
     *ret = ops;
@@ -65,6 +68,7 @@ void ops_free(struct ops *ops)
     audit_journal_free(ops->journal);
     audit_feed_free(ops->feed);
     seen_free(ops->seen);
+    refusals_free(ops->refusals);
     count_free(ops->counts);
     buf_done(&ops->scratch);
     free(ops);

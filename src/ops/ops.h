@@ -62,6 +62,9 @@ MUST_USE enum err ops_run_batch(struct ops *ops, const struct batch *batch, stru
 MUST_USE enum err ops_run_courier(struct ops *ops, struct span ask, struct arena *arena,
                                   struct span *ret);
 
+// A front's report of a refused client (model_put_refusal), within a turn; readers keep it.
+MUST_USE enum err ops_note_refusal(struct ops *ops, struct span body);
+
 // Ends the turn: commits, or writes the journal of reads. After an error no answer of the turn may
 // say success; ERR_NO_SPACE and ERR_BUSY mean that nothing was changed, after any other the outcome
 // is not known.

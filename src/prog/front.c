@@ -32,6 +32,7 @@ enum {
     STOP_MS = 10 * 1000,   // for requests in hand when told to stop
     SECONDS_MAX = 86400,
     REQUEST_MESSAGE = 0x420078,
+    REPORTS_MAX = 20, // of refused clients in a second
 };
 
 struct front {
@@ -41,6 +42,8 @@ struct front {
     struct buf out;
     struct event control;
     int depth;
+    int64_t reports_second; // of refused clients
+    int reports;
     int64_t stop_at;        // monotonic ms; 0: serving
     bool orphaned;          // the supervisor is gone
     int new_key, new_ca;    // of an identity that is being handed out, -1: none
@@ -150,6 +153,32 @@ static void on_gone(void *data, struct net_conn *conn)
     (void)data;
     engines_forget(net_user(conn));
     net_set_user(conn, NULL);
+}
+
+// Why somebody cannot connect, for the administrator: a bounded number a second, the log has more.
+static void on_refused(void *data, struct net_conn *conn, const char *why)
+{
+    struct front *front = data;
+    const uint8_t *fingerprint = NULL;
+    const char *subject = net_shown(conn, &fingerprint);
+    const char *address = net_address(conn);
+    const char *port = strrchr(address, ':');
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, 4 * MODEL_REFUSAL_TEXT, false);
+    int64_t second = clock_mono_ms() / 1000;
+    front->reports = second == front->reports_second ? front->reports + 1 : 1;
+    front->reports_second = second;
+    struct model_refusal refusal = {
+        .address = span_of(address, port == NULL ? strlen(address) : (size_t)(port - address)),
+        .reason = span_str(why),
+        .subject = span_str(subject),
+        .certified = subject != NULL};
+    if (front->reports > REPORTS_MAX)
+        return;
+    if (subject != NULL)
+        memcpy(refusal.fingerprint, fingerprint, sizeof refusal.fingerprint);
+    if (model_put_refusal(&body, &refusal) == ERR_OK)
+        engines_tell_readers(front->engines, MODEL_FRAME_REFUSAL, span_buf(&body));
 }
 
 // ---- the engines' side ----
@@ -361,7 +390,11 @@ static enum err get_limits(int root, struct net_config *config)
 
 static enum err try_net(struct front *front, int root, const struct pems *pems)
 {
-    static const struct net_handler handler = {message_size, on_request, on_broken, on_gone};
+    static const struct net_handler handler = {.size = message_size,
+                                               .request = on_request,
+                                               .broken = on_broken,
+                                               .refused = on_refused,
+                                               .gone = on_gone};
     struct net_config config = {.client = NET_CLIENT_REQUIRED,
                                 .identity = identity_of(pems),
                                 .connections = LIMIT_CONNECTIONS,

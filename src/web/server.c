@@ -264,7 +264,7 @@ static void on_gone(void *data, struct net_conn *conn)
 
 static enum err set_up(struct server *server, const struct server_config *config)
 {
-    static const struct net_handler handler = {on_size, on_request, on_broken, on_gone};
+    static const struct net_handler handler = {on_size, on_request, on_broken, on_gone, NULL};
     const struct net_config net = {.client = NET_CLIENT_ASKED,
                                    .connections = WEB_CONNECTIONS,
                                    .handshakes = WEB_HANDSHAKES,

@@ -121,15 +121,17 @@ def test_the_authority_changes_while_both_are_trusted(server):
         assert done["finished"] and done["endpoints_cut_off"] >= 1
     with server.client("moved") as moved:
         assert moved.create(AES, 256)
-    wait_for("the old authority to be refused", lambda: not shown_or_none(server, "stays"), 60)
+    wait_for("the old authority to be refused", lambda: not shown_or_none(server, "stays", verify=False), 60)
     assert server.json("endpoint", "show", "stays")["state"] == "registered"
 
 
-def shown_or_none(server, name):
-    """What `shown` gives, None when the handshake, or the first read after it, is refused."""
+def shown_or_none(server, name, verify=True):
+    """What `shown` gives, None when the handshake, or the first read after it, is refused. Not `verify`: the client takes any
+    server, so that the server has to refuse it."""
     where = server.root / "clients" / name
     context = ssl.create_default_context(cafile=where / "ca.pem")
     context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     context.load_cert_chain(where / "cert.pem", where / "key.pem")
     try:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain:
@@ -143,6 +145,36 @@ def shown_or_none(server, name):
                 return tls.getpeercert(binary_form=True)
     except (ssl.SSLError, OSError):
         return None
+
+
+def test_why_a_client_cannot_connect_is_told(server, tmp_path):
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert,
+            "-subj", "/CN=nobody\\nknows me", "-days", 2)
+    def connect(*arguments):
+        subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", *map(str, arguments)],
+                       input="", capture_output=True, text=True, timeout=60)
+    connect()
+    connect("-cert", cert, "-key", key)
+    connect("-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain:
+        plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        plain.recv(100)
+    assert shown_or_none(server, "stays") is None
+    assert shown_or_none(server, "stays", verify=False) is None
+
+    def told():
+        rows = server.json("endpoint", "tls-failures")["failures"]
+        reasons = " | ".join(row["reason"] for row in rows)
+        words = ("no certificate", "self-signed", "TLS 1.1", "HTTP", "does not know the authority", "does not trust")
+        return rows if all(word in reasons for word in words) else None
+    rows = wait_for("all the reasons", told, 60)
+    stranger = next(row for row in rows if "self-signed" in row["reason"])
+    assert "nobody" in stranger["subject"] and len(stranger["fingerprint"]) == 64 and stranger["endpoint"] is None
+    assert all(row["address"] == "127.0.0.1" and row["count"] >= 1 for row in rows)
+    last = server.json("endpoint", "show", "stays")["last_tls_failure"]
+    assert "unknown CA" in last["reason"] and last["subject"] == "CN=stays"
+    assert server.json("endpoint", "show", "moves")["last_tls_failure"] is None
 
 
 def test_an_authority_signed_outside_takes_over(server, outside):

@@ -245,6 +245,7 @@ static const struct expected {
     {"certificate show", 0, ANY_USER},
     {"certificate validity", RIGHT_SYSTEM | RIGHT_MONITOR, 0},
     {"crl", 0, ANY_USER},
+    {"endpoint tls-failures", RIGHT_SYSTEM | RIGHT_MONITOR, 0},
     {"endpoint-group", RIGHT_KEY, RELATED_MANAGER},
     {"endpoint-group list", RIGHT_KEY | RIGHT_SYSTEM, RELATED_MANAGER},
     {"endpoint-group show", RIGHT_KEY | RIGHT_SYSTEM, RELATED_MANAGER},

@@ -242,6 +242,103 @@ static void the_last_sight_is_told(void **state)
     assert_true(answers("\"last_seen\":\"20"));
 }
 
+static enum err wrong_token(const char *name, const char *address)
+{
+    char doc[128];
+    (void)snprintf(doc, sizeof doc, "{\"name\":\"%s\",\"csr\":\"x\"}", name);
+    struct principal who = {.kind = PRINCIPAL_NOBODY, .address = span_str(address)};
+    struct request request = {.verb = VERB_ENDPOINT_ENROLL, .doc = span_str(doc)};
+    request.secrets[0] = (struct named_secret){span_str("token"), span_str("wrong")};
+    request.secret_count = 1;
+    return run_as(who, &request);
+}
+
+static void wrong_tokens_are_counted_by_address_and_in_all(void **state)
+{
+    (void)state;
+    char name[32];
+    char address[32];
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof name, "guess%d", i);
+        FAILS(ERR_AUTHENTICATION, wrong_token(name, "192.0.2.1:1000"));
+    }
+    FAILS(ERR_TOO_MANY, wrong_token("another", "192.0.2.1:2000"));
+    assert_true(says("from this address"));
+    // The tests before have spent some of the 300.
+    for (int i = 20; i < 300; i++) {
+        (void)snprintf(name, sizeof name, "guess%d", i);
+        (void)snprintf(address, sizeof address, "198.51.100.%d:1", i / 4);
+        enum err err = wrong_token(name, address);
+        assert_true(err == ERR_AUTHENTICATION || (i > 250 && err == ERR_TOO_MANY));
+    }
+    FAILS(ERR_TOO_MANY, wrong_token("last", "203.0.113.9:1"));
+}
+
+static void a_token_counts_as_long_as_is_said(void **state)
+{
+    (void)state;
+    OK(admin(VERB_ENDPOINT_ADD, "{\"name\":\"brief\",\"token_life_s\":60}", NULL, NULL));
+    FAILS(ERR_INVALID,
+          admin(VERB_ENDPOINT_ADD, "{\"name\":\"b2\",\"token_life_s\":59}", NULL, NULL));
+    FAILS(ERR_INVALID,
+          admin(VERB_ENDPOINT_ADD, "{\"name\":\"b2\",\"token_life_s\":2592001}", NULL, NULL));
+    FAILS(ERR_INVALID,
+          admin(VERB_ENDPOINT_RE_ENROLL, "{\"name\":\"client\",\"token_life_s\":1}", NULL, NULL));
+}
+
+static void a_certificate_ends_at_once_when_that_is_asked(void **state)
+{
+    (void)state;
+    char token[128];
+    uint8_t fresh[32];
+    OK(admin(VERB_ENDPOINT_RE_ENROLL, "{\"name\":\"client\",\"at_once\":true}", NULL, NULL));
+    (void)snprintf(token, sizeof token, "%s", answer_text("token"));
+    FAILS(ERR_AUTHENTICATION, locate_as(rig.client));
+    OK(certify(VERB_ENDPOINT_ENROLL, "client", "", token, fresh));
+    OK(locate_as(fresh));
+}
+
+static enum err report(const char *address, const char *reason, const uint8_t *fingerprint)
+{
+    struct buf body CLEANUP(buf_done);
+    struct model_refusal refusal = {.address = span_str(address),
+                                    .reason = span_str(reason),
+                                    .subject = span_str("CN=somebody"),
+                                    .certified = fingerprint != NULL};
+    if (fingerprint != NULL)
+        memcpy(refusal.fingerprint, fingerprint, sizeof refusal.fingerprint);
+    buf_init(&body, 4096, false);
+    TRY(model_put_refusal(&body, &refusal));
+    return ops_note_refusal(rig.engines[OPS_READER], span_buf(&body));
+}
+
+static void refused_clients_are_told_and_strangers_make_room(void **state)
+{
+    (void)state;
+    char address[32];
+    OK(admin(VERB_ENDPOINT_TLS_FAILURES, "{}", NULL, NULL));
+    assert_true(answers("\"failures\":[]"));
+    OK(report("192.0.2.1", "has expired", rig.client));
+    OK(report("192.0.2.1", "has expired", rig.client));
+    for (int i = 0; i < 600; i++) {
+        (void)snprintf(address, sizeof address, "198.51.%d.%d", i / 250, i % 250);
+        OK(report(address, "no certificate", NULL));
+    }
+    OK(admin(VERB_ENDPOINT_SHOW, "{\"name\":\"client\"}", NULL, NULL));
+    assert_true(answers("has expired"));
+    assert_true(answers("\"count\":2"));
+    OK(admin(VERB_ENDPOINT_SHOW, "{\"name\":\"other\"}", NULL, NULL));
+    assert_true(answers("\"last_tls_failure\":null"));
+    OK(admin(VERB_ENDPOINT_TLS_FAILURES, "{\"limit\":256}", NULL, NULL));
+    assert_true(answers("\"endpoint\":\"client\""));
+    assert_true(answers("198.51.2.99"));
+    assert_false(answers("\"198.51.0.0\""));
+    OK(admin(VERB_ENDPOINT_TLS_FAILURES, "{\"limit\":1}", NULL, NULL));
+    FAILS(ERR_INVALID, admin(VERB_ENDPOINT_TLS_FAILURES, "{\"limit\":257}", NULL, NULL));
+    FAILS(ERR_MESSAGE, ops_note_refusal(rig.engines[OPS_READER], span_str("garbage")));
+    OK(ops_note_refusal(rig.engines[OPS_WRITER], span_str("garbage")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +351,10 @@ int main(void)
         cmocka_unit_test(an_endpoint_that_owns_objects_stays_unless_another_takes_them),
         cmocka_unit_test(an_endpoint_whose_objects_are_destroyed_may_go),
         cmocka_unit_test(the_last_sight_is_told),
+        cmocka_unit_test(refused_clients_are_told_and_strangers_make_room),
+        cmocka_unit_test(a_token_counts_as_long_as_is_said),
+        cmocka_unit_test(a_certificate_ends_at_once_when_that_is_asked),
+        cmocka_unit_test(wrong_tokens_are_counted_by_address_and_in_all),
     };
     return cmocka_run_group_tests(tests, rig_serving, rig_down);
 }
