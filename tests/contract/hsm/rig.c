@@ -104,19 +104,23 @@ void rig_export(struct rig *rig, const char *name, const char *value)
     rig_file(rig, PATH_HSM_ENV, (const char *)text.data, 0600);
 }
 
+// A directory of its own, so that a running hsmd, which may open what is in there but makes no new
+// way to files beside its root, sees what is put there later.
+#define SHIM "shim"
+
 void rig_shim(struct rig *rig, const char *words)
 {
-    static const char *const fresh[] = {"control.counts", "trace", "control.new"};
+    static const char *const fresh[] = {SHIM "/control.counts", SHIM "/trace", SHIM "/control.new"};
     for (size_t i = 0; i < COUNT_OF(fresh); i++)
         rig_file(rig, fresh[i], i == 2 ? words : "", 0600);
-    assert_int_equal(renameat(rig->root, "control.new", rig->root, "control"), 0);
+    assert_int_equal(renameat(rig->root, SHIM "/control.new", rig->root, SHIM "/control"), 0);
 }
 
 size_t rig_calls(struct rig *rig, const char *function)
 {
     struct buf text CLEANUP(buf_done);
     buf_init(&text, 16 * 1024 * 1024, false);
-    OK(file_read(rig->root, "trace", 16 * 1024 * 1024, &text));
+    OK(file_read(rig->root, SHIM "/trace", 16 * 1024 * 1024, &text));
     OK(buf_put_u8(&text, 0));
     size_t count = 0;
     char *rest = (char *)text.data;
@@ -146,13 +150,14 @@ int rig_up(void **state)
     strcpy(rig->dir, "/tmp/keyward-hsm-XXXXXX");
     assert_non_null(mkdtemp(rig->dir));
     OK(file_open_dir(rig->dir, &rig->root));
+    OK(file_mkdirs(rig->root, SHIM));
     make_token_dir(rig);
     rig_token(rig, RIG_LABEL);
     char path[RIG_PATH_MAX];
     rig_export(rig, "KWSHIM_MODULE", RIG_SOFTHSM);
-    rig_path(rig, "control", path);
+    rig_path(rig, SHIM "/control", path);
     rig_export(rig, "KWSHIM_CONTROL", path);
-    rig_path(rig, "trace", path);
+    rig_path(rig, SHIM "/trace", path);
     rig_export(rig, "KWSHIM_TRACE", path);
     rig_shim(rig, "");
     rig_driver_root(rig->dir);

@@ -274,7 +274,7 @@ static void no_function_but_those_documented_is_called(void **state)
     whole(rig, "", "auto");
     struct buf text CLEANUP(buf_done);
     buf_init(&text, 1024 * 1024, false);
-    OK(file_read(rig->root, "trace", 1024 * 1024, &text));
+    OK(file_read(rig->root, "shim/trace", 1024 * 1024, &text));
     OK(buf_put_u8(&text, 0));
     char *rest = (char *)text.data;
     for (char *line = strsep(&rest, "\n"); line != NULL && *line != '\0';
