@@ -10,9 +10,15 @@
 
 enum { PLAIN_MAX = 3 * 1024 * 1024 + 64, HEAD_MAX = 1024 };
 
+// A sign-in proves anew who one is, and a key does not outlive its destruction in an old answer.
+static bool may_be_kept(enum verb verb)
+{
+    return verb_writes(verb) && verb != VERB_SESSION_CREATE && verb != VERB_KEY_EXPORT;
+}
+
 static bool is_asked(const struct op *op)
 {
-    return op->request->once.len > 0 && verb_writes(op->request->verb);
+    return op->request->once.len > 0 && may_be_kept(op->request->verb);
 }
 
 // Nobody's key is another one's: the id is made of both.

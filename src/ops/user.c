@@ -391,6 +391,9 @@ static enum err give_objects(struct op *op, const json_t *doc, const struct acco
                              uint64_t *ret_count)
 {
     struct account heir;
+    if (!authority_has(op, RIGHT_KEY)) // else deleting somebody would be a way to their keys
+        FAIL(ERR_NOT_PERMITTED, "to give objects to somebody is the Key Administrator's and the "
+                                "local administrator's: ask one of them");
     TRY(account_find(op, doc, "reassign_to", &heir));
     enum err err = store_object_move(op->ops->set.store, &account->row.id, &heir.row.id, ret_count);
     if (err == ERR_INVALID)

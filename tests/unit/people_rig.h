@@ -49,13 +49,14 @@ struct person {
 };
 
 RIG struct principal local = {.kind = PRINCIPAL_LOCAL, .uid = 0};
+RIG struct span once_key; // "Idempotency-Key" of what is asked
 RIG struct principal nobody = {.kind = PRINCIPAL_NOBODY, .address = {(const uint8_t *)"::1", 3}};
 
 // In `doc` an apostrophe stands for a quotation mark. Secrets follow as name, value … NULL.
 RIG enum err ask(struct principal who, enum verb verb, const char *doc, ...)
 {
     static char text[8192];
-    struct request request = {.verb = verb};
+    struct request request = {.verb = verb, .once = once_key};
     va_list args;
     (void)snprintf(text, sizeof text, "%s", doc);
     for (char *p = text; *p != '\0'; p++)

@@ -125,6 +125,42 @@ static void a_user_makes_keys_of_his_own(void **state)
     FAILS(ERR_AUTHENTICATION, ask(nobody, VERB_KEY_CREATE, "{}", NULL));
 }
 
+static void neither_a_key_nor_a_session_is_answered_from_memory(void **state)
+{
+    (void)state;
+    struct person user = make_user("user");
+    OK(ask(user.who, VERB_KEY_CREATE, "{'name':'mine'}", NULL));
+    (void)snprintf(key, sizeof key, "%s", answer_text("id"));
+    once_key = span_str("again");
+    OK(on_key(user.who, VERB_KEY_EXPORT, ",'reason':'mine'"));
+    OK(sign_in_as("user", PASSWORD));
+    once_key = span_of(NULL, 0);
+    OK(on_key(user.who, VERB_KEY_REVOKE, ",'reason':'cessation-of-operation'"));
+    char confirm[128];
+    (void)snprintf(confirm, sizeof confirm, ",'confirm':'%s'", key);
+    OK(on_key(user.who, VERB_KEY_DESTROY, confirm));
+    OK(ask(local, VERB_USER_LOCK, "{'name':'user'}", NULL));
+    once_key = span_str("again");
+    FAILS(ERR_AUTHENTICATION, sign_in_as("user", PASSWORD));
+    once_key = span_of(NULL, 0);
+    OK(ask(local, VERB_USER_UNLOCK, "{'name':'user'}", NULL));
+    user = sign_in("user");
+    once_key = span_str("again");
+    assert_int_not_equal(on_key(user.who, VERB_KEY_EXPORT, ",'reason':'mine'"), ERR_OK);
+    once_key = span_of(NULL, 0);
+}
+
+static void deleting_somebody_is_no_way_to_their_keys(void **state)
+{
+    (void)state;
+    struct person user = make_user("user");
+    struct person system = make_holder("system", "system", true);
+    OK(ask(user.who, VERB_KEY_CREATE, "{'name':'mine'}", NULL));
+    FAILS(ERR_NOT_PERMITTED,
+          ask(system.who, VERB_USER_DELETE, "{'name':'user','reassign_to':'system'}", NULL));
+    OK(ask(user.who, VERB_ME_SHOW, "{}", NULL));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_serving, rig_down)
@@ -133,6 +169,8 @@ int main(void)
         TEST(other_wallets_of_a_key_are_not_told),
         TEST(roles_open_keys_or_not),
         TEST(a_user_makes_keys_of_his_own),
+        TEST(neither_a_key_nor_a_session_is_answered_from_memory),
+        TEST(deleting_somebody_is_no_way_to_their_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
