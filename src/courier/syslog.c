@@ -32,7 +32,7 @@ static int severity_of(const json_t *record)
 static enum err put_word(struct buf *out, const char *text)
 {
     size_t len = 0;
-    for (; text[len] != '\0' && len < 32; len++) {
+    for (; len < 32 && text[len] != '\0'; len++) {
         bool good = text[len] > ' ' && text[len] < 0x7f;
         TRY(buf_put_u8(out, good ? (uint8_t)text[len] : '-'));
     }
