@@ -193,7 +193,7 @@ static enum err bring_forward(struct chain *chain, EVP_PKEY *key)
 // Each certificate is followed by its issuer's, up to a self-signed one.
 static enum err put_in_order(struct chain *chain)
 {
-    struct pki_info info;
+    struct pki_info info = {0};
     for (size_t at = 0; at < chain->count; at++) {
         if (X509_self_signed(chain->certs[at], 1) == 1) {
             if (at + 1 == chain->count)
@@ -222,7 +222,7 @@ static enum err put_in_order(struct chain *chain)
 
 static enum err check_dates(const struct chain *chain, int64_t now_s)
 {
-    struct pki_info info;
+    struct pki_info info = {0};
     for (size_t i = 0; i < chain->count; i++) {
         TRY(describe(chain->certs[i], &info));
         if (info.not_after <= now_s)
@@ -236,7 +236,7 @@ static enum err check_dates(const struct chain *chain, int64_t now_s)
 // An authority issues certificates itself: each one above must allow one more below.
 static enum err check_authority(const struct chain *chain)
 {
-    struct pki_info info;
+    struct pki_info info = {0};
     for (size_t i = 0; i < chain->count; i++) {
         TRY(describe(chain->certs[i], &info));
         if (!info.is_ca || (X509_get_key_usage(chain->certs[i]) & KU_KEY_CERT_SIGN) == 0)
@@ -257,7 +257,7 @@ static enum err check_authority(const struct chain *chain)
 
 static enum err check_server(const struct chain *chain)
 {
-    struct pki_info info;
+    struct pki_info info = {0};
     GENERAL_NAMES *names = X509_get_ext_d2i(chain->certs[0], NID_subject_alt_name, NULL, NULL);
     bool named = names != NULL && sk_GENERAL_NAME_num(names) > 0;
     GENERAL_NAMES_free(names);

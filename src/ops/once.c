@@ -29,6 +29,9 @@ static enum err id_of(const struct op *op, struct uuid *ret)
     buf_init(&text, HEAD_MAX, false);
     TRY(buf_put_str(&text, "once"));
     TRY(buf_put_u8(&text, (uint8_t)op->who.kind));
+    // What a session was answered is not for a token of the same user, which may have less scope.
+    TRY(buf_put_u8(&text, (uint8_t)op->who.credential));
+    TRY(buf_put(&text, span_of(op->who.fingerprint, sizeof op->who.fingerprint)));
     TRY(buf_put_u32(&text, op->who.uid));
     TRY(buf_put(&text, span_of(op->who.id.bytes, sizeof op->who.id.bytes)));
     TRY(buf_put_var(&text, op->request->once));

@@ -115,7 +115,7 @@ static enum err take_request_line(struct span line, struct http_request *ret)
 static struct span trim(struct span text)
 {
     if (text.data == NULL)
-        return text;
+        return span_of(NULL, 0);
     while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
         text = span_of(text.data + 1, text.len - 1);
     while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
@@ -136,7 +136,7 @@ static enum err take_header(struct span line, struct http_request *ret)
 {
     const uint8_t *colon = memchr(line.data, ':', line.len);
     struct span name = span_of(line.data, colon == NULL ? 0 : (size_t)(colon - line.data));
-    if (!is_token(name))
+    if (colon == NULL || !is_token(name))
         FAIL(ERR_MESSAGE, "a header line has no name, or is folded");
     if (ret->header_count == WEB_HEADERS)
         FAIL(ERR_MESSAGE, "the request has more than %d header lines", WEB_HEADERS);

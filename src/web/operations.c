@@ -287,13 +287,16 @@ static void take_request(struct operation *operation, const struct request *requ
         memcpy(operation->once, request->once.data, request->once.len);
         operation->request.once = span_of(operation->once, request->once.len);
     }
-    operation->request.if_match = span_of(NULL, 0);
 }
 
 enum err operations_begin(struct operations *operations, const struct api_call *call,
                           const struct request *request, struct doc *doc, api_done done,
                           void *context)
 {
+    if (request->if_match.len > 0) {
+        doc_free(doc);
+        FAIL(ERR_INVALID, "\"If-Match\" does not go with \"Prefer: respond-async\": leave one out");
+    }
     forget_old(operations);
     struct operation *operation =
         operations->count < KEPT_MAX ? calloc(1, sizeof *operation) : NULL;

@@ -31,6 +31,7 @@ struct exchange {
     struct in6_addr network;
     bool keep_alive;
     bool local;
+    bool charged; // as a stranger's
 };
 
 // ---- answers ----
@@ -72,7 +73,7 @@ static void send_answer(void *context, const struct answer *answer)
     struct net_conn *conn = exchange->conn;
     struct buf out CLEANUP(buf_done);
     buf_init(&out, ANSWER_BYTES_MAX + HEAD_BYTES, true);
-    if (answer->status == 401 && !exchange->local)
+    if (answer->status == 401 && !exchange->local && !exchange->charged)
         rate_count_stranger(exchange->server->rate, &exchange->network, clock_mono_ms());
     if (answer->open) {
         begin_stream(exchange, answer);
@@ -187,6 +188,12 @@ static void begin(struct exchange *exchange, const struct http_request *request)
         api_refuse(err, 0, send_answer, exchange);
         return;
     }
+    // Whoever is nobody yet is charged before an engine works for him (a sign-in costs half a
+    // second), whatever the answer will be.
+    exchange->charged = !exchange->local && asker.who.kind == PRINCIPAL_NOBODY &&
+                        strcmp(request->method, "POST") == 0;
+    if (exchange->charged)
+        rate_count_stranger(exchange->server->rate, &exchange->network, clock_mono_ms());
     struct api_call call = {.method = request->method,
                             .path = request->path,
                             .query = request->query,

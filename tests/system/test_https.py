@@ -569,6 +569,8 @@ def test_other_verbs_are_answered_at_once_whatever_is_preferred(hsm_web):
     with Local(hsm_web) as local:
         assert local.ask("POST", "/api/v1/wallets", {"name": "now"}, {"Prefer": "respond-async"}).status == 201
         assert local.ask("GET", "/api/v1/hsm", headers={"Prefer": "respond-async"}).status == 200
+        both = local.ask("POST", "/api/v1/rotation:wallet-password", {}, {"Prefer": "respond-async", "If-Match": '"x"'})
+        assert both.status == 400 and "If-Match" in both.json()["detail"]
 
 
 def test_a_stream_that_is_left_hurts_nobody(hsm_web):

@@ -224,8 +224,8 @@ def test_a_rotation_goes_on_after_every_kill(kept):
     again = rotate(server, "data-keys", check=False)
     kills = 0
     while not rotated(server) and kills < 12:
-        server.kill("writer")
-        wait_for("a new writer", lambda: server.processes("writer"))
+        killed = {process.pid for process in server.kill("writer")}
+        wait_for("a new writer", lambda: {process.pid for process in server.processes("writer")} - killed)
         kills += 1
     assert kills > 0 and again.returncode in (0, 6)
     wait_for("the rotation to end", lambda: rotated(server), 60)
