@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "ops/doc.h"
+
 enum err setting_load(struct ops *ops, struct arena *arena, const char *name, json_t **ret)
 {
     struct span text;
@@ -38,4 +41,17 @@ const char *setting_text(const json_t *doc, const char *name)
 int64_t setting_number(const json_t *doc, const char *name)
 {
     return json_integer_value(json_object_get(doc, name));
+}
+
+enum err setting_put_error(json_t *state, const char *error)
+{
+    if (error[0] == '\0') {
+        (void)json_object_del(state, "error");
+        (void)json_object_del(state, "error_since");
+        return ERR_OK;
+    }
+    TRY(doc_set(state, "error", doc_string(span_str(error))));
+    if (setting_number(state, "error_since") == 0)
+        TRY(doc_set(state, "error_since", json_integer(clock_wall_s())));
+    return ERR_OK;
 }

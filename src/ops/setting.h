@@ -17,4 +17,8 @@ MUST_USE enum err setting_keep(struct ops *ops, const char *name, const json_t *
 const char *setting_text(const json_t *doc, const char *name); // "" when it is not there
 int64_t setting_number(const json_t *doc, const char *name);   // 0 when it is not there
 
+// Notes in `state` how a delivery to the outside ended: "error" with the time since when there is
+// one ("error_since"), or neither of them when `error` is "".
+MUST_USE enum err setting_put_error(json_t *state, const char *error);
+
 #endif

@@ -178,14 +178,7 @@ enum err sink_tell(struct ops *ops, struct arena *arena, const json_t *tell)
         TRY(doc_set(state, "place", json_incref(text)));
         TRY(doc_set(state, "delivered", json_integer(clock_wall_s())));
     }
-    if (error[0] == '\0') {
-        (void)json_object_del(state, "error");
-        (void)json_object_del(state, "error_since");
-    } else {
-        TRY(doc_set(state, "error", doc_string(span_str(error))));
-        if (setting_number(state, "error_since") == 0)
-            TRY(doc_set(state, "error_since", json_integer(clock_wall_s())));
-    }
+    TRY(setting_put_error(state, error));
     return setting_keep(ops, STATE, state);
 }
 
