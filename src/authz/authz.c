@@ -98,16 +98,31 @@ static unsigned word_of(enum authz_relation relation)
     }
 }
 
-static struct authz_decision decide_user(unsigned by, enum authz_relation relation, uint32_t rights)
+// What is left to somebody whose access is held: nothing by owning, by managing or by a wallet, and
+// of what is the Key Administrator's for everything nothing that any user may do for themselves.
+static unsigned left_to_held(unsigned by)
 {
+    unsigned shut = API_BY_OWNER | API_BY_READER | API_BY_MODIFIER | API_BY_MANAGER;
+    if ((by & RIGHT_KEY) != 0)
+        shut |= API_BY_USER | API_BY_SELF;
+    return by & ~shut;
+}
+
+static struct authz_decision decide_user(unsigned all, enum authz_relation relation,
+                                         const struct principal *who)
+{
+    unsigned by = who->held ? left_to_held(all) : all;
     if ((by & API_BY_ENDPOINT) != 0)
         return deny("keys are used by endpoints, not by users");
-    if ((by & RIGHT_ALL & rights) != 0)
+    if ((by & RIGHT_ALL & who->rights) != 0)
         return permit("a role or privilege of the user allows this");
     if ((by & (API_BY_USER | API_BY_ANYONE)) != 0)
         return permit("any user may do this");
     if ((by & word_of(relation)) != 0)
         return permit("the user has this right on what is meant");
+    if (by != all)
+        return deny("the user's access to keys and wallets is held, since somebody else has reset "
+                    "the password or the second factor: ask a Key Administrator to restore it");
     return deny(relation == AUTHZ_NO_OBJECT ? "none of the user's roles and privileges allows this"
                                             : "the user has no right to this on what is meant");
 }
@@ -123,7 +138,7 @@ struct authz_decision authz_decide(const struct principal *who, enum verb verb,
     if (who->kind == PRINCIPAL_LOCAL)
         return decide_local(by, relation, who->uid, service_uid);
     if (who->kind == PRINCIPAL_USER)
-        return decide_user(by, relation, who->rights);
+        return decide_user(by, relation, who);
     if (who->kind == PRINCIPAL_NOBODY && (by & API_BY_ANYONE) != 0 && relation == AUTHZ_NO_OBJECT)
         return permit("anyone may ask for this");
     return deny("the client is not known");

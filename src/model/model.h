@@ -81,6 +81,7 @@ struct principal {
     struct uuid id;          // set by the engine: the endpoint's or user's id
     struct span name;        // set by the engine
     uint32_t rights;         // set by the engine: of enum right; users
+    bool held;               // set by the engine: reaches no keys for now; users
     struct span address;     // "127.0.0.1:40000", for the audit trail
 };
 

@@ -173,14 +173,30 @@ static enum err check_quiet(struct alert_watch *watch)
 
 // ---- people ----
 
+typedef enum err user_check(struct alert_watch *watch, const struct store_user *row, int64_t days);
+
+static enum err each_user(struct alert_watch *watch, user_check *check, int64_t days)
+{
+    struct uuid after = {{0}};
+    for (size_t count = PAGE; count == PAGE;) {
+        struct store_user *rows = NULL;
+        TRY(store_user_list(watch->ops->set.store, 0, &after, PAGE, watch->arena, &rows, &count));
+        for (size_t i = 0; i < count; i++) {
+            if (rows[i].state == USER_ACTIVE)
+                TRY(check(watch, &rows[i], days));
+            after = rows[i].id;
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err judge_password(struct alert_watch *watch, const struct store_user *row,
                                int64_t days)
 {
     char day[CLOCK_TEXT_LEN + 1];
     char message[120];
     int64_t expires = row->password_changed + days * DAY_S;
-    if (row->state != USER_ACTIVE || row->password_changed == 0 ||
-        expires > watch->now + watch->threshold * DAY_S)
+    if (row->password_changed == 0 || expires > watch->now + watch->threshold * DAY_S)
         return ERR_OK;
     bool over = expires <= watch->now;
     day_text(expires, day);
@@ -193,17 +209,24 @@ static enum err check_passwords(struct alert_watch *watch)
 {
     struct op op = {.ops = watch->ops, .arena = watch->arena, .now = watch->now};
     struct policy policy;
-    struct uuid after = {{0}};
     TRY(policy_load(&op, &policy));
-    for (size_t count = PAGE; count == PAGE && policy.password_days > 0;) {
-        struct store_user *rows = NULL;
-        TRY(store_user_list(watch->ops->set.store, 0, &after, PAGE, watch->arena, &rows, &count));
-        for (size_t i = 0; i < count; i++) {
-            TRY(judge_password(watch, &rows[i], policy.password_days));
-            after = rows[i].id;
-        }
-    }
-    return ERR_OK;
+    return policy.password_days > 0 ? each_user(watch, judge_password, policy.password_days)
+                                    : ERR_OK;
+}
+
+static enum err judge_held(struct alert_watch *watch, const struct store_user *row, int64_t days)
+{
+    (void)days;
+    if ((row->flags & USER_HELD) == 0)
+        return ERR_OK;
+    return alert_found(watch, &row->id, NULL, "held",
+                       "has had the password or the second factor reset and reaches no keys "
+                       "until a Key Administrator restores the access");
+}
+
+static enum err check_held(struct alert_watch *watch)
+{
+    return each_user(watch, judge_held, 0);
 }
 
 // ---- objects ----
@@ -379,6 +402,11 @@ const struct alert_type alert_types[] = {
      check_objects},
     {"user_password", "low", "days", 14, 1, 3650, MINUTE, true,
      "A user's password expires, where the password policy has them expire.", check_passwords},
+    {"access_held", "medium", "", 0, 0, 0, MINUTE, true,
+     "A user's access to keys waits for a Key Administrator, since it was reset what the user "
+     "signs "
+     "in with.",
+     check_held},
     {"failed_sign_ins", "high", "an hour", 10, 1, SIGN_INS_MAX, 5 * SECOND, true,
      "So many wrong passwords, passphrases and tokens came within an hour.", check_sign_ins},
     {"audit_sink", "high", "seconds", 300, 10, 30 * 24 * 3600, 5 * SECOND, true,

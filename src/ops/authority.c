@@ -35,6 +35,9 @@ enum err authority_access(struct op *op, const struct uuid *wallet, uint32_t *re
     struct store_grant *grants = NULL;
     size_t count = 0;
     uint32_t access = 0;
+    *ret = 0;
+    if (op->who.held)
+        return ERR_OK;
     TRY(store_grant_reach(op->ops->set.store, &op->who.id, op->arena, &grants, &count));
     for (size_t i = 0; i < count; i++) {
         if (memcmp(&grants[i].wallet, wallet, sizeof *wallet) == 0)

@@ -110,6 +110,7 @@ static enum err take_rights(struct op *op, const struct store_credential *creden
     bool separated = false;
     TRY(identity_separated(op, &separated));
     op->who.rights = identity_effective(user->rights, separated) & credential->rights & RIGHT_ALL;
+    op->who.held = (user->flags & USER_HELD) != 0;
     bool old = policy->password_days > 0 &&
                op->now - user->password_changed >= policy->password_days * DAY_S;
     op->must_change =

@@ -10,8 +10,8 @@
 
 enum { IDENTITY_ROLES = RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT };
 
-// Sets id, name and rights of op->who, and op->must_change. ERR_AUTHENTICATION, one text for every
-// reason.
+// Sets id, name, rights and `held` of op->who, and op->must_change. ERR_AUTHENTICATION, one text
+// for every reason.
 MUST_USE enum err identity_resolve(struct op *op);
 
 // Whether somebody who must change the password may use the verb all the same.

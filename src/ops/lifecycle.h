@@ -15,6 +15,12 @@ enum kmip_state lifecycle_state_at(const struct store_dates *dates, int64_t now)
 // States that rows may have been written with which are in `state` now: bits (1 << state).
 uint32_t lifecycle_written_states(enum kmip_state state);
 
+// States in which an object has its material: bits (1 << state).
+enum {
+    LIFECYCLE_LIVING = 1U << KMIP_STATE_PRE_ACTIVE | 1U << KMIP_STATE_ACTIVE |
+                       1U << KMIP_STATE_DEACTIVATED | 1U << KMIP_STATE_COMPROMISED
+};
+
 bool lifecycle_is_destroyed(enum kmip_state state);
 const char *lifecycle_name(enum kmip_state state);
 

@@ -30,15 +30,15 @@ enum err me_show_run(struct op *op)
     TRY(doc_params(op, &doc));
     TRY(identity_account(op, false, &account));
     const struct store_user *row = &account.row;
-    return doc_answer(op, json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:s}", "id",
-                                    doc_uuid(&row->id), "name", doc_string(account.name),
-                                    "full_name", doc_string(account.full_name), "email",
-                                    doc_string(account.email), "must_change_password",
-                                    op->must_change, "second_factor", (row->flags & USER_TOTP) != 0,
-                                    "roles", rights_roles(row->rights, row->forward), "privileges",
-                                    rights_words(row->rights & ~(uint32_t)IDENTITY_ROLES), "rights",
-                                    rights_words(op->who.rights), "credential",
-                                    credential_name(op->who.credential)));
+    return doc_answer(
+        op, json_pack(
+                "{s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:s}", "id", doc_uuid(&row->id),
+                "name", doc_string(account.name), "full_name", doc_string(account.full_name),
+                "email", doc_string(account.email), "must_change_password", op->must_change,
+                "second_factor", (row->flags & USER_TOTP) != 0, "access_held", op->who.held,
+                "roles", rights_roles(row->rights, row->forward), "privileges",
+                rights_words(row->rights & ~(uint32_t)IDENTITY_ROLES), "rights",
+                rights_words(op->who.rights), "credential", credential_name(op->who.credential)));
 }
 
 // The account of a session, with its proof compared.

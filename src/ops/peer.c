@@ -104,6 +104,7 @@ enum err peer_resolve(struct op *op)
     op->who.name = (struct span){NULL, 0};
     op->default_wallet = (struct uuid){{0}};
     op->who.rights = 0;
+    op->who.held = false;
     op->must_change = false;
     if (op->who.kind == PRINCIPAL_USER)
         return identity_resolve(op);

@@ -9,6 +9,7 @@
 #include "ops/authority.h"
 #include "ops/credential.h"
 #include "ops/endpoint.h"
+#include "ops/hold.h"
 #include "ops/identity.h"
 #include "ops/lifecycle.h"
 #include "ops/named.h"
@@ -17,9 +18,6 @@
 #include "ops/verbs.h"
 
 enum { PAGE_DEFAULT = 100, LIST_MAX = STORE_FIND_MAX, EMAIL_MAX = 254 };
-
-static const uint32_t living = 1U << KMIP_STATE_PRE_ACTIVE | 1U << KMIP_STATE_ACTIVE |
-                               1U << KMIP_STATE_DEACTIVATED | 1U << KMIP_STATE_COMPROMISED;
 
 // ---- what operations share ----
 
@@ -70,14 +68,15 @@ enum err user_describe(struct op *op, const struct account *account, json_t **re
     int64_t seen = 0;
     const struct store_user *row = &account->row;
     TRY(store_seen_get(op->ops->set.store, &row->id, &seen));
-    *ret = json_pack("{s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "id",
+    *ret = json_pack("{s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "id",
                      doc_uuid(&row->id), "name", doc_string(account->name), "full_name",
                      doc_string(account->full_name), "email", doc_string(account->email), "state",
                      row->state == USER_LOCKED ? "locked" : "active", "must_change_password",
                      (row->flags & USER_MUST_CHANGE) != 0, "second_factor",
-                     (row->flags & USER_TOTP) != 0, "created", doc_time(row->created),
-                     "password_changed", doc_time(row->password_changed), "last_seen",
-                     doc_time(seen), "roles", rights_roles(row->rights, row->forward), "privileges",
+                     (row->flags & USER_TOTP) != 0, "access_held", (row->flags & USER_HELD) != 0,
+                     "created", doc_time(row->created), "password_changed",
+                     doc_time(row->password_changed), "last_seen", doc_time(seen), "roles",
+                     rights_roles(row->rights, row->forward), "privileges",
                      rights_words(row->rights & ~(uint32_t)IDENTITY_ROLES));
     if (*ret == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
@@ -228,11 +227,14 @@ static enum err hash_given(struct op *op, struct span name, struct given *given)
     return pwhash_make(password, given->record);
 }
 
-static enum err answer_given(struct op *op, const struct account *account, struct given *given)
+static enum err answer_given(struct op *op, const struct account *account, struct given *given,
+                             bool reset)
 {
     CLEANUP(doc_freep)
     json_t *answer = json_pack("{s:o, s:o}", "id", doc_uuid(&account->row.id), "name",
                                doc_string(account->name));
+    if (answer != NULL && reset)
+        TRY(doc_set(answer, "access_held", json_boolean(account->row.flags & USER_HELD)));
     if (answer != NULL && given->made[0] != '\0')
         TRY(doc_set(answer, "password", json_string(given->made)));
     explicit_bzero(given->made, sizeof given->made);
@@ -260,22 +262,9 @@ enum err user_create_run(struct op *op)
     TRY(account_put(op, &account));
     op->object = account.row.id;
     if (!dry_run)
-        return answer_given(op, &account, &given);
+        return answer_given(op, &account, &given, false);
     TRY(store_user_remove(op->ops->set.store, &account.row.id, account.row.version));
     return doc_answer(op, json_pack("{s:b, s:o}", "dry_run", 1, "name", doc_string(account.name)));
-}
-
-// Whoever resets what somebody signs in with could sign in as that person: nobody gets a role that
-// way.
-static enum err check_no_gain(const struct op *op, const struct account *account)
-{
-    uint32_t roles = account->row.rights & IDENTITY_ROLES;
-    if (op->who.kind == PRINCIPAL_USER && (roles & ~op->who.rights) != 0)
-        FAIL(ERR_NOT_PERMITTED,
-             "\"%.*s\" holds a role that you do not hold: somebody who holds it, too, or the local "
-             "administrator must do this",
-             (int)account->name.len, (const char *)account->name.data);
-    return ERR_OK;
 }
 
 // {"name"} and the secret "password" → a made-up password
@@ -288,18 +277,19 @@ enum err user_reset_password_run(struct op *op)
     uint64_t ended = 0;
     TRY(doc_params(op, &doc));
     TRY(user_take(op, doc, &account));
-    TRY(check_no_gain(op, &account));
+    TRY(hold_check(op, &account));
     TRY(hash_given(op, account.name, &given));
     TRY(ops_late_begin(op));
     TRY(ops_late_save(op));
     TRY(user_take(op, doc, &account)); // as it is now
-    TRY(check_no_gain(op, &account));
+    TRY(hold_check(op, &account));
     TRY(account_set_password(op, &account, given.record, given.policy.password_kept));
     account.row.flags |= USER_MUST_CHANGE;
+    TRY(hold_set(op, &account));
     TRY(account_update(op, &account));
     TRY(credential_end_all(op, &account.row.id, 0, &none, &ended));
     TRY(store_tries_remove(op->ops->set.store, account.row.name_hash));
-    return answer_given(op, &account, &given);
+    return answer_given(op, &account, &given, true);
 }
 
 // ---- changes ----
@@ -362,12 +352,13 @@ enum err user_reset_factor_run(struct op *op)
     uint64_t ended = 0;
     TRY(doc_params(op, &doc));
     TRY(user_take(op, doc, &account));
-    TRY(check_no_gain(op, &account));
+    TRY(hold_check(op, &account));
     if ((account.row.flags & USER_TOTP) == 0)
         FAIL(ERR_WRONG_STATE, "user \"%.*s\" has no second factor", (int)account.name.len,
              (const char *)account.name.data);
     account.row.flags &= ~(uint32_t)(USER_TOTP | USER_TOTP_PENDING);
     account.totp = span_of(NULL, 0);
+    TRY(hold_set(op, &account));
     TRY(account_update(op, &account));
     TRY(credential_end_all(op, &account.row.id, STORED_SESSION, &none, &ended));
     return answer_user(op, &account);
@@ -415,7 +406,7 @@ enum err user_delete_run(struct op *op)
     TRY(doc_params(op, &doc));
     TRY(user_take(op, doc, &account));
     TRY(user_check_not_last(op, &account));
-    struct store_query query = {.owner = account.row.id, .states = living};
+    struct store_query query = {.owner = account.row.id, .states = LIFECYCLE_LIVING};
     if (json_object_get(doc, "reassign_to") != NULL) {
         TRY(give_objects(op, doc, &account, &count));
     } else {

@@ -13,9 +13,10 @@
 enum user_state { USER_ACTIVE = 1, USER_LOCKED = 2 };
 
 enum user_flag {
-    USER_MUST_CHANGE = 1, // the password was set by somebody else
-    USER_TOTP = 2,        // a second factor is asked for
-    USER_TOTP_PENDING = 4 // one was made and not confirmed yet
+    USER_MUST_CHANGE = 1,  // the password was set by somebody else
+    USER_TOTP = 2,         // a second factor is asked for
+    USER_TOTP_PENDING = 4, // one was made and not confirmed yet
+    USER_HELD = 8          // reaches no keys until a Key Administrator restores it
 };
 
 struct store_user {

@@ -9,7 +9,7 @@ import json
 import re
 
 import pytest
-from people import Person, local, make, sign_in, wait_for_port
+from people import PASSWORD, Person, local, make, sign_in, wait_for_port
 from server import Server, wait_for
 
 ROLES = {"system", "key", "audit"}
@@ -148,6 +148,28 @@ def test_nothing_but_changing_it_goes_with_a_password_that_somebody_else_set(ser
     open_to_it = {(m, p) for m, p, _ in routes if let_in(person, m, p)[0]}
     assert {path.removeprefix("/api/v1") for _, path in open_to_it} - {f"/sessions/{NOTHING}"} == {
         "/me", "/me:change-password", "/password-policy"}
+
+
+def test_a_system_administrator_gets_at_no_keys_by_resetting_a_password(served, people):
+    system, key = people["system"][0], people["key"][0]
+    owner = make(served, "has-keys")
+    status, made = owner.call("POST", "/keys", name="of has-keys", algorithm="AES", length=256)
+    assert status == 201, made
+    status, told = system.call("POST", "/users/has-keys:reset-password", password="as the thief would choose")
+    assert (status, told["access_held"]) == (200, True), told
+    thief = sign_in(served, "has-keys", "as the thief would choose")
+    changed = thief.call("POST", "/me:change-password", password="as the thief would choose", new_password=PASSWORD)
+    assert changed[0] == 200, changed
+    for method, path, body in (("GET", "/keys", {}), ("GET", f"/keys/{made['id']}", {}), ("GET", "/wallets", {}),
+                               ("GET", "/users/has-keys/objects", {}), ("POST", "/wallets", {"name": "loot"}),
+                               ("POST", f"/keys/{made['id']}:export", {"reason": "loot"})):
+        status, problem = thief.call(method, path, **body)
+        assert status == 403 and "ask a Key Administrator to restore it" in problem["detail"], (path, problem)
+    assert system.call("POST", "/users/has-keys:restore-access")[0] == 403
+    assert system.call("POST", "/alert-types/access_held:configure", mail=True)[0] == 200  # is looked at now
+    wait_for("the alert", lambda: any(row["name"] == "has-keys" for row in key.call("GET", "/alerts")[1]["alerts"]))
+    assert key.call("POST", "/users/has-keys:restore-access")[0] == 200
+    assert thief.call("GET", f"/keys/{made['id']}")[0] == 200
 
 
 def test_every_refusal_stands_in_the_trail_with_the_users_name(served, people):

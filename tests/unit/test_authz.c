@@ -293,6 +293,7 @@ static const struct expected {
     {"user list", RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT, 0},
     {"user show", RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT, RELATED_SELF},
     {"user update", RIGHT_SYSTEM, RELATED_SELF},
+    {"user restore-access", RIGHT_KEY, 0},
     {"user access", RIGHT_KEY, RELATED_SELF},
     {"user objects", RIGHT_KEY, RELATED_SELF},
     {"user-group", RIGHT_KEY, 0},
@@ -358,6 +359,32 @@ static void every_verb_by_every_right_in_every_relation(void **state)
     each_verb_and_relation(check_user);
 }
 
+// The ways that are shut to somebody whose access is held: relations but oneself, and of what is
+// the Key Administrator's all that needs no role.
+static void check_held(enum verb verb, enum authz_relation relation)
+{
+    if (!is_admin(verb))
+        return;
+    const struct expected *want = expected_of(verb_name(verb));
+    unsigned open = ANY_USER | RELATED_SELF;
+    if ((want->rights & RIGHT_KEY) != 0)
+        open = 0;
+    bool everybody = (want->others & open & (ANY_USER | related(relation))) != 0;
+    for (uint32_t right = 0; right <= RIGHT_ALL; right = right == 0 ? 1 : right << 1) {
+        struct principal who = {.kind = PRINCIPAL_USER, .rights = right, .held = true};
+        bool may = (want->others & NOBODY) == 0 && (everybody || (want->rights & right) != 0);
+        if (authz_decide(&who, verb, relation, SERVICE).permit != may)
+            fail_msg("\"%s\" by right %u in relation %d, held: %s expected", verb_name(verb),
+                     (unsigned)right, (int)relation, may ? "a permit" : "a refusal");
+    }
+}
+
+static void a_held_user_keeps_its_roles_and_its_own_account_alone(void **state)
+{
+    (void)state;
+    each_verb_and_relation(check_held);
+}
+
 static bool may_carry(enum authz_channel channel, bool writes, enum principal_kind kind,
                       enum verb verb)
 {
@@ -408,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_role_opens_what_is_its_own_and_nothing_else),
         cmocka_unit_test(a_relation_opens_only_the_thing_itself),
         cmocka_unit_test(every_verb_by_every_right_in_every_relation),
+        cmocka_unit_test(a_held_user_keeps_its_roles_and_its_own_account_alone),
         cmocka_unit_test(a_reader_is_asked_for_no_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

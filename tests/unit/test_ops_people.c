@@ -598,6 +598,27 @@ static void a_lost_factor_is_taken_away_by_an_administrator(void **state)
     (void)sign_in("kim");
 }
 
+static void a_reset_second_factor_holds_what_reaches_keys_and_no_role(void **state)
+{
+    char secret[64];
+    (void)state;
+    struct person system = make_holder("root", "system", true);
+    struct person kim = make_holder("kim", "system", false);
+    OK(ask(kim.who, VERB_WALLET_CREATE, "{'name':'w'}", NULL));
+    OK(ask(kim.who, VERB_ME_ENROLL_SECOND_FACTOR, "{}", "password", PASSWORD, NULL));
+    (void)snprintf(secret, sizeof secret, "%s", answer_text("secret"));
+    OK(ask(kim.who, VERB_ME_CONFIRM_SECOND_FACTOR, "{}", "code", code_at(secret, step_now()),
+           NULL));
+    OK(ask(system.who, VERB_USER_RESET_SECOND_FACTOR, "{'name':'kim'}", NULL));
+    assert_true(answers("'access_held':true"));
+    struct person again = sign_in("kim");
+    FAILS(ERR_NOT_PERMITTED, ask(again.who, VERB_WALLET_SHOW, "{'name':'w'}", NULL));
+    FAILS(ERR_NOT_PERMITTED, ask(again.who, VERB_USER_RESTORE_ACCESS, "{'name':'kim'}", NULL));
+    OK(ask(again.who, VERB_USER_LIST, "{}", NULL));
+    OK(ask(local, VERB_USER_RESTORE_ACCESS, "{'name':'kim'}", NULL));
+    OK(ask(again.who, VERB_WALLET_SHOW, "{'name':'w'}", NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -623,6 +644,7 @@ int main(void)
         TEST(people_are_sealed_again_when_the_data_keys_rotate),
         TEST(a_code_counts_once),
         TEST(a_lost_factor_is_taken_away_by_an_administrator),
+        TEST(a_reset_second_factor_holds_what_reaches_keys_and_no_role),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -444,6 +444,105 @@ static void managing_a_wallet_opens_nobody_elses_objects(void **state)
     OK(move(&bob, VERB_WALLET_REMOVE, "lent", others));
 }
 
+// ---- separation of whoever resets and whoever opens keys ----
+
+static struct person reset_and_change(const struct person *by, const char *name)
+{
+    char doc[128];
+    (void)snprintf(doc, sizeof doc, "{'name':'%s'}", name);
+    OK(ask(by->who, VERB_USER_RESET_PASSWORD, doc, "password", CHANGED, NULL));
+    assert_true(answers("'access_held':true"));
+    OK(sign_in_as(name, CHANGED));
+    struct person person = bearer(CREDENTIAL_SESSION, "session");
+    OK(ask(person.who, VERB_ME_CHANGE_PASSWORD, "{}", "password", CHANGED, "new_password", PASSWORD,
+           NULL));
+    return person;
+}
+
+static void whoever_resets_a_password_gets_at_no_keys(void **state)
+{
+    char id[64];
+    (void)state;
+    struct person system = make_holder("system", "system", true);
+    struct person key = make_holder("key", "key", false);
+    struct person owner = make_user("owner");
+    OK(ask(owner.who, VERB_KEY_CREATE, "{'name':'secret'}", NULL));
+    (void)snprintf(id, sizeof id, "%s", answer_text("id"));
+    struct person held = reset_and_change(&system, "owner");
+    static const enum verb shut[] = {VERB_KEY_LIST, VERB_WALLET_LIST};
+    for (size_t i = 0; i < COUNT_OF(shut); i++) {
+        FAILS(ERR_NOT_PERMITTED, ask(held.who, shut[i], "{}", NULL));
+        assert_true(says("ask a Key Administrator to restore it"));
+    }
+    FAILS(ERR_NOT_PERMITTED, show_key(&held, id));
+    FAILS(ERR_NOT_PERMITTED, ask(held.who, VERB_USER_OBJECTS, "{'name':'owner'}", NULL));
+    FAILS(ERR_NOT_PERMITTED, ask(held.who, VERB_KEY_CREATE, "{'name':'new'}", NULL));
+    FAILS(ERR_NOT_PERMITTED, ask(held.who, VERB_WALLET_CREATE, "{'name':'new'}", NULL));
+    // One's own account is looked after all the same; a token reaches no more.
+    OK(ask(held.who, VERB_ME_SHOW, "{}", NULL));
+    assert_true(answers("'access_held':true"));
+    OK(ask(held.who, VERB_TOKEN_CREATE, "{'label':'script'}", NULL));
+    struct person token = bearer(CREDENTIAL_TOKEN, "token");
+    FAILS(ERR_NOT_PERMITTED, show_key(&token, id));
+    FAILS(ERR_NOT_PERMITTED, ask(system.who, VERB_USER_RESTORE_ACCESS, "{'name':'owner'}", NULL));
+    FAILS(ERR_NOT_PERMITTED, ask(held.who, VERB_USER_RESTORE_ACCESS, "{'name':'owner'}", NULL));
+    OK(ask(key.who, VERB_USER_RESTORE_ACCESS, "{'name':'owner'}", NULL));
+    assert_true(answers("'access_held':false"));
+    OK(show_key(&held, id));
+    OK(show_key(&token, id));
+    FAILS(ERR_WRONG_STATE, ask(key.who, VERB_USER_RESTORE_ACCESS, "{'name':'owner'}", NULL));
+    assert_true(says("is not held"));
+    FAILS(ERR_NOT_FOUND, ask(key.who, VERB_USER_RESTORE_ACCESS, "{'name':'none'}", NULL));
+}
+
+static void access_is_restored_only_once_the_user_has_a_password_of_its_own(void **state)
+{
+    (void)state;
+    struct person system = make_holder("system", "system", true);
+    struct person key = make_holder("key", "key", false);
+    struct person owner = make_user("owner");
+    OK(ask(owner.who, VERB_WALLET_CREATE, "{'name':'w'}", NULL));
+    OK(ask(system.who, VERB_USER_RESET_PASSWORD, "{'name':'owner'}", "password", CHANGED, NULL));
+    FAILS(ERR_WRONG_STATE, ask(key.who, VERB_USER_RESTORE_ACCESS, "{'name':'owner'}", NULL));
+    assert_true(says("that somebody else has set"));
+    struct person held = reset_and_change(&system, "owner"); // a second time changes nothing
+    FAILS(ERR_NOT_PERMITTED, ask(held.who, VERB_WALLET_SHOW, "{'name':'w'}", NULL));
+    OK(ask(local, VERB_USER_RESTORE_ACCESS, "{'name':'owner'}", NULL));
+    OK(ask(held.who, VERB_WALLET_SHOW, "{'name':'w'}", NULL));
+}
+
+static void access_is_held_for_each_way_to_a_key_and_for_no_other_reason(void **state)
+{
+    (void)state;
+    struct person system = make_holder("system", "system", true);
+    struct person both = make_holder("both", "system", true);
+    struct person maker = make_user("maker");
+    (void)make_user("reader");
+    (void)make_user("member");
+    (void)make_user("manager");
+    (void)make_user("plain");
+    OK(ask(local, VERB_ROLE_GRANT, "{'role':'key','user':'both'}", NULL));
+    OK(ask(maker.who, VERB_WALLET_CREATE, "{'name':'w'}", NULL));
+    OK(grant(&maker, "w", "'user':'reader','access':'read-only'"));
+    OK(ask(local, VERB_USER_GROUP_CREATE, "{'name':'team'}", NULL));
+    OK(ask(local, VERB_USER_GROUP_ADD, "{'name':'team','user':'member'}", NULL));
+    OK(grant(&maker, "w", "'user_group':'team','access':'read-only'"));
+    OK(ask(local, VERB_ENDPOINT_GROUP_CREATE, "{'name':'rac'}", NULL));
+    OK(privilege(&both, VERB_PRIVILEGE_GRANT, "manager",
+                 "'privilege':'manage-endpoint-group','endpoint_group':'rac'"));
+    static const char *const held[] = {"maker", "reader", "member", "manager"};
+    for (size_t i = 0; i < COUNT_OF(held); i++)
+        (void)reset_and_change(&system, held[i]);
+    OK(ask(system.who, VERB_USER_RESET_PASSWORD, "{'name':'plain'}", NULL));
+    assert_true(answers("'access_held':false"));
+    // Who is Key Administrator, too, or root, opens nothing that way that is not open already.
+    OK(ask(both.who, VERB_USER_RESTORE_ACCESS, "{'name':'maker'}", NULL));
+    OK(ask(both.who, VERB_USER_RESET_PASSWORD, "{'name':'maker'}", NULL));
+    assert_true(answers("'access_held':false"));
+    OK(ask(local, VERB_USER_RESET_PASSWORD, "{'name':'maker'}", NULL));
+    assert_true(answers("'access_held':false"));
+}
+
 // ---- audit ----
 
 static void the_trail_has_the_users_name_also_of_refusals(void **state)
@@ -470,6 +569,9 @@ int main(void)
         TEST(every_door_to_the_passphrase_has_one_counter),
         TEST(the_passphrase_gives_a_role_with_the_right_to_pass_it_on),
         TEST(nobody_gets_a_role_by_resetting_the_password_of_its_holder),
+        TEST(whoever_resets_a_password_gets_at_no_keys),
+        TEST(access_is_restored_only_once_the_user_has_a_password_of_its_own),
+        TEST(access_is_held_for_each_way_to_a_key_and_for_no_other_reason),
         TEST(what_is_taken_away_counts_no_more_from_the_next_request_on),
         TEST(a_user_sees_and_changes_only_its_own_account),
         TEST(privileges_are_granted_by_the_role_that_they_are_below),
