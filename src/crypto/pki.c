@@ -38,6 +38,11 @@ void pki_inner_cert_freep(X509 **cert)
     X509_free(*cert);
 }
 
+static void name_freep(X509_NAME **name)
+{
+    X509_NAME_free(*name);
+}
+
 static void csr_freep(X509_REQ **csr)
 {
     X509_REQ_free(*csr);
@@ -119,10 +124,15 @@ static bool set_serial(X509 *cert)
     return done;
 }
 
+static bool add_name(X509_NAME *name, const char *type, const char *text)
+{
+    return X509_NAME_add_entry_by_txt(name, type, MBSTRING_UTF8, (const unsigned char *)text, -1,
+                                      -1, 0) == 1;
+}
+
 static bool set_name(X509_NAME *name, const char *common_name)
 {
-    return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name,
-                                      -1, -1, 0) == 1;
+    return add_name(name, "CN", common_name);
 }
 
 // A certificate with everything but extensions, issuer and signature.
@@ -317,6 +327,8 @@ enum err pki_make_request(struct span key_pem, const struct pki_wish *wish, stru
     CLEANUP(csr_freep) X509_REQ *csr = X509_REQ_new();
     CLEANUP(pki_inner_bio_freep) BIO *bio = BIO_new(BIO_s_mem());
     if (csr == NULL || bio == NULL || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
+        (wish->organization != NULL &&
+         !add_name(X509_REQ_get_subject_name(csr), "O", wish->organization)) ||
         !set_name(X509_REQ_get_subject_name(csr), wish->common_name) ||
         X509_REQ_set_pubkey(csr, key) != 1)
         return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not make a certificate signing request");
@@ -391,6 +403,32 @@ enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pem, struct
     TRY(add_extensions(cert, ca, list, sizeof list / sizeof *list));
     TRY(sign(cert, ca, ca_key, ret_cert_pem));
     return fingerprint(cert, ret_fingerprint);
+}
+
+static enum err check_subject(X509_REQ *csr, const char *organization, const char *common_name)
+{
+    CLEANUP(name_freep) X509_NAME *want = X509_NAME_new();
+    if (want == NULL || !add_name(want, "O", organization) || !set_name(want, common_name))
+        return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not make a name");
+    if (X509_NAME_cmp(want, X509_REQ_get_subject_name(csr)) != 0)
+        FAIL(ERR_INVALID, "the request is not for the subject \"/O=%s/CN=%s\"", organization,
+             common_name);
+    return ERR_OK;
+}
+
+enum err pki_check_proof(struct span csr_pem, struct span cert_pem, const char *organization,
+                         const char *common_name)
+{
+    CLEANUP(csr_freep) X509_REQ *csr = NULL;
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
+    TRY(pki_inner_read_cert(cert_pem, &cert));
+    TRY(read_csr(csr_pem, &csr));
+    const EVP_PKEY *key = X509_get0_pubkey(cert);
+    bool same = key != NULL && EVP_PKEY_eq(key, X509_REQ_get0_pubkey(csr)) == 1;
+    ERR_clear_error();
+    if (!same)
+        FAIL(ERR_INVALID, "the request is signed with another key than the certificate's");
+    return check_subject(csr, organization, common_name);
 }
 
 enum err pki_check_der(struct span der)

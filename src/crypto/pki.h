@@ -24,6 +24,7 @@ struct pki_info {
 
 // What a request asks for.
 struct pki_wish {
+    const char *organization; // NULL: none
     const char *common_name;
     bool authority;           // a CA's certificate
     const char *const *hosts; // a server's: DNS names and addresses
@@ -83,6 +84,12 @@ MUST_USE enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pe
                                   struct span csr_pem, const char *common_name, int days,
                                   struct buf *ret_cert_pem,
                                   uint8_t ret_fingerprint[PKI_FINGERPRINT_LEN]);
+
+// Whether a request is proof that its maker has the key of a certificate, for this purpose: it
+// is signed with that key, and asks for O=organization, CN=common_name and nothing else.
+// ERR_INVALID says what is wrong.
+MUST_USE enum err pki_check_proof(struct span csr_pem, struct span cert_pem,
+                                  const char *organization, const char *common_name);
 
 // ERR_INVALID unless the bytes are the DER of one X.509 certificate and nothing after it. Says
 // nothing about whom it is from.

@@ -3,6 +3,9 @@
 // API tokens of the one who asks, and certificates that stand for them. A token lets through what
 // its scope says of what its owner holds at the time of each request, and never more. It makes no
 // other token.
+#include <stdio.h>
+
+#include "base/clock.h"
 #include "crypto/pki.h"
 #include "ops/credential.h"
 #include "ops/identity.h"
@@ -13,6 +16,8 @@
 
 enum { LIST_MAX = STORE_FIND_MAX, TOKENS_MAX = 100, DAYS_USUAL = 90, DAYS_MAX = 3650 };
 enum { DAY_S = 86400, CERTIFICATE_MAX = 32 * 1024 };
+
+#define PROOF_ORGANIZATION "Keyward user"
 
 static enum err add_token(struct op *op, const struct store_credential *row, json_t *list)
 {
@@ -116,20 +121,71 @@ enum err token_create_run(struct op *op)
     return err;
 }
 
-// {"label", "certificate", "scope", "days"} → its fingerprint
+static enum err take_pem(const json_t *doc, const char *field, struct span *ret)
+{
+    const json_t *pem = json_object_get(doc, field);
+    *ret = span_of(json_string_value(pem), json_string_length(pem));
+    if (ret->len > CERTIFICATE_MAX)
+        FAIL(ERR_INVALID, "\"%s\" is longer than %d bytes", field, CERTIFICATE_MAX);
+    return ERR_OK;
+}
+
+// Made with the certificate's key, for this user: else anybody could have somebody else's client
+// act in their own name.
+static enum err check_proof(struct op *op, const json_t *doc, struct span certificate)
+{
+    struct account account;
+    struct span request;
+    char name[ACCOUNT_NAME_MAX + 1];
+    TRY(take_pem(doc, "request", &request));
+    TRY(identity_account(op, true, &account));
+    (void)snprintf(name, sizeof name, "%.*s", (int)account.name.len,
+                   (const char *)account.name.data);
+    enum err err = pki_check_proof(request, certificate, PROOF_ORGANIZATION, name);
+    if (err != ERR_INVALID)
+        return err;
+    char why[256];
+    (void)snprintf(why, sizeof why, "%s", err_detail());
+    FAIL(ERR_INVALID,
+         "\"request\" does not prove that you have the certificate's key: %s. Make it with "
+         "openssl req -new -key KEY -subj \"/O=" PROOF_ORGANIZATION "/CN=%s\"",
+         why, name);
+}
+
+// It counts here no longer than it is valid.
+static enum err check_dates(struct op *op, struct span certificate, struct store_credential *row)
+{
+    char text[CLOCK_TEXT_LEN + 1];
+    struct pki_info info;
+    TRY(pki_describe(certificate, &info));
+    if (info.not_after <= op->now) {
+        clock_text(info.not_after * 1000, text);
+        FAIL(ERR_INVALID, "\"certificate\" has expired on %s: give one that is valid", text);
+    }
+    if (info.not_before > op->now) {
+        clock_text(info.not_before * 1000, text);
+        FAIL(ERR_INVALID, "\"certificate\" is valid from %s on: add it then", text);
+    }
+    if (row->expires > info.not_after)
+        row->expires = info.not_after;
+    return ERR_OK;
+}
+
+// {"label", "certificate", "request", "scope", "days"} → its fingerprint
 enum err token_certificate_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct span label;
+    struct span certificate;
     char fingerprint[2 * PKI_FINGERPRINT_LEN + 1];
     struct store_credential row = {.kind = STORED_CERTIFICATE};
     TRY(doc_params(op, &doc));
     TRY(take(op, doc, &row, &label));
-    const json_t *pem = json_object_get(doc, "certificate");
-    if (json_string_length(pem) > CERTIFICATE_MAX ||
-        pki_fingerprint(span_of(json_string_value(pem), json_string_length(pem)), row.hash) !=
-            ERR_OK)
+    TRY(take_pem(doc, "certificate", &certificate));
+    if (pki_fingerprint(certificate, row.hash) != ERR_OK)
         FAIL(ERR_INVALID, "\"certificate\" is no certificate in PEM");
+    TRY(check_dates(op, certificate, &row));
+    TRY(check_proof(op, doc, certificate));
     enum err err = credential_put(op, &row, label);
     if (err == ERR_CONFLICT)
         FAIL(ERR_CONFLICT, "this certificate stands for somebody already");

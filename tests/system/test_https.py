@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The REST API over HTTPS: what TLS is offered, whom a request is taken from, what every answer says, and that nobody holds
 up others (contract F1)."""
+import datetime
 import hmac
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 
 import tokens
 from https import HEADERS, Connection, Local, request
+from people import make
 from prepared import set_security
 from server import PASSPHRASE, TOP, Server, free_port, wait_for
 from shim import Shim
@@ -327,6 +329,29 @@ def test_a_certificate_of_any_issuer_is_asked_for_and_known_by_its_fingerprint_a
     assert ask(web, "GET", "/api/v1/keys", cert=cert, key=key, context=context).status == 401  # nobody has this one
     both = ask(web, "GET", "/api/v1/keys", headers=SESSION, cert=cert, key=key, context=context)
     assert both.status == 400 and b"more than one" in both.body
+
+
+def test_a_certificate_stands_for_whoever_proves_to_have_its_key(web, tmp_path):
+    cert, key = make_cert(tmp_path, "of-gina")
+    gina = make(web, "gina")
+
+    def proof(name, signer=key):
+        done = subprocess.run(["openssl", "req", "-new", "-key", signer, "-subj", f"/O=Keyward user/CN={name}"], check=True,
+                              capture_output=True, text=True)
+        return done.stdout
+
+    def add(request):
+        return gina.call("POST", "/tokens:add-certificate", label="laptop", certificate=cert.read_text(), request=request)
+    status, problem = add(proof("gina", make_cert(tmp_path, "other")[1]))
+    assert status == 400 and "signed with another key" in problem["detail"], problem
+    status, problem = add(proof("hugo"))
+    assert status == 400 and '"/O=Keyward user/CN=gina"' in problem["detail"], problem
+    status, added = add(proof("gina"))
+    assert status == 201, added
+    context = ssl.create_default_context(cafile=str(web.root / TLS / "ca.crt"))
+    assert ask(web, "GET", "/api/v1/me", cert=cert, key=key, context=context).json()["name"] == "gina"
+    lasts = datetime.datetime.fromisoformat(added["expires"].replace("Z", "+00:00")) - datetime.datetime.now(datetime.timezone.utc)
+    assert lasts <= datetime.timedelta(days=2)  # as the certificate, not as a token
 
 
 @pytest.mark.parametrize("fault, options", [("weak", {"key": ("rsa:1024",)}), ("expired", {"days": "-1"})])

@@ -2,6 +2,9 @@
 //
 // People: how the first administrators come to be, sign-in and its counter, sessions, tokens,
 // second factor, what ends them, and who may do what to whom.
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
 #include "tests/unit/people_rig.h"
 
 // ---- changing the store behind the engines ----
@@ -424,40 +427,152 @@ static void a_revoked_token_counts_no_more(void **state)
     FAILS(ERR_NOT_FOUND, ask(judy.who, VERB_TOKEN_DELETE, doc, NULL));
 }
 
+// A certificate that signs itself, and its key.
+struct pair {
+    struct buf key, cert;
+};
+
+static void pair_done(struct pair *pair)
+{
+    buf_done(&pair->key);
+    buf_done(&pair->cert);
+}
+
+static void make_pair(struct pair *pair, int days)
+{
+    buf_init(&pair->key, 8192, true);
+    buf_init(&pair->cert, 8192, false);
+    OK(pki_make_key(&pair->key));
+    OK(pki_make_ca(span_buf(&pair->key), "somebody else's", days, &pair->cert));
+}
+
+// Signs it anew with other dates, in seconds from now.
+static void date_pair(struct pair *pair, long from_s, long to_s)
+{
+    char *text = NULL;
+    BIO *in = BIO_new_mem_buf(pair->cert.data, (int)pair->cert.len);
+    BIO *key_in = BIO_new_mem_buf(pair->key.data, (int)pair->key.len);
+    BIO *out = BIO_new(BIO_s_mem());
+    X509 *cert = PEM_read_bio_X509(in, NULL, NULL, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL);
+    assert_non_null(cert);
+    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(cert), from_s));
+    assert_non_null(X509_gmtime_adj(X509_getm_notAfter(cert), to_s));
+    assert_true(X509_sign(cert, key, EVP_sha256()) > 0 && PEM_write_bio_X509(out, cert) == 1);
+    size_t len = (size_t)BIO_get_mem_data(out, &text);
+    buf_clear(&pair->cert);
+    OK(buf_put(&pair->cert, span_of(text, len)));
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    BIO_free(in);
+    BIO_free(key_in);
+    BIO_free(out);
+}
+
+static void put_pem(struct buf *doc, const char *field, struct span pem)
+{
+    OK(buf_printf(doc, ",'%s':'", field));
+    for (size_t i = 0; i < pem.len; i++)
+        OK(buf_printf(doc, pem.data[i] == '\n' ? "\\n" : "%c", pem.data[i]));
+    OK(buf_put_str(doc, "'"));
+}
+
+static void put_proof(struct buf *doc, const struct pair *pair, const char *organization,
+                      const char *name)
+{
+    struct buf csr CLEANUP(buf_done);
+    const struct pki_wish wish = {.organization = organization, .common_name = name};
+    buf_init(&csr, 8192, false);
+    OK(pki_make_request(span_buf(&pair->key), &wish, &csr));
+    put_pem(doc, "request", span_buf(&csr));
+}
+
+// Adds a certificate with the proof that `prover`'s key gives for `name`.
+static enum err add_certificate(const struct person *who, const struct pair *pair,
+                                const struct pair *prover, const char *organization,
+                                const char *name)
+{
+    struct buf doc CLEANUP(buf_done);
+    buf_init(&doc, 16384, false);
+    OK(buf_put_str(&doc, "{'label':'laptop'"));
+    put_pem(&doc, "certificate", span_buf(&pair->cert));
+    put_proof(&doc, prover, organization, name);
+    OK(buf_put(&doc, span_of("}", 2)));
+    return ask(who->who, VERB_TOKEN_ADD_CERTIFICATE, (const char *)doc.data, NULL);
+}
+
 static void a_certificate_stands_for_its_user_as_a_token_does(void **state)
 {
-    char doc[4096];
     char id[64];
-    struct buf key CLEANUP(buf_done);
-    struct buf cert CLEANUP(buf_done);
+    struct pair own CLEANUP(pair_done);
     struct person client = {.who = {.kind = PRINCIPAL_USER, .credential = CREDENTIAL_CERTIFICATE}};
     (void)state;
-    buf_init(&key, 8192, true);
-    buf_init(&cert, 8192, false);
     struct person judy = make_holder("judy", "system", true);
-    OK(pki_make_key(&key));
-    OK(pki_make_ca(span_buf(&key), "somebody else's", 2, &cert));
-    OK(pki_fingerprint(span_buf(&cert), client.who.fingerprint));
-    size_t used = (size_t)snprintf(doc, sizeof doc, "{'label':'laptop','certificate':'");
-    for (size_t i = 0; i < cert.len; i++)
-        used += (size_t)snprintf(doc + used, sizeof doc - used, cert.data[i] == '\n' ? "\\n" : "%c",
-                                 cert.data[i]);
-    (void)snprintf(doc + used, sizeof doc - used, "'}");
+    make_pair(&own, 365);
+    OK(pki_fingerprint(span_buf(&own.cert), client.who.fingerprint));
     FAILS(ERR_AUTHENTICATION, ask(client.who, VERB_ME_SHOW, "{}", NULL));
-    FAILS(ERR_INVALID, ask(judy.who, VERB_TOKEN_ADD_CERTIFICATE,
-                           "{'label':'laptop','certificate':'nonsense'}", NULL));
-    OK(ask(judy.who, VERB_TOKEN_ADD_CERTIFICATE, doc, NULL));
+    OK(add_certificate(&judy, &own, &own, "Keyward user", "judy"));
     (void)snprintf(id, sizeof id, "{'id':'%s'}", answer_text("id"));
-    FAILS(ERR_CONFLICT, ask(judy.who, VERB_TOKEN_ADD_CERTIFICATE, doc, NULL));
+    FAILS(ERR_CONFLICT, add_certificate(&judy, &own, &own, "Keyward user", "judy"));
     OK(ask(client.who, VERB_ME_SHOW, "{}", NULL));
     assert_true(answers("'name':'judy'"));
     assert_true(answers("'credential':'certificate'"));
     FAILS(ERR_NOT_PERMITTED, ask(client.who, VERB_USER_LIST, "{}", NULL)); // no scope
-    FAILS(ERR_NOT_PERMITTED, ask(client.who, VERB_TOKEN_ADD_CERTIFICATE, doc, NULL));
+    FAILS(ERR_NOT_PERMITTED, add_certificate(&client, &own, &own, "Keyward user", "judy"));
     OK(ask(judy.who, VERB_TOKEN_LIST, "{}", NULL));
     assert_true(answers("'kind':'certificate','label':'laptop'"));
     OK(ask(judy.who, VERB_TOKEN_DELETE, id, NULL));
     FAILS(ERR_AUTHENTICATION, ask(client.who, VERB_ME_SHOW, "{}", NULL));
+}
+
+static void a_certificate_is_added_by_whom_has_its_key(void **state)
+{
+    struct pair theirs CLEANUP(pair_done);
+    struct pair mine CLEANUP(pair_done);
+    (void)state;
+    struct person mallory = make_user("mallory");
+    make_pair(&theirs, 365);
+    make_pair(&mine, 365);
+    FAILS(ERR_INVALID, add_certificate(&mallory, &theirs, &mine, "Keyward user", "mallory"));
+    assert_true(says("signed with another key than the certificate's"));
+    // What its owner made for another purpose, or as another user, proves nothing.
+    FAILS(ERR_INVALID, add_certificate(&mallory, &theirs, &theirs, NULL, "mallory"));
+    assert_true(says("not for the subject \"/O=Keyward user/CN=mallory\""));
+    FAILS(ERR_INVALID, add_certificate(&mallory, &theirs, &theirs, "Keyward user", "judy"));
+    assert_true(says("Make it with openssl req -new -key KEY -subj"));
+    FAILS(ERR_INVALID, ask(mallory.who, VERB_TOKEN_ADD_CERTIFICATE,
+                           "{'label':'x','certificate':'nonsense','request':'nonsense'}", NULL));
+    assert_true(says("\"certificate\" is no certificate in PEM"));
+    FAILS(ERR_MISSING_DATA, ask(mallory.who, VERB_TOKEN_ADD_CERTIFICATE,
+                                "{'label':'x','certificate':'nonsense'}", NULL));
+    OK(add_certificate(&mallory, &mine, &mine, "Keyward user", "mallory"));
+}
+
+static void a_certificate_counts_as_long_as_it_is_valid(void **state)
+{
+    char end[CLOCK_TEXT_LEN + 1];
+    char want[64];
+    struct pki_info info;
+    struct pair short_lived CLEANUP(pair_done);
+    struct person client = {.who = {.kind = PRINCIPAL_USER, .credential = CREDENTIAL_CERTIFICATE}};
+    (void)state;
+    struct person judy = make_user("judy");
+    make_pair(&short_lived, 2);
+    OK(add_certificate(&judy, &short_lived, &short_lived, "Keyward user", "judy"));
+    OK(pki_describe(span_buf(&short_lived.cert), &info));
+    clock_text(info.not_after * 1000, end);
+    (void)snprintf(want, sizeof want, "'expires':'%s'", end);
+    assert_true(answers(want)); // not in 90 days
+    memcpy(client.who.fingerprint, info.fingerprint, sizeof client.who.fingerprint);
+    OK(ask(client.who, VERB_ME_SHOW, "{}", NULL));
+    change_credential(&client, 0, clock_wall_s());
+    FAILS(ERR_AUTHENTICATION, ask(client.who, VERB_ME_SHOW, "{}", NULL));
+    date_pair(&short_lived, -7200, -3600);
+    FAILS(ERR_INVALID, add_certificate(&judy, &short_lived, &short_lived, "Keyward user", "judy"));
+    assert_true(says("\"certificate\" has expired on "));
+    date_pair(&short_lived, 3600, 7200);
+    FAILS(ERR_INVALID, add_certificate(&judy, &short_lived, &short_lived, "Keyward user", "judy"));
+    assert_true(says("\"certificate\" is valid from "));
 }
 
 static void a_credential_that_was_tampered_with_counts_for_nobody(void **state)
@@ -640,6 +755,8 @@ int main(void)
         TEST(a_token_does_what_its_scope_and_its_owner_allow),
         TEST(a_revoked_token_counts_no_more),
         TEST(a_certificate_stands_for_its_user_as_a_token_does),
+        TEST(a_certificate_is_added_by_whom_has_its_key),
+        TEST(a_certificate_counts_as_long_as_it_is_valid),
         TEST(a_credential_that_was_tampered_with_counts_for_nobody),
         TEST(people_are_sealed_again_when_the_data_keys_rotate),
         TEST(a_code_counts_once),
