@@ -53,6 +53,7 @@
 #define PATH_WEB_CERT     PATH_TLS_DIR "/console.crt"
 #define PATH_RUN_DIR      "run/keyward"
 #define PATH_PID          PATH_RUN_DIR "/keywardd.pid"
+#define PATH_RUN_RAM      PATH_RUN_DIR "/okvram" // where PATH_RAM_DIR leads, when it is in RAM
 #define PATH_API_SOCKET   PATH_RUN_DIR "/api.sock"
 #define PATH_KMIP_STATE   PATH_RUN_DIR "/kmip" // "open ADDRESS", or why it is closed
 #define PATH_WEB_STATE    PATH_RUN_DIR "/web"  // the same of the HTTPS port

@@ -313,6 +313,8 @@ static enum err power_off(struct validate_server *server)
     ssize_t len = readlinkat(server->cli.root_fd, PATH_RAM_DIR, target, sizeof target - 1);
     if (len <= 0)
         return ERR_OK;
+    if (strcmp(target, "../" PATH_RUN_RAM) == 0)
+        return file_remove_tree(server->cli.root_fd, PATH_RUN_RAM);
     if (strncmp(target, shared, sizeof shared - 1) != 0)
         FAIL(ERR_WRONG_STATE, "\"%s\" leads to \"%s\"", PATH_RAM_DIR, target);
     return file_remove_tree(AT_FDCWD, target);

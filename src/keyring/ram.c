@@ -17,6 +17,7 @@
 #include "keyring/autologin.h"
 
 #define SHARED_MEMORY "/dev/shm"
+#define RUN_LINK      "../" PATH_RUN_RAM // as seen from PATH_RAM_DIR
 
 enum { SHM_PATH_MAX = 128 };
 
@@ -31,10 +32,18 @@ static bool is_private_ram(int fd)
     return ram && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
 }
 
-static bool place_is_good(int root)
+static bool place_is_good(int root, const char *path)
 {
-    CLEANUP(file_closep) int fd = openat(root, PATH_RAM_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(file_closep) int fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd >= 0 && is_private_ram(fd);
+}
+
+bool ram_reserve(int root)
+{
+    if (!place_is_good(root, PATH_RUN_DIR))
+        return false;
+    return (mkdirat(root, PATH_RUN_RAM, 0700) == 0 || errno == EEXIST) &&
+           place_is_good(root, PATH_RUN_RAM);
 }
 
 static void shared_path(const struct uuid *server, char out[SHM_PATH_MAX])
@@ -72,14 +81,16 @@ static enum err link_to(int root, const char *path)
 
 enum err ram_prepare(int root, const struct uuid *server)
 {
-    char path[SHM_PATH_MAX];
-    if (place_is_good(root))
+    char path[SHM_PATH_MAX] = RUN_LINK;
+    if (place_is_good(root, PATH_RAM_DIR))
         return ERR_OK;
-    shared_path(server, path);
-    TRY(make_shared(path));
+    if (!place_is_good(root, PATH_RUN_RAM)) {
+        shared_path(server, path);
+        TRY(make_shared(path));
+    }
     TRY(file_mkdirs(root, "mnt"));
     TRY(link_to(root, path));
-    if (!place_is_good(root))
+    if (!place_is_good(root, PATH_RAM_DIR))
         FAIL(ERR_UNAVAILABLE, "\"%s\" is not a private directory on a RAM file system",
              PATH_RAM_DIR);
     return ERR_OK;
@@ -105,7 +116,7 @@ enum err ram_open(int root, const struct root_record *record, struct wallet **re
     CLEANUP(secret_freep) struct secret *plain = NULL;
     CLEANUP(wallet_freep) struct wallet *wallet = NULL;
     buf_init(&bytes, AUTOLOGIN_FILE_MAX, true);
-    if (!place_is_good(root))
+    if (!place_is_good(root, PATH_RAM_DIR))
         FAIL(ERR_NOT_FOUND, "\"%s\" is not there", PATH_RAM_DIR);
     TRY(file_read_private(root, PATH_RAM_AUTOLOGIN, AUTOLOGIN_FILE_MAX, &bytes));
     TRY(autologin_decode(AUTOLOGIN_RAM, &record->server, span_buf(&bytes), PATH_RAM_AUTOLOGIN,

@@ -2,12 +2,17 @@
 //
 // `mnt/okvram`: what an HSM-enabled server keeps of its open wallet in memory, so that a keeper
 // that crashed opens again without the HSM. It must lie on a RAM file system; where the directory
-// does not, it becomes a link to a private directory below /dev/shm, and where that cannot be,
-// nothing is written.
+// does not, it becomes a link: to a directory in run/keyward where that does (so that /dev/shm
+// stays open to the library of the HSM), else to a private one below /dev/shm. Where neither can
+// be, nothing is written.
 #ifndef KW_KEYRING_RAM_H
 #define KW_KEYRING_RAM_H
 
 #include "keyring/rootrec.h"
+
+// Makes the directory in run/keyward if that is in RAM, and tells whether it is. For a keeper that
+// may still reach run/keyward, before its wall is closed.
+bool ram_reserve(int root);
 
 // Makes the place. ERR_UNAVAILABLE when there is no RAM file system to be had: the wallet then
 // lives in the keeper alone.

@@ -18,6 +18,7 @@
 #include "keyring/keeper.h"
 #include "keyring/monitor.h"
 #include "keyring/prover.h"
+#include "keyring/ram.h"
 
 enum { WAIT_MS = 10000 };
 
@@ -80,14 +81,18 @@ static enum err wall_in(int root)
 {
     static const struct proc_tree trees[] = {{"usr/local/okv", PROC_REACH_MOVE},
                                              {PATH_STATE_DIR, PROC_REACH_MOVE},
-                                             {"mnt", PROC_REACH_ALL},
-                                             {"/dev/shm", PROC_REACH_OWN}};
+                                             {"mnt", PROC_REACH_ALL}};
+    struct proc_tree reached[sizeof trees / sizeof *trees + 2];
     size_t count = sizeof trees / sizeof *trees;
-    for (size_t i = 0; i < count - 1; i++)
+    for (size_t i = 0; i < count; i++) {
         TRY(file_mkdirs(root, trees[i].path));
-    if (!file_exists(AT_FDCWD, "/dev/shm"))
-        count--;
-    return proc_wall_in(root, trees, count);
+        reached[i] = trees[i];
+    }
+    if (ram_reserve(root))
+        reached[count++] = (struct proc_tree){PATH_RUN_RAM, PROC_REACH_OWN};
+    if (file_exists(AT_FDCWD, "/dev/shm"))
+        reached[count++] = (struct proc_tree){"/dev/shm", PROC_REACH_OWN};
+    return proc_wall_in(root, reached, count);
 }
 
 // The prover opens what is staged and writes nothing.

@@ -90,7 +90,7 @@ class OpenCryptokiSite:
         self._put(self._copied("store-new"))
         self.token.pin = self.pin
         server = self._server(self.place / f"kept-{kind}")
-        empty_ram(server)  # a link to /dev/shm would wall that off from hsmd, and the library must make its memory there
+        empty_ram(server)
         self.kept[kind] = prepared.fill(server, self.token, hsm=kind == "hsm")
         shutil.copytree(self.files, self.place / f"store-{kind}")
 

@@ -43,8 +43,8 @@ def drop_ram(server):
     ram = server.root / "mnt/okvram"
     if ram.is_symlink():
         target = os.readlink(ram)
-        assert target.startswith("/dev/shm/"), f"{ram} leads to {target}, which is on no RAM file system"
-        shutil.rmtree(target, ignore_errors=True)
+        assert target.startswith(("/dev/shm/", "../run/keyward/")), f"{ram} leads to {target}, which is on no RAM file system"
+        shutil.rmtree(ram.parent / target, ignore_errors=True)
         ram.unlink()
     elif ram.exists():
         shutil.rmtree(ram)

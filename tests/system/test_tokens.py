@@ -324,6 +324,32 @@ def test_nss_by_itself_wants_its_parameters(make_server, tmp_path):
         soon_served(server)
 
 
+def test_after_a_reboot_of_the_host_the_library_makes_its_shared_memory_anew(make_server, tmp_path):
+    """mnt/okvram is on a disk and run/keyward in RAM, as where the service has its place in /run."""
+    with tokens.OpenCryptoki(tmp_path / "token") as token:
+        server = make_server(prefix=token.enter([]))
+        run, ram = server.root / "run/keyward", server.root / "mnt/okvram"
+        run.mkdir(mode=0o700, parents=True)
+        token.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", run])
+        server.setup()
+        server.use_token(token)
+        server.keys = dict([server.create_key()])
+        server.initialize(token)
+        assert os.readlink(ram) == "../run/keyward/okvram"
+        assert token.run(["cat", ram / "cwallet.sso"], text=False).stdout
+        server.stop()
+        token.reboot()
+        server.prefix = token.enter([])
+        token.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", run])
+        assert token.run(["ls", "/dev/shm"]).stdout.split() == []
+        server.start()
+        soon_served(server)
+        assert status(server)["status"] == "up"
+        assert token.run(["ls", "/dev/shm"]).stdout, "the library has made its memory"
+        server.keyward("verify", program="hsmclient")
+        server.remove()
+
+
 def test_a_changed_pin_costs_one_try_of_three(make_server, tmp_path):
     with tokens.OpenCryptoki(tmp_path / "token") as token:
         server = make_server(prefix=token.enter([]))
