@@ -8,12 +8,16 @@
 
 #include "base/secret.h"
 
+#ifndef KEYWARD_WALLET_ITERATIONS
+#define KEYWARD_WALLET_ITERATIONS 600000 // fewer in a build of scripts/crash (meson_options.txt)
+#endif
+
 enum {
     WALLET_KEY_LEN = 32,
-    WALLET_KEYS_MAX = 1024,                // generations
-    WALLET_FILE_MAX = 1 << 19,             // bytes of ewallet.p12 that are looked at
-    WALLET_PASSPHRASE_ITERATIONS = 600000, // where a person chose the password
-    WALLET_RANDOM_ITERATIONS = 2048        // where it is 32 random bytes
+    WALLET_KEYS_MAX = 1024,    // generations
+    WALLET_FILE_MAX = 1 << 19, // bytes of ewallet.p12 that are looked at
+    WALLET_PASSPHRASE_ITERATIONS = KEYWARD_WALLET_ITERATIONS, // where a person chose the password
+    WALLET_RANDOM_ITERATIONS = 2048                           // where it is 32 random bytes
 };
 
 struct wallet_key {

@@ -72,16 +72,12 @@ def begin(row, record, cuts, seed):
 
 
 def jobs_of(row, cuts, modes):
-    """What is to be run, kills and power cuts first, all in an order by chance: whatever share is run is a sample. modes: these
-    only, unless it is empty."""
+    """What is to be run, in an order by chance: whatever share is run is a sample. modes: these only, unless it is empty."""
     runs = [Run(mode, n, key, spare) for spare, sort in ((False, "wanted"), (True, "spare")) for mode in row.head[sort]
             for n, key in row.head[sort][mode] if mode in (modes or row.head[sort])]
-    first = [run for run in runs if run.mode == "kill"] + (cuts if not modes or "power cut" in modes else [])
-    fails = [run for run in runs if run.mode != "kill"]
-    dice = random.Random(f"{row.head['seed']} {row.token} {row.name}")
-    dice.shuffle(first)
-    dice.shuffle(fails)
-    return first + fails
+    jobs = runs + (cuts if not modes or "power cut" in modes else [])
+    random.Random(f"{row.head['seed']} {row.token} {row.name}").shuffle(jobs)
+    return jobs
 
 
 def typical(bench, operation):

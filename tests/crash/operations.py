@@ -240,7 +240,7 @@ class RotateMasterKey(Rotation):
             if {key["master_key"] for key in status["data_keys"]} == {status["master_key"]}:
                 return new
             need(time.monotonic() < deadline, f"data keys stay under an older master key: {status}")
-            time.sleep(0.05)
+            time.sleep(0.02)
 
 
 class RotateDataKeys(Operation):
@@ -421,7 +421,7 @@ def await_keys(server, keys, seconds=20):
         except Exception as failure:  # not up yet
             if time.monotonic() > deadline:
                 raise Broken(f"the keys are not served: {failure}; {server.log()[-600:]}") from failure
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def spread(total, count):

@@ -50,10 +50,18 @@ class Node:
 
     def __init__(self, kind, mode, content, inode=0):
         self.kind, self.mode, self.content, self.inode = kind, mode, content, inode
+        self._digest = None
 
     def copy(self):
         content = self.content if self.kind == "link" else type(self.content)(self.content)
         return Node(self.kind, self.mode, content, self.inode)
+
+    def digest(self):
+        """Of what no longer changes: the nodes of an image."""
+        if self._digest is None:
+            what = bytes(self.content) if self.kind == "file" else os.fsencode(self.content)
+            self._digest = hashlib.sha256(what).digest()
+        return self._digest
 
 
 def tree_of(top):
@@ -96,7 +104,7 @@ class Image:
                     continue
                 total.update(repr((whole, node.kind, node.mode)).encode())
                 if node.kind != "dir":
-                    total.update(hashlib.sha256(bytes(node.content) if node.kind == "file" else os.fsencode(node.content)).digest())
+                    total.update(node.digest())
         return total.hexdigest()
 
     def write(self, top, to=None):
@@ -281,7 +289,8 @@ class Disk:
         return sure, pending
 
     def image(self, effects, name):
-        nodes = {number: node.copy() for number, node in self.base.items()}
+        changed = touched(effects)
+        nodes = {number: node.copy() if number in changed else node for number, node in self.base.items()}
         for effect in sorted(effects, key=lambda e: e.n):
             apply(nodes, effect)
         return Image(name, {top: dict(walk(nodes, number)) for top, number in self.tops.items()})
@@ -315,6 +324,15 @@ def covers(where, effect):
     if effect.kind == "name":
         return where in [place[0] for place in (effect.old, effect.new) if place]
     return effect.where == where
+
+
+def touched(effects):
+    """The ids of the nodes that apply would change."""
+    found = {effect.where for effect in effects}
+    for effect in effects:
+        if effect.kind == "name":
+            found.update(place[0] for place in (effect.old, effect.new) if place)
+    return found
 
 
 def apply(nodes, effect):

@@ -40,7 +40,7 @@ def _await(condition, what, seconds=20):
     while not condition():
         if time.monotonic() > deadline:
             raise TokenError(f"{what} did not happen within {seconds} s")
-        time.sleep(0.01)
+        time.sleep(0.002)
 
 
 class Token:

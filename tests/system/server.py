@@ -28,7 +28,7 @@ def wait_for(what, condition, seconds=15.0):
         if value:
             return value
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def free_port():
