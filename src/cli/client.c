@@ -126,26 +126,19 @@ enum err client_problem(struct cli *cli, int status, struct span body)
 }
 
 static enum err call(struct cli *cli, const char *method, const char *path, struct span body,
-                     struct http_answer *answer, json_t **ret)
+                     struct http_answer *answer)
 {
     bool sent = false;
     enum err err = http_call(cli->http, method, path, body, HTTP_TIMEOUT_MS, answer, &sent);
     cli->unsure = sent && err != ERR_OK && strcmp(method, "GET") != 0;
     TRY(err);
-    if (answer->status >= 400)
-        return client_problem(cli, answer->status, span_buf(&answer->body));
-    CLEANUP(json_freep)
-    json_t *root =
-        json_loadb((const char *)answer->body.data, answer->body.len, JSON_REJECT_DUPLICATES, NULL);
-    if (root == NULL)
-        FAIL(ERR_MESSAGE, "what the server answered is no JSON document");
-    *ret = root;
-    root = NULL;
-    return ERR_OK;
+    return answer->status >= 400 ? client_problem(cli, answer->status, span_buf(&answer->body))
+                                 : ERR_OK;
 }
 
-enum err client_call(struct cli *cli, const char *method, const char *path, const json_t *doc,
-                     const struct client_secrets *secrets, json_t **ret)
+// Caller: http_answer_done, also after an error.
+static enum err ask(struct cli *cli, const char *method, const char *path, const json_t *doc,
+                    const struct client_secrets *secrets, struct http_answer *answer)
 {
     struct buf body CLEANUP(buf_done);
     buf_init(&body, BODY_MAX, true);
@@ -156,8 +149,35 @@ enum err client_call(struct cli *cli, const char *method, const char *path, cons
     TRY(buf_put_u8(&full, 0));
     if (strcmp(method, "GET") != 0)
         TRY(build_body(doc, secrets, &body));
+    return call(cli, method, (const char *)full.data, span_buf(&body), answer);
+}
+
+static enum err parse(struct span body, json_t **ret)
+{
+    *ret = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
+    if (*ret == NULL)
+        FAIL(ERR_MESSAGE, "what the server answered is no JSON document");
+    return ERR_OK;
+}
+
+enum err client_call(struct cli *cli, const char *method, const char *path, const json_t *doc,
+                     const struct client_secrets *secrets, json_t **ret)
+{
     struct http_answer answer = {0};
-    enum err err = call(cli, method, (const char *)full.data, span_buf(&body), &answer, ret);
+    enum err err = ask(cli, method, path, doc, secrets, &answer);
+    if (err == ERR_OK)
+        err = parse(span_buf(&answer.body), ret);
+    http_answer_done(&answer);
+    return err;
+}
+
+enum err client_fetch(struct cli *cli, const char *method, const char *path, const json_t *doc,
+                      const struct client_secrets *secrets, struct buf *ret)
+{
+    struct http_answer answer = {0};
+    enum err err = ask(cli, method, path, doc, secrets, &answer);
+    if (err == ERR_OK)
+        err = buf_put(ret, span_buf(&answer.body));
     http_answer_done(&answer);
     return err;
 }

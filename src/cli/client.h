@@ -32,6 +32,11 @@ MUST_USE enum err client_call(struct cli *cli, const char *method, const char *p
                               const json_t *doc, const struct client_secrets *secrets,
                               json_t **ret);
 
+// The same for an answer that is bytes, which are appended to *ret.
+MUST_USE enum err client_fetch(struct cli *cli, const char *method, const char *path,
+                               const json_t *doc, const struct client_secrets *secrets,
+                               struct buf *ret);
+
 // The error that a problem document stands for, with its detail; sets cli->problem and cli->unsure.
 MUST_USE enum err client_problem(struct cli *cli, int status, struct span body);
 

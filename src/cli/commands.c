@@ -37,7 +37,7 @@ const struct option_row option_rows[OPT_COUNT] = {
     [OPT_RECOVERY_OUT] = {"recovery-passphrase-out", "FILE",
                           "make a recovery passphrase and write it to this new private file"},
     [OPT_ENROLL] = {"enroll", NULL, "enroll it here at once"},
-    [OPT_OUT] = {"out", "DIR", "directory that the files are written to"},
+    [OPT_OUT] = {"out", "DIR", "directory, or archive, that the files are written to"},
     [OPT_FILE] = {"file", "FILE", "an exported audit trail"},
     [OPT_BODY_FILE] = {"body-file", "FILE", "JSON to send; - is standard input"},
     [OPT_MODULE] = {"module", "LIB", "the vendor's PKCS#11 library"},

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `keyward endpoint add` and `enroll`. The private key is made here and never leaves; the server
-// gets a signing request. Invariant: no file is overwritten, and when enrolment is refused none is
-// left behind.
+// `keyward endpoint add`, `enroll` and `rotate`: the private key is made here and never leaves; the
+// server gets a signing request. `package`: the server makes the key and all files, in one archive.
+// Invariant: no file is overwritten, and when the server refuses none is left behind.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/kv.h"
+#include "base/paths.h"
 #include "cli/client.h"
 #include "cli/handlers.h"
 #include "cli/output.h"
-#include "cli/package.h"
 #include "cli/run.h"
 #include "cli/secrets.h"
 #include "cli/term.h"
 #include "crypto/pki.h"
+#include "package/package.h"
 
 enum { PEM_MAX = 64 * 1024 };
 
@@ -24,6 +26,7 @@ struct enrolment {
     int dir;
     struct buf key;
     struct buf csr;
+    struct buf directory; // with its full path, terminated
     struct package_server server;
 };
 
@@ -32,6 +35,59 @@ static void enrolment_done(struct enrolment *self)
     file_closep(&self->dir);
     buf_done(&self->key);
     buf_done(&self->csr);
+    buf_done(&self->directory);
+}
+
+// The port of KMIP_LISTEN ("ADDR:PORT"); the usual one when the server is not here.
+static unsigned own_port(struct cli *cli)
+{
+    CLEANUP(kv_freep) struct kv *conf = NULL;
+    unsigned port = PACKAGE_PORT;
+    if (client_open_root(cli) != ERR_OK || kv_load(cli->root_fd, PATH_CONF, &conf) != ERR_OK)
+        return port;
+    const char *colon = strrchr(kv_get(conf, "KMIP_LISTEN", ""), ':');
+    if (colon != NULL && package_take_port(span_str(colon + 1), &port) != ERR_OK)
+        return PACKAGE_PORT;
+    return port;
+}
+
+// --server, else this host's name and the port of keywardd.conf.
+static enum err find_server(struct cli *cli, struct package_server *ret)
+{
+    char host[PACKAGE_HOST_MAX + 1] = "";
+    const char *given = cli->values[OPT_SERVER];
+    *ret = (struct package_server){.port = own_port(cli)};
+    if (given == NULL && gethostname(host, sizeof host - 1) != 0)
+        return file_raise("read", "the host's name");
+    enum err err = package_take_server(span_str(given != NULL ? given : host), ret);
+    if (err != ERR_OK)
+        FAIL(ERR_INVALID, "--server wants HOST or HOST:PORT");
+    return ERR_OK;
+}
+
+static enum err find_directory(const char *out, struct buf *ret)
+{
+    char here[PACKAGE_DIRECTORY_MAX] = "";
+    buf_init(ret, 2 * PACKAGE_DIRECTORY_MAX, false);
+    if (out[0] != '/' && getcwd(here, sizeof here) == NULL)
+        FAIL(ERR_INVALID, "the current directory has no name, or a long one: give --out with a "
+                          "full path");
+    TRY(buf_printf(ret, "%s%s%s", here, here[0] != '\0' ? "/" : "", out));
+    TRY(package_check_directory(span_buf(ret)));
+    return buf_put_u8(ret, 0);
+}
+
+// ERR_CONFLICT when the directory has one of the files already.
+static enum err check_absent(int dir, const char *shown)
+{
+    const char *name;
+    for (size_t i = 0; (name = package_name(i)) != NULL; i++) {
+        if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            FAIL(ERR_CONFLICT,
+                 "\"%s/%s\" exists already and is not overwritten: choose another directory", shown,
+                 name);
+    }
+    return ERR_OK;
 }
 
 // The directory, made with mode 0700 where it is not there; none of the files may be.
@@ -41,11 +97,12 @@ static enum err open_out(struct enrolment *self)
     if (out == NULL)
         FAIL(ERR_INVALID, "give --out DIR: where key, certificates and what clients read are to be "
                           "written");
-    TRY(package_find_server(self->cli, &self->server));
+    TRY(find_server(self->cli, &self->server));
+    TRY(find_directory(out, &self->directory));
     if (access(out, F_OK) != 0)
         TRY(file_mkdirs(AT_FDCWD, out));
     TRY(file_open_dir(out, &self->dir));
-    return package_check(self->dir, out);
+    return check_absent(self->dir, out);
 }
 
 static enum err make_key(struct enrolment *self, const char *name)
@@ -57,14 +114,24 @@ static enum err make_key(struct enrolment *self, const char *name)
     return secrets_write_new(self->dir, "key.pem", span_buf(&self->key));
 }
 
-static enum err put_pem(struct enrolment *self, const json_t *answer, const char *field,
-                        const char *file, struct span *ret)
+static enum err take_pem(const json_t *answer, const char *field, struct span *ret)
 {
     const char *pem = json_string_value(json_object_get(answer, field));
     if (pem == NULL || strstr(pem, "-----BEGIN CERTIFICATE-----") == NULL)
         FAIL(ERR_MESSAGE, "the server's answer lacks the field \"%s\"", field);
     *ret = span_str(pem);
-    return secrets_write_new(self->dir, file, *ret);
+    return ERR_OK;
+}
+
+// The key was written before the server could sign it.
+static enum err write_file(void *context, const char *path, struct span bytes)
+{
+    struct enrolment *self = context;
+    if (strcmp(path, "key.pem") == 0)
+        return ERR_OK;
+    if (path[strlen(path) - 1] == '/')
+        return file_mkdirs(self->dir, path);
+    return secrets_write_new(self->dir, path, bytes);
 }
 
 // `token` NULL: rotate.
@@ -96,14 +163,15 @@ static enum err enroll(struct enrolment *self, const char *name, struct secret *
     if (err != ERR_OK && !self->cli->unsure)
         (void)unlinkat(self->dir, "key.pem", 0);
     TRY(err);
-    struct span cert;
-    struct span ca;
-    const char *out = self->cli->values[OPT_OUT];
-    TRY(put_pem(self, answer, "certificate", "cert.pem", &cert));
-    TRY(put_pem(self, answer, "ca", "ca.pem", &ca));
-    TRY(package_write(self->dir, out, &self->server, name, span_buf(&self->key), cert, ca));
+    struct package package = {.name = name,
+                              .directory = (const char *)self->directory.data,
+                              .server = self->server,
+                              .key = span_buf(&self->key)};
+    TRY(take_pem(answer, "certificate", &package.cert));
+    TRY(take_pem(answer, "ca", &package.ca));
+    TRY(package_make(&package, write_file, self));
     term_step(true, 0, "Endpoint %s enrolled: key.pem, cert.pem, ca.pem and README.txt in %s", name,
-              out);
+              self->cli->values[OPT_OUT]);
     (void)json_object_del(answer, "certificate");
     (void)json_object_del(answer, "ca");
     return output_document(self->cli, answer);
@@ -147,4 +215,52 @@ enum err endpoint_rotate(struct cli *cli)
     CLEANUP(enrolment_done) struct enrolment self = {.cli = cli, .dir = -1};
     TRY(open_out(&self));
     return enroll(&self, cli->names[0], NULL);
+}
+
+// ---- package ----
+
+// Asks for the archive and writes it into the file that is open, so that a full disk or a name that
+// is taken costs no token.
+static enum err fetch(struct cli *cli, int fd, const char *out)
+{
+    struct client_secrets secrets;
+    struct buf path CLEANUP(buf_done);
+    struct buf archive CLEANUP(buf_done);
+    CLEANUP(json_freep) json_t *doc = NULL;
+    buf_init(&path, 2048, false);
+    buf_init(&archive, PACKAGE_BYTES_MAX, true);
+    TRY(run_document(cli, &doc));
+    if (cli_has(cli, OPT_SERVER) &&
+        json_object_set_new(doc, "server", json_string(cli->values[OPT_SERVER])) != 0)
+        FAIL(ERR_MEMORY, "no memory for a document");
+    TRY(buf_put_str(&path, "/endpoints/"));
+    TRY(client_encode(&path, cli->names[0]));
+    TRY(buf_put_str(&path, ":package"));
+    TRY(buf_put_u8(&path, 0));
+    TRY(secrets_collect(cli, &secrets));
+    enum err err = client_fetch(cli, "POST", (const char *)path.data, doc, &secrets, &archive);
+    client_secrets_done(&secrets);
+    TRY(err);
+    TRY(file_write_all(fd, span_buf(&archive), out));
+    return fsync(fd) == 0 ? ERR_OK : file_raise("write", out);
+}
+
+enum err endpoint_package(struct cli *cli)
+{
+    const char *out = cli->values[OPT_OUT];
+    int fd = -1;
+    if (out == NULL)
+        FAIL(ERR_INVALID, "give --out FILE: where the package is to be written");
+    TRY(secrets_create(AT_FDCWD, out, &fd));
+    enum err err = fetch(cli, fd, out);
+    file_closep(&fd);
+    if (err != ERR_OK) {
+        (void)unlink(out);
+        return err;
+    }
+    term_step(true, 0,
+              "Package of endpoint %s in %s: unpack it at the client, where its "
+              "README.txt says what to paste",
+              cli->names[0], out);
+    return ERR_OK;
 }

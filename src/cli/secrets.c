@@ -170,14 +170,21 @@ enum err secrets_collect(const struct cli *cli, struct client_secrets *ret)
     return err;
 }
 
-enum err secrets_write_new(int dir, const char *path, struct span bytes)
+enum err secrets_create(int dir, const char *path, int *ret_fd)
 {
-    CLEANUP(file_closep)
     int fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST)
         FAIL(ERR_CONFLICT, "\"%s\" exists already and is not overwritten: move it away", path);
     if (fd < 0)
         return file_raise("create", path);
+    *ret_fd = fd;
+    return ERR_OK;
+}
+
+enum err secrets_write_new(int dir, const char *path, struct span bytes)
+{
+    CLEANUP(file_closep) int fd = -1;
+    TRY(secrets_create(dir, path, &fd));
     enum err err = file_write_all(fd, bytes, path);
     if (err == ERR_OK && fsync(fd) != 0)
         err = file_raise("write", path);

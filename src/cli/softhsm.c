@@ -19,8 +19,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/kv.h"
+#include "base/passphrase.h"
 #include "base/paths.h"
-#include "cli/passphrase.h"
 #include "cli/secrets.h"
 
 #define UTILITY "/usr/bin/softhsm2-util"

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/passphrase.h"
 #include "cli/client.h"
 #include "cli/handlers.h"
-#include "cli/passphrase.h"
 #include "cli/secrets.h"
 #include "cli/term.h"
 

@@ -155,25 +155,22 @@ enum err ca_bundle(struct op *op, struct span *ret)
 
 // ---- signing ----
 
-static enum err note(struct op *op, const struct ca *ca, struct span cert,
-                     const struct uuid *holder, uint8_t ret_fingerprint[32])
+static enum err note(struct op *op, const struct uuid *authority, struct span cert,
+                     const struct uuid *holder)
 {
     struct pki_info info;
     TRY(pki_describe(cert, &info));
     struct store_issued row = {
-        .authority = ca->id, .holder = *holder, .issued = op->now, .expires = info.not_after};
+        .authority = *authority, .holder = *holder, .issued = op->now, .expires = info.not_after};
     memcpy(row.fingerprint, info.fingerprint, sizeof row.fingerprint);
     if (info.serial_len != sizeof row.serial)
         FAIL(ERR_INTERNAL, "a serial number of ours has %zu bytes", info.serial_len);
     memcpy(row.serial, info.serial, sizeof row.serial);
-    memcpy(ret_fingerprint, info.fingerprint, sizeof info.fingerprint);
     TRY(store_issued_forget(op->ops->set.store, op->now - FORGET_S));
     return store_issued_put(op->ops->set.store, &row);
 }
 
-enum err ca_sign_client(struct op *op, struct span csr_pem, const char *name,
-                        const struct uuid *holder, struct span *ret_cert,
-                        uint8_t ret_fingerprint[32])
+enum err ca_sign_client(struct op *op, struct span csr_pem, const char *name, struct ca_signed *ret)
 {
     struct ca ca;
     struct ca_days days;
@@ -182,9 +179,19 @@ enum err ca_sign_client(struct op *op, struct span csr_pem, const char *name,
     TRY(ca_get(op, CA_CURRENT, &ca));
     TRY(ca_days_load(op->ops, op->arena, &days));
     TRY(pki_sign_client(ca.key, ca.chain, csr_pem, name, (int)days.endpoint, &cert,
-                        ret_fingerprint));
-    TRY(note(op, &ca, span_buf(&cert), holder, ret_fingerprint));
-    return arena_copy(op->arena, span_buf(&cert), ret_cert);
+                        ret->fingerprint));
+    ret->authority = ca.id;
+    return arena_copy(op->arena, span_buf(&cert), &ret->cert);
+}
+
+enum err ca_enter_client(struct op *op, const struct ca_signed *signed_cert,
+                         const struct uuid *holder)
+{
+    struct ca ca;
+    TRY(ca_public(op->ops, op->arena, CA_CURRENT, &ca));
+    if (memcmp(&ca.id, &signed_cert->authority, sizeof ca.id) != 0)
+        FAIL(ERR_BUSY, "the authority has changed at this moment: try again");
+    return note(op, &ca.id, signed_cert->cert, holder);
 }
 
 // Clients know the old authority while there is one; once it has expired it helps nobody.
@@ -203,13 +210,12 @@ enum err ca_sign_server(struct op *op, struct span key_pem, const struct hosts *
                         const struct uuid *holder, struct span *ret_chain)
 {
     struct ca ca;
-    uint8_t fingerprint[32];
     struct buf chain CLEANUP(buf_done);
     buf_init(&chain, (size_t)2 * CA_PEM_MAX, false);
     TRY(choose(op, &ca));
     TRY(store_issued_end(op->ops->set.store, holder, NULL, op->now, CA_END_SUPERSEDED));
     TRY(pki_sign_server(ca.key, ca.chain, key_pem, hosts->names, hosts->count, (int)days, &chain));
-    TRY(note(op, &ca, span_buf(&chain), holder, fingerprint));
+    TRY(note(op, &ca.id, span_buf(&chain), holder));
     TRY(buf_put(&chain, ca.chain));
     return arena_copy(op->arena, span_buf(&chain), ret_chain);
 }

@@ -55,10 +55,21 @@ MUST_USE enum err ca_days_store(struct op *op, const struct ca_days *days);
 // server's certificate outside. PEM, in the arena.
 MUST_USE enum err ca_bundle(struct op *op, struct span *ret);
 
-// Signs a request of an endpoint. ERR_NOT_FOUND, ERR_INVALID.
+// A certificate that was signed, in the arena, and by which authority.
+struct ca_signed {
+    struct uuid authority;
+    struct span cert; // PEM
+    uint8_t fingerprint[32];
+};
+
+// Signs a request of an endpoint; outside a transaction, too. It must be entered before it leaves.
+// ERR_NOT_FOUND, ERR_INVALID.
 MUST_USE enum err ca_sign_client(struct op *op, struct span csr_pem, const char *name,
-                                 const struct uuid *holder, struct span *ret_cert,
-                                 uint8_t ret_fingerprint[32]);
+                                 struct ca_signed *ret);
+
+// Notes it as the holder's. ERR_BUSY when the authority has changed since it was signed.
+MUST_USE enum err ca_enter_client(struct op *op, const struct ca_signed *signed_cert,
+                                  const struct uuid *holder);
 
 // Signs a certificate of the server's own, which ends what there was before: it and what is above
 // it, in the arena.

@@ -82,7 +82,7 @@ struct ops {
     int64_t next_sink_look;
     bool sink_away;                      // so long that endpoints are refused
     struct seen *seen;                   // readers and the writer
-    struct token_tries tries[TRIES_MAX]; // the writer, as the next: by name
+    struct token_tries tries[TRIES_MAX]; // writer and people engine, as the next: by name
     struct token_tries source_tries[TRIES_MAX];
     struct token_tries all_tries;
     int64_t next_relief; // the admin engine, monotonic ms, as the next

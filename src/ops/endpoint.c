@@ -187,8 +187,7 @@ static bool token_fits(const struct op *op, const struct store_endpoint *row, st
     return same && open && row->state != ENDPOINT_SUSPENDED;
 }
 
-static enum err check_token(struct op *op, struct span name, const struct store_endpoint *row,
-                            struct span token)
+static enum err check_token(struct op *op, struct span name, const struct store_endpoint *row)
 {
     uint8_t hash[STORE_HASH_LEN];
     int64_t now = clock_mono_ms();
@@ -198,7 +197,7 @@ static enum err check_token(struct op *op, struct span name, const struct store_
     TRY(check_tries(name_tries, TRIES_NAME, now, " for this endpoint"));
     TRY(check_tries(source_tries, TRIES_SOURCE, now, " from this address"));
     TRY(check_tries(&op->ops->all_tries, TRIES_ALL, now, ""));
-    if (token_fits(op, row, token)) {
+    if (token_fits(op, row, doc_secret(op, "token"))) {
         name_tries->wrong = 0;
         return ERR_OK;
     }
@@ -206,6 +205,15 @@ static enum err check_token(struct op *op, struct span name, const struct store_
     count_wrong(source_tries, now);
     count_wrong(&op->ops->all_tries, now);
     FAIL(ERR_AUTHENTICATION, "the endpoint does not exist, or the token is wrong, used or expired");
+}
+
+enum err endpoint_take_token(struct op *op, struct span name, struct store_endpoint *ret)
+{
+    *ret = (struct store_endpoint){.id = {{0}}};
+    enum err err = endpoint_find(op, name, ret);
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return err;
+    return check_token(op, name, ret);
 }
 
 enum err endpoint_csr(const json_t *doc, struct span *ret)
@@ -217,57 +225,72 @@ enum err endpoint_csr(const json_t *doc, struct span *ret)
     return ERR_OK;
 }
 
+enum err endpoint_enter(struct op *op, struct store_endpoint *row, const struct ca_signed *cert)
+{
+    struct peer_record record;
+    TRY(peer_open(op->ops, op->arena, row, &record));
+    TRY(ca_enter_client(op, cert, &row->id));
+    record.certificate = cert->cert;
+    memcpy(row->fingerprint, cert->fingerprint, sizeof row->fingerprint);
+    row->enrolled = op->now;
+    TRY(peer_seal(op->ops, op->arena, &record, row));
+    return store_endpoint_update(op->ops->set.store, row);
+}
+
+enum err endpoint_text_name(struct op *op, const struct store_endpoint *row,
+                            char ret[ENDPOINT_NAME_MAX + 1])
+{
+    struct peer_record record;
+    TRY(peer_open(op->ops, op->arena, row, &record));
+    memcpy(ret, record.name.data, record.name.len);
+    ret[record.name.len] = '\0';
+    return ERR_OK;
+}
+
 enum err endpoint_certify(struct op *op, struct store_endpoint *row, struct span csr, json_t **ret)
 {
     char name[ENDPOINT_NAME_MAX + 1];
-    struct peer_record record;
+    struct ca_signed cert;
     struct span trust;
-    TRY(peer_open(op->ops, op->arena, row, &record));
-    memcpy(name, record.name.data, record.name.len);
-    name[record.name.len] = '\0';
-    TRY(ca_sign_client(op, csr, name, &row->id, &record.certificate, row->fingerprint));
+    TRY(endpoint_text_name(op, row, name));
+    TRY(ca_sign_client(op, csr, name, &cert));
     TRY(ca_bundle(op, &trust));
-    row->enrolled = op->now;
-    TRY(peer_seal(op->ops, op->arena, &record, row));
-    TRY(store_endpoint_update(op->ops->set.store, row));
+    TRY(endpoint_enter(op, row, &cert));
     *ret = json_pack("{s:o, s:s, s:o, s:o}", "id", doc_uuid(&row->id), "name", name, "certificate",
-                     doc_string(record.certificate), "ca", doc_string(trust));
+                     doc_string(cert.cert), "ca", doc_string(trust));
     if (*ret == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return ERR_OK;
 }
 
 // Whatever certificates there were before count no more.
-static enum err enroll(struct op *op, struct store_endpoint *row, struct span csr)
+enum err endpoint_use_token(struct op *op, struct store_endpoint *row)
 {
-    json_t *answer = NULL;
     memset(row->token_hash, 0, sizeof row->token_hash);
     memset(row->previous, 0, sizeof row->previous);
     row->token_expires = 0;
     row->previous_until = 0;
     row->state = ENDPOINT_ENROLLED;
-    TRY(store_issued_end(op->ops->set.store, &row->id, NULL, op->now, CA_END_SUPERSEDED));
-    TRY(endpoint_certify(op, row, csr, &answer));
-    return doc_answer(op, answer);
+    return store_issued_end(op->ops->set.store, &row->id, NULL, op->now, CA_END_SUPERSEDED);
 }
 
 // {"name", "csr"} and the secret "token" → client certificate and CA certificate
 enum err endpoint_enroll_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
-    struct store_endpoint row = {0};
+    struct store_endpoint row;
     struct span name;
     struct span csr;
+    json_t *answer = NULL;
     TRY(doc_params(op, &doc));
     TRY(named_take_name(doc, "name", &name));
     TRY(arena_copy(op->arena, name, &op->detail));
     TRY(endpoint_csr(doc, &csr));
-    enum err err = endpoint_find(op, name, &row);
-    if (err != ERR_OK && err != ERR_NOT_FOUND)
-        return err;
-    TRY(check_token(op, name, &row, doc_secret(op, "token")));
+    TRY(endpoint_take_token(op, name, &row));
     op->object = row.id;
-    return enroll(op, &row, csr);
+    TRY(endpoint_use_token(op, &row));
+    TRY(endpoint_certify(op, &row, csr, &answer));
+    return doc_answer(op, answer);
 }
 
 json_t *endpoint_name(struct op *op, const struct uuid *id)

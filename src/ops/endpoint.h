@@ -4,6 +4,7 @@
 #ifndef KW_OPS_ENDPOINT_H
 #define KW_OPS_ENDPOINT_H
 
+#include "ops/ca.h"
 #include "ops/doc.h"
 #include "ops/peer.h"
 
@@ -34,6 +35,20 @@ MUST_USE enum err endpoint_token_life(const json_t *doc, int64_t *ret);
 
 // The "csr" of a document, borrowed from it.
 MUST_USE enum err endpoint_csr(const json_t *doc, struct span *ret);
+
+// The endpoint for which the request's secret "token" is good: ERR_AUTHENTICATION, which does not
+// say what is wrong, or ERR_TOO_MANY. Within the writer's transaction endpoint_use_token then uses
+// it up, and ends the certificates that there were.
+MUST_USE enum err endpoint_take_token(struct op *op, struct span name, struct store_endpoint *ret);
+MUST_USE enum err endpoint_use_token(struct op *op, struct store_endpoint *row);
+
+// The name, terminated.
+MUST_USE enum err endpoint_text_name(struct op *op, const struct store_endpoint *row,
+                                     char ret[ENDPOINT_NAME_MAX + 1]);
+
+// Stores the row with a certificate that was signed.
+MUST_USE enum err endpoint_enter(struct op *op, struct store_endpoint *row,
+                                 const struct ca_signed *cert);
 
 // Signs a request and stores the row with the new certificate. *ret is the answer.
 MUST_USE enum err endpoint_certify(struct op *op, struct store_endpoint *row, struct span csr,

@@ -10,10 +10,12 @@
 
 enum { PLAIN_MAX = 3 * 1024 * 1024 + 64, HEAD_MAX = 1024 };
 
-// A sign-in proves anew who one is, and a key does not outlive its destruction in an old answer.
+// A sign-in proves anew who one is, a key does not outlive its destruction in an old answer, and
+// the private key of an endpoint is nowhere but in its package.
 static bool may_be_kept(enum verb verb)
 {
-    return verb_writes(verb) && verb != VERB_SESSION_CREATE && verb != VERB_KEY_EXPORT;
+    return verb_writes(verb) && verb != VERB_SESSION_CREATE && verb != VERB_KEY_EXPORT &&
+           verb != VERB_ENDPOINT_PACKAGE;
 }
 
 static bool is_asked(const struct op *op)

@@ -31,6 +31,7 @@ struct ops_settings {
     int root;             // directory descriptor of the root prefix, borrowed
     struct store *store;  // borrowed
     uint32_t service_uid; // may administer, beside root
+    unsigned kmip_port;   // where clients find the server; 0: the usual one
 };
 
 struct ops;

@@ -416,6 +416,14 @@ static enum err open_named_store(struct engine *engine)
     FAIL(ERR_DAMAGED, "\"%s\": %s; put it back from a backup", PATH_STORE, detail);
 }
 
+// Of KMIP_LISTEN ("ADDR:PORT"); 0: none is said there.
+static unsigned kmip_port(const struct kv *conf)
+{
+    const char *colon = strrchr(kv_get(conf, "KMIP_LISTEN", ""), ':');
+    unsigned long port = colon != NULL ? strtoul(colon + 1, NULL, 10) : 0;
+    return port <= UINT16_MAX ? (unsigned)port : 0;
+}
+
 static enum err make_ops(struct engine *engine)
 {
     CLEANUP(kv_freep) struct kv *conf = NULL;
@@ -432,6 +440,7 @@ static enum err make_ops(struct engine *engine)
         settings.role = OPS_PEOPLE;
     TRY(kv_load(engine->root, PATH_CONF, &conf));
     TRY(kv_get_bool(conf, "AUDIT_STRICT", false, &settings.audit_strict));
+    settings.kmip_port = kmip_port(conf);
     TRY(file_mkdirs(engine->root, PATH_AUDIT_DIR));
     TRY(ops_new(&settings, &engine->ops));
     ops_set_keeper(engine->ops, engine->keeper);

@@ -136,6 +136,15 @@ enum err answer_text(struct answer *answer, struct span doc)
     return ERR_OK;
 }
 
+enum err answer_bytes(struct answer *answer, int status, const char *media, struct span bytes)
+{
+    buf_clear(&answer->body);
+    TRY(buf_put(&answer->body, bytes));
+    answer->status = status;
+    answer->content_type = media;
+    return ERR_OK;
+}
+
 enum err answer_readiness(struct answer *answer, struct span doc)
 {
     CLEANUP(json_freep) json_t *root = load_object(doc);

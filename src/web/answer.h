@@ -40,6 +40,10 @@ MUST_USE enum err answer_document(struct answer *answer, int status, struct span
 // The same with a document in jansson's form.
 MUST_USE enum err answer_json(struct answer *answer, int status, const struct json_t *doc);
 
+// An engine's bytes as they are, of a media type (static text).
+MUST_USE enum err answer_bytes(struct answer *answer, int status, const char *media,
+                               struct span bytes);
+
 // The member "text" of an engine's document as OpenMetrics text.
 MUST_USE enum err answer_text(struct answer *answer, struct span doc);
 

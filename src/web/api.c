@@ -96,6 +96,8 @@ static enum err succeed(const struct waiting *waiting, const struct reply *reply
         return answer_readiness(answer, reply->doc);
     if (strcmp(waiting->route->path, ROUTE_METRICS) == 0)
         return answer_text(answer, reply->doc);
+    if (waiting->route->media[0] != '\0')
+        return answer_bytes(answer, waiting->route->status, waiting->route->media, reply->doc);
     if (reply->etag.len <= ANSWER_ETAG_MAX && reply->etag.len > 0)
         memcpy(answer->etag, reply->etag.data, reply->etag.len);
     if (waiting->page[0] != '\0')

@@ -7,13 +7,13 @@
 
 #include <stdio.h>
 
-#define ROW(method, path, id, engine, query, own, status)                                          \
-    {method, path, VERB_##id, ROLE_##engine, query, own, status},
+#define ROW(method, path, id, engine, query, own, status, media)                                   \
+    {method, path, VERB_##id, ROLE_##engine, query, own, status, media},
 static const struct route routes[] = {
-    {"GET", ROUTE_ALIVE, VERB_NONE, ROLE_NONE, 0, "", 200},
-    {"GET", ROUTE_OPENAPI, VERB_NONE, ROLE_NONE, 0, "", 200},
-    {"GET", ROUTE_READY, VERB_READY, ROLE_READER, 0, "", 200},
-    {"GET", ROUTE_METRICS, VERB_METRICS_SHOW, ROLE_READER, 0, "", 200},
+    {"GET", ROUTE_ALIVE, VERB_NONE, ROLE_NONE, 0, "", 200, ""},
+    {"GET", ROUTE_OPENAPI, VERB_NONE, ROLE_NONE, 0, "", 200, ""},
+    {"GET", ROUTE_READY, VERB_READY, ROLE_READER, 0, "", 200, ""},
+    {"GET", ROUTE_METRICS, VERB_METRICS_SHOW, ROLE_READER, 0, "", 200, ""},
     API_ROUTES(ROW)};
 
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };

@@ -28,9 +28,10 @@ struct route {
     const char *path; // with at most one {field}, whose value goes into the document
     enum verb verb;   // VERB_NONE: answered by the web process itself
     enum proc_role engine;
-    unsigned query;  // ROUTE_*
-    const char *own; // further query parameters, fields of the document: "state,owner"
-    int status;      // HTTP status of success
+    unsigned query;    // ROUTE_*
+    const char *own;   // further query parameters, fields of the document: "state,owner"
+    int status;        // HTTP status of success
+    const char *media; // type of an answer that is bytes, as the engine gives them; "": JSON
 };
 
 struct route_match {

@@ -45,8 +45,9 @@ static bool is_admin(enum verb verb)
 // Where a token, a link or a password is the authority, and what machines ask.
 static bool is_for_anyone(enum verb verb)
 {
-    return verb == VERB_ENDPOINT_ENROLL || verb == VERB_SESSION_CREATE ||
-           verb == VERB_SETUP_LINK_USE || verb == VERB_READY || verb == VERB_CRL;
+    return verb == VERB_ENDPOINT_ENROLL || verb == VERB_ENDPOINT_PACKAGE ||
+           verb == VERB_SESSION_CREATE || verb == VERB_SETUP_LINK_USE || verb == VERB_READY ||
+           verb == VERB_CRL;
 }
 
 static bool is_open(enum verb verb)
@@ -257,6 +258,7 @@ static const struct expected {
     {"endpoint objects", RIGHT_KEY, RELATED_MANAGER},
     {"endpoint add", RIGHT_SYSTEM | RIGHT_CREATE_ENDPOINT, 0},
     {"endpoint enroll", 0, ANY_USER},
+    {"endpoint package", 0, ANY_USER},
     {"hsm", RIGHT_SYSTEM, 0},
     {"hsm status", RIGHT_SYSTEM | RIGHT_MONITOR, 0},
     {"key", RIGHT_KEY, RELATED_OWNER | RELATED_MODIFIER},

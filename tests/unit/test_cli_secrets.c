@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/passphrase.h"
+#include "base/passphrase.h"
 #include "cli/secrets.h"
 #include "cli/term.h"
 

@@ -2,6 +2,7 @@
 //
 // The life of an endpoint: each change holds from the next request on; tokens are refused after
 // five wrong ones; certificates overlap as long as they may; an endpoint that owns objects stays.
+#include "base/clock.h"
 #include "tests/unit/ops_rig.h"
 
 static bool answers(const char *text)
@@ -286,6 +287,41 @@ static void a_token_counts_as_long_as_is_said(void **state)
           admin(VERB_ENDPOINT_RE_ENROLL, "{\"name\":\"client\",\"token_life_s\":1}", NULL, NULL));
 }
 
+// The token of the last answer is good until `expires`.
+static void change_token_expiry(int64_t expires)
+{
+    struct uuid id;
+    struct store_endpoint row;
+    struct store *store = rig.stores[OPS_WRITER];
+    OK(uuid_parse(span_of(answer_text("id"), UUID_TEXT_LEN), &id));
+    OK(store_begin(store, STORE_WRITE));
+    OK(store_endpoint_get(store, &id, rig.arena, &row));
+    row.token_expires = expires;
+    OK(store_endpoint_update(store, &row));
+    OK(store_commit(store));
+}
+
+static void an_expired_token_opens_neither_door(void **state)
+{
+    (void)state;
+    char token[128];
+    uint8_t fingerprint[32];
+    OK(on(VERB_ENDPOINT_ADD, "late"));
+    (void)snprintf(token, sizeof token, "%s", answer_text("token"));
+    change_token_expiry(clock_wall_s());
+    FAILS(ERR_AUTHENTICATION, certify(VERB_ENDPOINT_ENROLL, "late", "", token, fingerprint));
+    assert_true(says("expired"));
+    FAILS(ERR_AUTHENTICATION, admin(VERB_ENDPOINT_PACKAGE, "{\"name\":\"late\"}", "token", token));
+    assert_true(says("expired"));
+    OK(on(VERB_ENDPOINT_SHOW, "late"));
+    change_token_expiry(clock_wall_s() + 60);
+    OK(admin(VERB_ENDPOINT_PACKAGE, "{\"name\":\"late\"}", "token", token));
+    assert_true(answers("-----BEGIN PRIVATE KEY-----"));
+    assert_true(answers("host=127.0.0.1\nport=5696\n") || answers("host=localhost\nport=5696\n"));
+    FAILS(ERR_AUTHENTICATION, admin(VERB_ENDPOINT_PACKAGE, "{\"name\":\"late\"}", "token", token));
+    assert_int_equal(rig.reply.doc.len, 0);
+}
+
 static void a_certificate_ends_at_once_when_that_is_asked(void **state)
 {
     (void)state;
@@ -353,6 +389,7 @@ int main(void)
         cmocka_unit_test(the_last_sight_is_told),
         cmocka_unit_test(refused_clients_are_told_and_strangers_make_room),
         cmocka_unit_test(a_token_counts_as_long_as_is_said),
+        cmocka_unit_test(an_expired_token_opens_neither_door),
         cmocka_unit_test(a_certificate_ends_at_once_when_that_is_asked),
         cmocka_unit_test(wrong_tokens_are_counted_by_address_and_in_all),
     };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // 32 letters: five bits of a random byte choose one without bias.
-#include "cli/passphrase.h"
+#include "base/passphrase.h"
 
 #include "base/rand.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Recovery passphrases and PINs that the machine makes.
-#ifndef KW_CLI_PASSPHRASE_H
-#define KW_CLI_PASSPHRASE_H
+#ifndef KW_BASE_PASSPHRASE_H
+#define KW_BASE_PASSPHRASE_H
 
 #include "base/secret.h"
 
