@@ -63,6 +63,7 @@ struct engines {
     size_t table_size;
     struct question *spare; // free ones, by `next`
     size_t count;
+    uint64_t moved;
     int64_t now_ms;
 };
 
@@ -122,6 +123,7 @@ static enum err take_spare(struct engines *all, struct question **ret)
     struct question *question = all->spare;
     all->spare = question->next;
     all->count++;
+    all->moved++;
     question->next = NULL;
     *ret = question;
     return ERR_OK;
@@ -138,6 +140,7 @@ static void *end_question(struct question *question)
     question->next = all->spare;
     all->spare = question;
     all->count--;
+    all->moved++;
     return asker;
 }
 
@@ -469,4 +472,9 @@ void engines_flush(struct engines *engines, int64_t now_ms)
 size_t engines_count(const struct engines *engines)
 {
     return engines->count;
+}
+
+uint64_t engines_moved(const struct engines *engines)
+{
+    return engines->moved;
 }

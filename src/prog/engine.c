@@ -25,6 +25,7 @@
 #include "base/secret.h"
 #include "ops/ops.h"
 #include "proc/proc.h"
+#include "proc/spin.h"
 
 enum {
     TURN_BATCHES = 256,             // of the writer
@@ -64,7 +65,8 @@ struct engine {
     struct answer answers[TURN_BATCHES];
     size_t answer_count;
     struct arena *arena;
-    bool left_over; // frames that did not fit into the last turn
+    struct spin spin; // after a turn
+    bool left_over;   // frames that did not fit into the last turn
     bool stop;
 };
 
@@ -343,7 +345,11 @@ static enum err wait_for_work(struct engine *engine, int wait_ms, bool *readable
         fds[i] = (struct pollfd){.fd = ipc_fd(ipc), .events = (short)(POLLIN | out)};
     }
     fds[count] = (struct pollfd){.fd = PROC_CONTROL_FD, .events = POLLIN};
-    int ready = poll(fds, (nfds_t)count + 1, engine->left_over ? 0 : wait_ms);
+    int ready = 0;
+    while (ready == 0 && !engine->left_over && spin_on(&engine->spin))
+        ready = poll(fds, (nfds_t)count + 1, 0);
+    if (ready == 0)
+        ready = poll(fds, (nfds_t)count + 1, engine->left_over ? 0 : wait_ms);
     if (ready < 0 && errno != EINTR)
         FAIL(ERR_INTERNAL, "poll failed");
     if (ready <= 0)
@@ -363,9 +369,12 @@ static enum err serve(struct engine *engine)
         if (err == ERR_IO)
             return err;
         TRY(wait_for_work(engine, err == ERR_OK ? wait_ms : 1000, readable));
-        if (has_frames(engine, readable))
+        bool works = has_frames(engine, readable);
+        if (works)
             TRY(run_turn(engine));
         flush_all(engine);
+        if (works && !works_alone(engine))
+            spin_start(&engine->spin);
     }
     for (size_t i = 0; i < engine->peer_count; i++)
         (void)!ipc_flush_wait(engine->peers[i].ipc, 1000);

@@ -23,6 +23,7 @@
 #include "net/engines.h"
 #include "net/net.h"
 #include "proc/proc.h"
+#include "proc/spin.h"
 #include "wire/limits.h"
 #include "wire/ttlv.h"
 
@@ -32,7 +33,8 @@ enum {
     STOP_MS = 10 * 1000,   // for requests in hand when told to stop
     SECONDS_MAX = 86400,
     REQUEST_MESSAGE = 0x420078,
-    REPORTS_MAX = 20, // of refused clients in a second
+    REPORTS_MAX = 20,  // of refused clients in a second
+    SPIN_QUESTIONS = 8 // awaited at most, for a front to look again before it sleeps
 };
 
 struct front {
@@ -49,6 +51,8 @@ struct front {
     int new_key, new_ca;    // of an identity that is being handed out, -1: none
     struct kmip_call *call; // decoded just now, for `asker`
     struct net_conn *asker;
+    struct spin spin; // while few answers are awaited
+    uint64_t moved;   // engines_moved when its window opened
 };
 
 // ---- answering ----
@@ -448,11 +452,25 @@ static bool is_done(const struct front *front)
     return front->orphaned || stopped;
 }
 
+// Is it worth to look again before going to sleep? Where many answers are awaited sleep is short
+// and shared by all.
+static bool looks_again(struct front *front)
+{
+    size_t awaited = engines_count(front->engines);
+    uint64_t moved = engines_moved(front->engines);
+    if (awaited == 0 || awaited > SPIN_QUESTIONS)
+        return false;
+    if (moved != front->moved)
+        spin_start(&front->spin);
+    front->moved = moved;
+    return spin_on(&front->spin);
+}
+
 static enum err serve(struct front *front)
 {
     TRY(proc_ready());
     while (!is_done(front)) {
-        TRY(net_turn(front->net));
+        TRY(net_turn(front->net, !looks_again(front)));
         engines_flush(front->engines, clock_mono_ms());
     }
     return ERR_OK;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "proc/spin.h"
 #include "tests/unit/check.h"
 
 static void make_pair(int pair[2])
@@ -313,6 +314,32 @@ static void a_library_reaches_everything_but_what_is_walled_off(void **state)
     (void)close(root);
 }
 
+static void a_look_for_work_ends_by_itself(void **state)
+{
+    (void)state;
+    struct spin spin = {0};
+    assert_false(spin_on_at(&spin, 1000));
+    spin_start_at(&spin, 1000);
+    assert_true(spin_on_at(&spin, 1001));
+    assert_true(spin_on_at(&spin, 1000 + SPIN_US - 1));
+    assert_false(spin_on_at(&spin, 1000 + SPIN_US));
+    assert_false(spin_on_at(&spin, 1001));
+}
+
+static void who_is_kept_from_the_processor_looks_no_more_for_a_while(void **state)
+{
+    (void)state;
+    struct spin spin = {0};
+    spin_start_at(&spin, 1000);
+    assert_false(spin_on_at(&spin, 1000 + SPIN_AWAY_US + 1));
+    for (int i = 0; i < SPIN_REST; i++) {
+        spin_start_at(&spin, 2000);
+        assert_false(spin_on_at(&spin, 2001));
+    }
+    spin_start_at(&spin, 2000);
+    assert_true(spin_on_at(&spin, 2001));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +350,8 @@ int main(void)
         cmocka_unit_test(the_others_make_no_code_no_socket_and_reach_nobody),
         cmocka_unit_test(a_walled_process_reaches_its_own_files_alone),
         cmocka_unit_test(a_library_reaches_everything_but_what_is_walled_off),
+        cmocka_unit_test(a_look_for_work_ends_by_itself),
+        cmocka_unit_test(who_is_kept_from_the_processor_looks_no_more_for_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
