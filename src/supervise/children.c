@@ -24,6 +24,7 @@
 
 enum { SHORT_LIFE_MS = 1000, PAUSE_MIN_MS = 50, PAUSE_MAX_MS = 5000, CHANNEL_BYTES = 4 << 20 };
 enum { START_FAILURES_MAX = 3 }; // ends in a row, before the server is said not to start
+enum { LAST_WORDS_MAX = 16 };    // messages of a dead process that are still read
 
 enum err children_add(struct children *all, enum proc_role role, uint32_t index)
 {
@@ -266,6 +267,26 @@ int children_wait_ms(const struct children *all)
     return (int)least;
 }
 
+static void keep_why(struct child *child, const struct proc_message *message)
+{
+    (void)snprintf(child->why, sizeof child->why, "%.*s", (int)sizeof message->detail - 1,
+                   message->detail);
+}
+
+// A process says why it ends just before it does: its death may be seen first.
+static void hear_last_words(struct child *child)
+{
+    struct proc_message message;
+    int fd = -1;
+    for (int i = 0; i < LAST_WORDS_MAX; i++) {
+        if (child->control < 0 || control_receive(child->control, 0, &message, &fd) != ERR_OK)
+            return;
+        close_fd(fd);
+        if (message.kind == PROC_FAILED)
+            keep_why(child, &message);
+    }
+}
+
 static void forget(struct child *child)
 {
     close_fd(child->control);
@@ -307,6 +328,7 @@ static void died(struct children *all, int number, int status)
     log_event(expected ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
               "process_ended role=%s index=%u pid=%d signal=%d status=%d",
               proc_role_name(child->role), child->index, (int)child->pid, sig, code);
+    hear_last_words(child);
     forget(child);
     end_owned(all, number, ROLE_NONE);
     if (child->one_shot || all->stopping)
@@ -406,8 +428,7 @@ void children_hear(struct children *all, int number)
     if (message.kind == PROC_READY && !child->ready)
         child->ready = true;
     else if (message.kind == PROC_FAILED)
-        (void)snprintf(child->why, sizeof child->why, "%.*s", (int)sizeof message.detail - 1,
-                       message.detail);
+        keep_why(child, &message);
     else if (message.kind == PROC_SPAWN && wiring_may_spawn(child->role, role))
         spawn_for(all, number, role);
     else if (message.kind == PROC_KILL && wiring_may_spawn(child->role, role))

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proc/control.h"
 #include "tests/unit/check.h"
@@ -132,6 +133,23 @@ static void a_keeper_that_floods_is_ended_and_the_supervisor_goes_on(void **stat
     end(&rig);
 }
 
+// Its death can be seen before its message is.
+static void what_a_child_says_last_is_kept(void **state)
+{
+    struct rig rig;
+    struct proc_message message = {.kind = PROC_FAILED, .detail = "the store is gone"};
+    (void)state;
+    begin(&rig, ROLE_PEOPLE);
+    rig.all.items[0].started_ms = clock_mono_ms();
+    OK(control_send(rig.theirs, &message, -1));
+    assert_int_equal(kill(rig.all.items[0].pid, SIGKILL), 0);
+    while (rig.all.items[0].pid > 0)
+        children_reap(&rig.all);
+    assert_string_equal(rig.all.items[0].why, "the store is gone");
+    assert_int_equal(rig.all.items[0].failures, 1);
+    end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +157,7 @@ int main(void)
         cmocka_unit_test(a_child_is_ready_once),
         cmocka_unit_test(a_child_that_closes_its_channel_and_lives_on_is_ended),
         cmocka_unit_test(a_keeper_that_floods_is_ended_and_the_supervisor_goes_on),
+        cmocka_unit_test(what_a_child_says_last_is_kept),
     };
     log_setup("test", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
