@@ -56,15 +56,16 @@ static enum err count_try(struct op *op, struct recovery_door *door, bool right)
     return store_commit(store);
 }
 
-// A user's recovery passphrase is counted, whatever operation it is for. Over the local socket
-// there is nothing to guess: who has that has the files.
+// A user's recovery passphrase is counted, whatever operation it is for.
 static enum err operate(struct op *op, enum keyring_operation operation, struct span params)
 {
     struct recovery_door door;
     char detail[600];
-    if (op->who.kind != PRINCIPAL_USER || doc_secret(op, "recovery_passphrase").len == 0)
+    if (doc_secret(op, "recovery_passphrase").len == 0)
         return root_operate(op, operation, params);
     TRY(tries_recovery(op, &door));
+    if (!door.counted)
+        return root_operate(op, operation, params);
     enum err err = door.locked ? ERR_TOO_MANY : root_operate(op, operation, params);
     if (err != ERR_OK && err != ERR_PASSPHRASE && !door.locked)
         return err;
@@ -73,7 +74,7 @@ static enum err operate(struct op *op, enum keyring_operation operation, struct 
     if (counted != ERR_OK)
         log_error("wrong_try_not_counted", counted);
     if (door.locked)
-        return tries_refuse(op, &door.tries);
+        return tries_refuse_recovery(op, &door);
     if (err != ERR_OK)
         err_adopt(err, detail, strlen(detail));
     return err;

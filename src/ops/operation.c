@@ -8,17 +8,19 @@
 
 enum { STEPS_MAX = 1 << 20 };
 
-// {"id"} → {"steps": […]}, those done so far; {} when nothing is under way
+// {"id"} → {"steps": […]}, those done so far, where something is under way; "user": who asks, so
+// that web can tell several credentials of one user from several users
 enum err operation_show_run(struct op *op)
 {
     struct buf steps CLEANUP(buf_done);
     CLEANUP(doc_freep) json_t *doc = NULL;
     buf_init(&steps, STEPS_MAX, false);
     TRY(doc_params(op, &doc));
-    if (op->ops->keeper == NULL)
-        return doc_answer(op, json_object());
-    TRY(keyring_steps(op->ops->keeper, &steps));
+    if (op->ops->keeper != NULL)
+        TRY(keyring_steps(op->ops->keeper, &steps));
+    CLEANUP(doc_freep)
     json_t *answer =
         steps.len == 0 ? json_object() : json_loadb((const char *)steps.data, steps.len, 0, NULL);
-    return doc_answer(op, answer);
+    TRY(doc_set(answer, "user", doc_uuid(&op->who.id)));
+    return doc_answer(op, json_incref(answer));
 }

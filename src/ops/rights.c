@@ -34,12 +34,17 @@ static enum err find(const json_t *value, const char *field, uint32_t *ret)
          field);
 }
 
-enum err rights_take(const json_t *doc, const char *field, uint32_t *ret)
+enum err rights_take_role(const json_t *doc, const char *field, uint32_t *ret)
 {
     const json_t *value = json_object_get(doc, field);
+    uint32_t right = 0;
     if (value == NULL)
         FAIL(ERR_MISSING_DATA, "\"%s\" is missing", field);
-    return find(value, field, ret);
+    TRY(find(value, field, &right));
+    if ((right & IDENTITY_ROLES) == 0)
+        FAIL(ERR_INVALID, "\"%s\" is a privilege, no role: give system, key or audit", field);
+    *ret = right;
+    return ERR_OK;
 }
 
 enum err rights_take_list(const json_t *doc, const char *field, uint32_t usual, uint32_t *ret)

@@ -6,8 +6,9 @@
 
 #include "ops/doc.h"
 
-// The right of a word of a document's field: "system", "monitor" … ERR_INVALID, ERR_MISSING_DATA.
-MUST_USE enum err rights_take(const json_t *doc, const char *field, uint32_t *ret);
+// The role of a word of a document's field: "system", "key" or "audit". ERR_INVALID for privileges,
+// too, ERR_MISSING_DATA.
+MUST_USE enum err rights_take_role(const json_t *doc, const char *field, uint32_t *ret);
 
 // The rights of a list of words; `usual` when there is no list. ERR_INVALID.
 MUST_USE enum err rights_take_list(const json_t *doc, const char *field, uint32_t usual,

@@ -73,7 +73,7 @@ enum err role_list_run(struct op *op)
 
 static enum err take(struct op *op, const json_t *doc, uint32_t *ret_role, struct account *ret)
 {
-    TRY(rights_take(doc, "role", ret_role));
+    TRY(rights_take_role(doc, "role", ret_role));
     TRY(account_find(op, doc, "user", ret));
     return named_tell(op, &ret->row.id, "%s, user \"%.*s\"", rights_title(*ret_role),
                       (int)ret->name.len, (const char *)ret->name.data);
@@ -169,7 +169,7 @@ static enum err prove_recovery(struct op *op)
     TRY(tries_recovered(op, &door, err == ERR_OK));
     TRY(ops_late_save(op));
     if (door.locked)
-        return tries_refuse(op, &door.tries);
+        return tries_refuse_recovery(op, &door);
     return err == ERR_OK ? ERR_OK : tries_wrong_passphrase();
 }
 
@@ -180,7 +180,7 @@ enum err role_recover_run(struct op *op)
     struct account account;
     uint32_t role = 0;
     TRY(doc_params(op, &doc));
-    TRY(rights_take(doc, "role", &role));
+    TRY(rights_take_role(doc, "role", &role));
     TRY(prove_recovery(op));
     TRY(take(op, doc, &role, &account));
     return give(op, &account, role, true);

@@ -52,21 +52,54 @@ enum err tries_clear(struct op *op, const struct store_tries *tries)
     return store_tries_remove(op->ops->set.store, tries->name_hash);
 }
 
+// No name's hash: it must be had while the server is locked, too. `user` zero: of all.
+static void recovery_hash(const struct uuid *user, uint8_t ret[STORE_HASH_LEN])
+{
+    memset(ret, 0xff, STORE_HASH_LEN);
+    memcpy(ret, user->bytes, UUID_LEN);
+}
+
 enum err tries_recovery(struct op *op, struct recovery_door *ret)
 {
+    static const struct uuid everybody;
+    struct store *store = op->ops->set.store;
     uint8_t hash[STORE_HASH_LEN];
+    *ret = (struct recovery_door){.counted = op->who.kind == PRINCIPAL_USER};
+    if (!ret->counted)
+        return ERR_OK;
     TRY(policy_load(op, &ret->policy));
-    memset(hash, 0xff, sizeof hash); // no name's: it must be had while the server is locked, too
-    TRY(store_tries_get(op->ops->set.store, hash, &ret->tries));
-    ret->locked = tries_is_locked(op, &ret->tries);
+    recovery_hash(&op->who.id, hash);
+    TRY(store_tries_get(store, hash, &ret->own));
+    recovery_hash(&everybody, hash);
+    TRY(store_tries_get(store, hash, &ret->all));
+    ret->locked = tries_is_locked(op, &ret->own) || tries_is_locked(op, &ret->all);
     return ERR_OK;
+}
+
+enum err tries_refuse_recovery(const struct op *op, const struct recovery_door *door)
+{
+    bool own = tries_is_locked(op, &door->own);
+    int64_t until = own ? door->own.until : door->all.until;
+    FAIL(ERR_TOO_MANY,
+         "too many wrong recovery passphrases came from %s: wait %lld seconds, or give it on the "
+         "server itself, where none are counted",
+         own ? "you" : "several users", (long long)(until - op->now));
 }
 
 enum err tries_recovered(struct op *op, struct recovery_door *door, bool right)
 {
-    if (right && !door->locked)
-        return tries_clear(op, &door->tries);
-    return tries_count(op, &door->policy, &door->tries, false);
+    struct policy of_all = door->policy;
+    if (!door->counted)
+        return ERR_OK;
+    if (right && !door->locked) {
+        TRY(tries_clear(op, &door->own));
+        return tries_clear(op, &door->all);
+    }
+    of_all.tries *= TRIES_OF_ALL;
+    // Whose own door is locked counts for nobody else's.
+    if (!tries_is_locked(op, &door->own))
+        TRY(tries_count(op, &of_all, &door->all, false));
+    return tries_count(op, &door->policy, &door->own, false);
 }
 
 enum err tries_wrong_passphrase(void)

@@ -26,13 +26,22 @@ MUST_USE enum err tries_count(struct op *op, const struct policy *policy, struct
 // It was right: nothing is counted any more.
 MUST_USE enum err tries_clear(struct op *op, const struct store_tries *tries);
 
-// The recovery passphrase has one counter for all who try it and all doors that it comes to.
+// Wrong recovery passphrases, whatever door they came to, are counted for each user and, with
+// TRIES_OF_ALL times as many allowed, for all together, so that one user cannot shut the door for
+// others. Over the local socket nothing is counted: who has that has the files.
+enum { TRIES_OF_ALL = 10 };
+
 struct recovery_door {
     struct policy policy;
-    struct store_tries tries;
-    bool locked; // nothing is compared then
+    struct store_tries own;
+    struct store_tries all;
+    bool counted; // false: the local administrator
+    bool locked;  // nothing is compared then
 };
 MUST_USE enum err tries_recovery(struct op *op, struct recovery_door *ret);
+
+// ERR_TOO_MANY, with how long to wait.
+MUST_USE enum err tries_refuse_recovery(const struct op *op, const struct recovery_door *door);
 
 // Counts what came of it, within a write transaction.
 MUST_USE enum err tries_recovered(struct op *op, struct recovery_door *door, bool right);

@@ -13,13 +13,18 @@
 
 enum { CHANNELS_MAX = PROC_PEERS_MAX, WAITING_MAX = 1024, ARENA_LIMIT = 64 * 1024 * 1024 };
 
+// Of what waits for the people engine: each sign-in hashes for half a second, one after the other,
+// and whoever is signed in is not to wait longer than these take.
+enum { STRANGERS_MAX = 32 };
+
 struct channel;
 
 struct question {
     TAILQ_ENTRY(question) link;
     struct channel *channel;
     uint64_t id;
-    size_t count; // items of the batch
+    size_t count;  // items of the batch
+    bool stranger; // one of STRANGERS_MAX
     struct event *deadline;
     engines_done done;
     void *context;
@@ -42,6 +47,7 @@ struct engines {
     struct channel channels[CHANNELS_MAX];
     size_t count;
     size_t waiting;
+    size_t strangers; // of them
     size_t turn;
     uint64_t last_id;
     struct arena *arena;
@@ -70,6 +76,7 @@ static void answer(struct question *question, enum err status, const struct repl
     void *context = question->context;
     TAILQ_REMOVE(&channel->questions, question, link);
     channel->owner->waiting--;
+    channel->owner->strangers -= question->stranger;
     event_free(question->deadline);
     free(question);
     done(context, status, replies);
@@ -268,10 +275,15 @@ enum err engines_ask(struct engines *engines, enum proc_role role, const struct 
              proc_role_name(role));
     if (engines->waiting >= WAITING_MAX)
         FAIL(ERR_BUSY, "%zu requests are waiting already, try again in a moment", engines->waiting);
+    bool stranger = role == ROLE_PEOPLE && batch->who.kind == PRINCIPAL_NOBODY;
+    if (stranger && engines->strangers >= STRANGERS_MAX)
+        FAIL(ERR_BUSY, "%zu sign-ins are waiting already, try again in a moment",
+             engines->strangers);
     struct question *question;
     TRY(new_question(channel, timeout_ms, &question));
     question->id = ++engines->last_id;
     question->count = batch->count;
+    question->stranger = stranger;
     question->done = done;
     question->context = context;
     enum err err = queue_batch(channel, question->id, batch);
@@ -282,6 +294,7 @@ enum err engines_ask(struct engines *engines, enum proc_role role, const struct 
     }
     TAILQ_INSERT_TAIL(&channel->questions, question, link);
     engines->waiting++;
+    engines->strangers += stranger;
     send_pending(channel);
     return ERR_OK;
 }

@@ -28,8 +28,9 @@ MUST_USE enum err engines_attach(struct engines *engines, enum proc_role role, u
                                  int fd);
 
 // Sends a batch to one engine of the role (readers take turns). ERR_UNAVAILABLE when none is
-// connected, ERR_BUSY when too much is waiting, and other errors: then `done` is not called and
-// nothing was sent.
+// connected, ERR_BUSY when too much is waiting (of
+// people who are not known less may wait for the people engine), and other errors: then `done` is
+// not called and nothing was sent.
 MUST_USE enum err engines_ask(struct engines *engines, enum proc_role role,
                               const struct batch *batch, int timeout_ms, engines_done done,
                               void *context);

@@ -48,6 +48,15 @@ void operation_take_steps(struct operation_view *view, struct span doc)
     take(view, root);
 }
 
+enum err operation_asker(struct span doc, struct uuid *ret)
+{
+    CLEANUP(operation_json_freep) json_t *root = load(doc);
+    const char *text = json_string_value(json_object_get(root, "user"));
+    if (text == NULL || uuid_parse(span_str(text), ret) != ERR_OK)
+        FAIL(ERR_INTERNAL, "an engine does not say who has asked");
+    return ERR_OK;
+}
+
 static json_t *problem_of(enum err code, struct span detail, bool unsure)
 {
     char type[PROBLEM_TYPE_MAX];

@@ -28,6 +28,9 @@ void operation_json_freep(json_t **json);
 // Takes the steps done so far from an answer to "operation show".
 void operation_take_steps(struct operation_view *view, struct span doc);
 
+// Who has asked, from the same answer: the user's identifier, zero for the local administrator.
+MUST_USE enum err operation_asker(struct span doc, struct uuid *ret);
+
 // It has ended: with a reply, or with none (`status` tells why).
 void operation_end(struct operation_view *view, enum err status, const struct reply *reply);
 

@@ -4,7 +4,8 @@
 //
 // Invariants: an operation is freed only when no engine owes it an answer; a stream belongs to one
 // operation, and is in its list until it has ended. Steps are numbered from 1, which are the ids of
-// the events; the last event has the next number.
+// the events; the last event has the next number. One user, by all credentials together, has
+// OWN_MAX at most, so that nobody fills the table.
 #include "web/operations.h"
 
 #include <event2/event.h>
@@ -16,7 +17,13 @@
 #include "base/log.h"
 #include "web/operation_json.h"
 
-enum { KEPT_MAX = 256, KEPT_MS = 24 * 3600 * 1000, POLL_MS = 500, ADDRESS_TEXT_MAX = 64 };
+enum {
+    KEPT_MAX = 256,
+    OWN_MAX = 16,
+    KEPT_MS = 24 * 3600 * 1000,
+    POLL_MS = 500,
+    ADDRESS_TEXT_MAX = 64
+};
 
 struct stream {
     LIST_ENTRY(stream) link;
@@ -31,6 +38,8 @@ struct operation {
     struct operations *owner;
     struct principal who; // name is empty, address is ours
     char address[ADDRESS_TEXT_MAX];
+    bool admitted;              // a reader has said who it is:
+    struct uuid user;           // zero: the local administrator
     struct operation_view view; // what is told of it
     struct doc *doc;            // until it is sent
     struct request request;     // borrows from it
@@ -240,6 +249,44 @@ static enum err send_request(struct operation *operation)
     return ERR_OK;
 }
 
+static bool is_of(const struct operation *operation, const struct operation *other)
+{
+    return operation->admitted && operation->who.uid == other->who.uid &&
+           memcmp(&operation->user, &other->user, sizeof other->user) == 0;
+}
+
+// The oldest of the same user that has ended makes room.
+static enum err make_room(struct operation *operation)
+{
+    struct operation *at;
+    struct operation *ended = NULL;
+    size_t count = 0;
+    TAILQ_FOREACH(at, &operation->owner->list, link)
+    {
+        if (!is_of(at, operation))
+            continue;
+        count++;
+        if (ended == NULL && at->ended_ms != 0 && at->owed == 0)
+            ended = at;
+    }
+    if (count < OWN_MAX)
+        return ERR_OK;
+    if (ended == NULL)
+        FAIL(ERR_BUSY, "%d operations of yours are under way already: wait for one to end",
+             OWN_MAX);
+    free_operation(ended);
+    return ERR_OK;
+}
+
+static enum err admit(struct operation *operation, struct span doc)
+{
+    TRY(operation_asker(doc, &operation->user));
+    TRY(make_room(operation));
+    TRY(send_request(operation));
+    operation->admitted = true;
+    return ERR_OK;
+}
+
 // A reader has said whether the one who asks counts at all; what he may, the admin engine says.
 static void admitted(void *context, enum err status, const struct replies *replies)
 {
@@ -250,7 +297,7 @@ static void admitted(void *context, enum err status, const struct replies *repli
     enum err code = refused ? replies->items[0].status : status;
     struct span words = refused ? replies->items[0].message : span_str(err_message(status));
     if (code == ERR_OK) {
-        code = send_request(operation);
+        code = admit(operation, replies->items[0].doc);
         words = span_str(err_message(code));
     }
     if (code == ERR_OK) {

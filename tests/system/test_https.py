@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The REST API over HTTPS: what TLS is offered, whom a request is taken from, what every answer says, and that nobody holds
 up others (contract F1)."""
+import contextlib
 import datetime
 import hmac
 import json
 import os
 import re
+import select
+import signal
 import socket
 import ssl
 import subprocess
@@ -14,7 +17,7 @@ import pytest
 
 import tokens
 from https import HEADERS, Connection, Local, request
-from people import make
+from people import Person, make
 from prepared import set_security
 from server import PASSPHRASE, TOP, Server, free_port, wait_for
 from shim import Shim
@@ -588,6 +591,55 @@ def test_an_operation_is_there_for_whoever_began_it_alone(hsm_web):
     assert ask(hsm_web, "POST", "/api/v1/hsm:verify", {}, {"Prefer": "respond-async"}).status == 401
     stranger = {"Prefer": "respond-async", "Authorization": "Bearer kwt_none"}
     assert ask(hsm_web, "POST", "/api/v1/hsm:verify", {}, stranger).status == 401
+
+
+ASYNC = {"Prefer": "respond-async"}
+
+
+def test_one_user_does_not_fill_the_table_of_operations(web):
+    person, other = make(web, "busy"), make(web, "waiting")
+    second = Person(web, person.call("POST", "/tokens", label="second")[1]["token"])
+    first = person.ask("POST", "/api/v1/hsm:verify", {}, ASYNC).json()["operation"]
+    theirs = other.ask("POST", "/api/v1/hsm:verify", {}, ASYNC).json()["operation"]
+    wait_for("its end", lambda: person.ask("GET", first).json()["state"] == "failed")  # a plain user may not
+    (engine,) = web.kill("admin", signal.SIGSTOP)
+    try:
+        # All credentials of a user count together; what has ended makes room.
+        begun = [who.ask("POST", "/api/v1/hsm:verify", {}, ASYNC).status for who in [person, second] * 8]
+        assert begun == [202] * 16
+        assert person.ask("GET", first).status == 404
+        for who in (person, second):
+            refused = who.ask("POST", "/api/v1/hsm:verify", {}, ASYNC)
+            assert refused.status == 409 and "16 operations of yours are under way" in refused.json()["detail"]
+        assert other.ask("POST", "/api/v1/hsm:verify", {}, ASYNC).status == 202
+        assert other.ask("GET", theirs).status == 200
+        with Local(web) as local:
+            assert local.ask("POST", "/api/v1/hsm:verify", {}, ASYNC).status == 202
+    finally:
+        os.kill(engine.pid, signal.SIGCONT)
+
+
+def test_strangers_leave_room_for_who_is_signed_in(web):
+    person = make(web, "signed-in")
+    (engine,) = web.kill("people", signal.SIGSTOP)
+    change = {"password": "wrong", "new_password": "a password that is never set"}
+    try:
+        with contextlib.ExitStack() as stack:
+            strangers = {c.socket: c for c in (stack.enter_context(connect(web)) for _ in range(40))}
+            for connection in strangers.values():
+                connection.send(request("POST", "/api/v1/sessions", {"user": "nobody", "password": "none of these is right"}))
+            refused = wait_for("8 refusals", lambda: (found := select.select(list(strangers), [], [], 0)[0])[7:] and found)
+            answers = [strangers[socket].read() for socket in refused]
+            assert [a.status for a in answers] == [409] * 8 and b"32 sign-ins are waiting already" in answers[0].body
+            with connect(web) as own:
+                own.send(request("POST", "/api/v1/me:change-password", change, {"Authorization": f"Bearer {person.secret}"}))
+                assert ask(web, "GET", "/healthz").status == 200
+                os.kill(engine.pid, signal.SIGKILL)
+                assert own.read().status == 503, "it waited, too, and was not refused"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(engine.pid, signal.SIGKILL)
+    wait_for("a new engine", lambda: person.call("POST", "/me:change-password", **change)[0] == 403)
 
 
 def test_other_verbs_are_answered_at_once_whatever_is_preferred(hsm_web):

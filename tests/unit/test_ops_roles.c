@@ -2,6 +2,7 @@
 //
 // What people may do: roles and who passes them on, separation, recovery, privileges below the
 // roles, and wallets in the hands of their users. Each permission stands beside its refusal.
+#include "ops/rights.h"
 #include "tests/unit/people_rig.h"
 
 static enum err role(struct person *who, enum verb verb, const char *role_name, const char *user,
@@ -49,6 +50,30 @@ static void a_role_is_passed_on_only_with_the_right_to(void **state)
     OK(ask(second.who, VERB_ROLE_LIST, "{}", NULL));
     assert_true(answers("'role':'system','holders':[{'name':'second','forward':true,"
                         "'state':'active'}]"));
+}
+
+// The table of fields lets none through; this holds should it ever.
+static void a_privilege_is_not_taken_for_a_role(void **state)
+{
+    static const struct {
+        const char *doc;
+        enum err want;
+    } rows[] = {
+        {"{\"role\":\"audit\"}", ERR_OK},
+        {"{\"role\":\"monitor\"}", ERR_INVALID},
+        {"{\"role\":\"create-endpoint\"}", ERR_INVALID},
+        {"{\"role\":\"root\"}", ERR_INVALID},
+        {"{\"role\":1}", ERR_INVALID},
+        {"{}", ERR_MISSING_DATA},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint32_t role = 0;
+        json_t *doc = json_loads(rows[i].doc, 0, NULL);
+        assert_int_equal(rights_take_role(doc, "role", &role), rows[i].want);
+        assert_int_equal(role, rows[i].want == ERR_OK ? RIGHT_AUDIT : 0);
+        json_decref(doc);
+    }
 }
 
 static void a_token_passes_on_no_more_than_its_scope(void **state)
@@ -130,6 +155,48 @@ static void every_door_to_the_passphrase_has_one_counter(void **state)
                             "recovery_passphrase", "right", NULL));
     assert_int_equal(fake_keeper.operations, asked);
     OK(ask(local, VERB_ROTATE_MASTER_KEY, "{}", "recovery_passphrase", "right", NULL));
+}
+
+static enum err recover(const struct principal *who)
+{
+    return ask(*who, VERB_ROLE_RECOVER, "{'role':'key','user':'first'}", "recovery_passphrase",
+               "some passphrase", NULL);
+}
+
+static void nobody_shuts_the_door_to_the_passphrase_for_others(void **state)
+{
+    (void)state;
+    struct person first = make_user("first");
+    struct person second = make_user("second");
+    fake_keeper.fails = ERR_PASSPHRASE;
+    for (int i = 0; i < 20; i++)
+        FAILS(i < 5 ? ERR_PASSPHRASE : ERR_TOO_MANY, recover(&first.who));
+    assert_true(says("came from you: wait "));
+    fake_keeper.fails = ERR_OK;
+    OK(recover(&second.who));
+    FAILS(ERR_TOO_MANY, recover(&first.who));
+    OK(recover(&local));
+    FAILS(ERR_TOO_MANY, recover(&first.who));
+}
+
+static void many_users_together_shut_it_but_on_the_server_itself(void **state)
+{
+    (void)state;
+    char name[16];
+    struct person last = make_user("first");
+    fake_keeper.fails = ERR_PASSPHRASE;
+    for (int i = 0; i < 10; i++) {
+        (void)snprintf(name, sizeof name, "user-%d", i);
+        struct person one = make_user(name);
+        for (int tries = 0; tries < 6; tries++)
+            FAILS(tries < 5 ? ERR_PASSPHRASE : ERR_TOO_MANY, recover(&one.who));
+    }
+    FAILS(ERR_TOO_MANY, recover(&last.who));
+    assert_true(says("came from several users: wait "));
+    FAILS(ERR_PASSPHRASE, recover(&local)); // not counted
+    fake_keeper.fails = ERR_OK;
+    FAILS(ERR_TOO_MANY, recover(&last.who));
+    OK(recover(&local));
 }
 
 static void the_passphrase_gives_a_role_with_the_right_to_pass_it_on(void **state)
@@ -563,10 +630,13 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, rig_serving, rig_down)
     const struct CMUnitTest tests[] = {
         TEST(a_role_is_passed_on_only_with_the_right_to),
+        TEST(a_privilege_is_not_taken_for_a_role),
         TEST(a_token_passes_on_no_more_than_its_scope),
         TEST(separated_roles_do_not_meet_in_one_person),
         TEST(a_lost_role_comes_back_by_the_passphrase_and_wrong_ones_are_counted),
         TEST(every_door_to_the_passphrase_has_one_counter),
+        TEST(nobody_shuts_the_door_to_the_passphrase_for_others),
+        TEST(many_users_together_shut_it_but_on_the_server_itself),
         TEST(the_passphrase_gives_a_role_with_the_right_to_pass_it_on),
         TEST(nobody_gets_a_role_by_resetting_the_password_of_its_holder),
         TEST(whoever_resets_a_password_gets_at_no_keys),
