@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/csv.h"
 #include "cli/term.h"
 
-enum { CELL_MAX = 256, COLUMNS_MAX = 32, DEPTH_MAX = 8 };
+enum { CELL_MAX = 256, COLUMNS_MAX = 32, DEPTH_MAX = 8, CSV_MAX = 1 << 30 };
 
 // Rows that stand below the fields of what is shown.
 static const char *const detail_names[] = {"grants"};
@@ -29,16 +30,7 @@ static const json_t *find_array(const json_t *doc, const char *const *names, siz
 // The rows of a list: the document's list, where the command is one.
 static const json_t *rows_of(const struct cli *cli, const json_t *doc)
 {
-    const char *key;
-    json_t *value;
-    if (cli->command->columns == NULL)
-        return NULL;
-    json_object_foreach((json_t *)(uintptr_t)doc, key, value)
-    {
-        if (json_is_array(value))
-            return value;
-    }
-    return NULL;
+    return cli->command->columns == NULL ? NULL : csv_rows_of(doc);
 }
 
 // An object in a cell: its name, else its kind with number or id ("local 0").
@@ -333,40 +325,16 @@ static void print_names(const struct cli *cli, const json_t *doc)
     }
 }
 
-// RFC 4180. What a spreadsheet would take for a formula is made text.
-static void put_csv(const char *text, bool first)
-{
-    (void)printf("%s\"%s", first ? "" : ",",
-                 strchr("=+-@", text[0]) && text[0] && text[1] ? "'" : "");
-    for (; *text != '\0'; text++)
-        (void)printf("%s%c", *text == '"' ? "\"" : "", *text);
-    (void)printf("\"");
-}
-
 // All columns that the first row has, so that a program finds the same ones whatever a person sees.
-static void print_csv(const struct cli *cli, const json_t *doc)
+static enum err print_csv(const struct cli *cli, const json_t *doc)
 {
     CLEANUP(json_freep) json_t *single = json_pack("[O]", doc);
     const json_t *rows = rows_of(cli, doc);
-    struct columns columns;
-    size_t index;
-    const json_t *row;
-    if (rows == NULL)
-        rows = single;
-    choose_columns(NULL, rows, &columns);
-    for (size_t c = 0; c < columns.count; c++)
-        put_csv(columns.names[c], c == 0);
-    (void)printf("%s", columns.count > 0 ? "\r\n" : "");
-    json_array_foreach(rows, index, row)
-    {
-        for (size_t c = 0; c < columns.count; c++) {
-            char text[CELL_MAX];
-            const json_t *value = json_object_get(row, columns.names[c]);
-            cell_text(value, text);
-            put_csv(value == NULL || json_is_null(value) ? "" : text, c == 0);
-        }
-        (void)printf("\r\n");
-    }
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, CSV_MAX, false);
+    TRY(csv_put(rows == NULL ? single : rows, &text));
+    (void)fwrite(text.data, 1, text.len, stdout);
+    return ERR_OK;
 }
 
 enum err output_document(const struct cli *cli, const json_t *doc)
@@ -377,7 +345,7 @@ enum err output_document(const struct cli *cli, const json_t *doc)
     } else if (cli->output == OUTPUT_NAME) {
         print_names(cli, doc);
     } else if (cli->output == OUTPUT_CSV) {
-        print_csv(cli, doc);
+        TRY(print_csv(cli, doc));
     } else {
         print_table(cli, doc);
     }

@@ -163,7 +163,9 @@ static enum err put_query(const struct cli *cli, struct buf *out)
         char number[32];
         if (use->kind != FIELD_QUERY)
             continue;
-        if (value == NULL && json_is_integer(given)) {
+        if (value != NULL && *value == '\0' && use->meta == NULL) {
+            value = "true"; // a switch
+        } else if (value == NULL && json_is_integer(given)) {
             (void)snprintf(number, sizeof number, "%lld", (long long)json_integer_value(given));
             value = number;
         } else if (value == NULL) {

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "base/csv.h"
 #include "base/problem.h"
 
 // When to come again, where nothing says it better.
@@ -120,6 +121,19 @@ enum err answer_link(struct answer *answer, const char *page, struct span doc)
             FAIL(ERR_INTERNAL, "an engine's cursor holds \"%c\"", *at);
     }
     (void)snprintf(answer->link, sizeof answer->link, "%s%s", page, cursor);
+    return ERR_OK;
+}
+
+enum err answer_csv(struct answer *answer, struct span doc)
+{
+    CLEANUP(json_freep) json_t *root = load_object(doc);
+    const json_t *rows = csv_rows_of(root);
+    if (rows == NULL)
+        FAIL(ERR_INTERNAL, "an engine's answer holds no list");
+    buf_clear(&answer->body);
+    TRY(csv_put(rows, &answer->body));
+    answer->status = 200;
+    answer->content_type = "text/csv; charset=utf-8";
     return ERR_OK;
 }
 

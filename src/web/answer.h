@@ -37,7 +37,10 @@ void answer_done(struct answer *answer);
 // 2xx with an engine's document, which is checked to be a JSON object; ERR_INTERNAL otherwise.
 MUST_USE enum err answer_document(struct answer *answer, int status, struct span doc);
 
-// The same with a document in jansson's form.
+// The rows of an engine's list as comma-separated values.
+MUST_USE enum err answer_csv(struct answer *answer, struct span doc);
+
+// The same as answer_document with a document in jansson's form.
 MUST_USE enum err answer_json(struct answer *answer, int status, const struct json_t *doc);
 
 // An engine's bytes as they are, of a media type (static text).

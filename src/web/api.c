@@ -6,6 +6,7 @@
 #include "web/api.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,6 +24,7 @@ struct waiting {
     struct uuid id;
     struct signin signin;
     char page[ANSWER_LINK_MAX + 1]; // address of a list, to which the next page's cursor is added
+    bool csv;                       // the list is wanted as comma-separated values
     api_done done;
     void *context;
 };
@@ -102,6 +104,8 @@ static enum err succeed(const struct waiting *waiting, const struct reply *reply
         memcpy(answer->etag, reply->etag.data, reply->etag.len);
     if (waiting->page[0] != '\0')
         TRY(answer_link(answer, waiting->page, reply->doc));
+    if (waiting->csv)
+        return answer_csv(answer, reply->doc);
     return signin_answer(&waiting->signin, answer, waiting->route->status, reply->doc);
 }
 
@@ -215,15 +219,15 @@ static enum err take_conditions(const struct api_call *call, struct request *req
     return ERR_OK;
 }
 
-// The next pair of a query, taken off its front.
-static struct span next_pair(struct span *rest)
+// The next part of a list, taken off its front.
+static struct span next_part(struct span *rest, char between)
 {
-    const uint8_t *end = memchr(rest->data, '&', rest->len);
+    const uint8_t *end = memchr(rest->data, between, rest->len);
     size_t len = end == NULL ? rest->len : (size_t)(end - rest->data);
-    struct span pair = span_of(rest->data, len);
+    struct span part = span_of(rest->data, len);
     size_t used = len < rest->len ? len + 1 : len;
     *rest = span_of(rest->data + used, rest->len - used);
-    return pair;
+    return part;
 }
 
 static bool is_plain(struct span text)
@@ -241,7 +245,7 @@ static enum err put_page(const struct api_call *call, struct buf *out)
     uint8_t sign = '?';
     TRY(buf_put(out, call->path));
     while (rest.len > 0) {
-        struct span pair = next_pair(&rest);
+        struct span pair = next_part(&rest, '&');
         if (pair.len == 0 || (pair.len >= 7 && memcmp(pair.data, "cursor=", 7) == 0))
             continue;
         TRY(buf_put_u8(out, sign));
@@ -262,6 +266,30 @@ static void take_page(const struct api_call *call, const struct route_match *mat
     if ((match->route->query & ROUTE_PAGE) != 0 && is_plain(call->path) && is_plain(call->query) &&
         put_page(call, &page) == ERR_OK)
         memcpy(waiting->page, page.data, page.len);
+}
+
+static bool begins_with(struct span text, const char *word)
+{
+    size_t len = strlen(word);
+    return text.len >= len && strncasecmp((const char *)text.data, word, len) == 0;
+}
+
+// Whether "Accept" names text/csv before whatever JSON would do for. Weights are not looked at.
+static bool wants_csv(const struct api_call *call, const struct route *route)
+{
+    const struct span *accept = call->headers == NULL ? NULL : http_header(call->headers, "accept");
+    if (accept == NULL || (route->query & ROUTE_PAGE) == 0)
+        return false;
+    for (struct span rest = *accept; rest.len > 0;) {
+        struct span range = next_part(&rest, ',');
+        while (range.len > 0 && *range.data == ' ')
+            range = span_of(range.data + 1, range.len - 1);
+        if (begins_with(range, "text/csv") || begins_with(range, "text/*"))
+            return true;
+        if (begins_with(range, "application/") || begins_with(range, "*"))
+            return false;
+    }
+    return false;
 }
 
 // *ret_done false: it is not there, and the engine has to say whether that may be told.
@@ -293,6 +321,7 @@ static enum err ask(struct engines *engines, const struct api_call *call,
         return ERR_OK;
     TRY(signin_of(call, match, doc, &waiting->signin));
     take_page(call, match, waiting);
+    waiting->csv = wants_csv(call, match->route);
     struct request request = {
         .verb = match->route->verb, .maximum_items = -1, .has_current = false};
     TRY(take_conditions(call, &request));

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Numbers stand as they are, null is an empty cell, true and false are yes and no; a list of plain
+// values is one text, with commas between them; an object is its name, else its kind with number or
+// id ("local 0").
+#include "base/csv.h"
+
+enum { TEXT_MAX = 1024 * 1024 };
+
+static void json_freep(json_t **json)
+{
+    json_decref(*json);
+    *json = NULL;
+}
+
+const json_t *csv_rows_of(const json_t *doc)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)doc, key, value)
+    {
+        if (json_is_array(value))
+            return value;
+    }
+    return NULL;
+}
+
+static enum err put_object(const json_t *object, struct buf *out)
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+    const char *kind = json_string_value(json_object_get(object, "kind"));
+    const char *id = json_string_value(json_object_get(object, "id"));
+    const json_t *uid = json_object_get(object, "uid");
+    if (name != NULL)
+        return buf_put_str(out, name);
+    if (json_is_integer(uid))
+        return buf_printf(out, "%s %lld", kind == NULL ? "" : kind,
+                          (long long)json_integer_value(uid));
+    return buf_printf(out, "%s %s", kind == NULL ? "" : kind, id == NULL ? "" : id);
+}
+
+// What is neither object nor array.
+static enum err put_plain(const json_t *value, struct buf *out)
+{
+    switch (json_typeof(value)) {
+    case JSON_STRING:
+        return buf_put(out, span_of(json_string_value(value), json_string_length(value)));
+    case JSON_INTEGER:
+        return buf_printf(out, "%lld", (long long)json_integer_value(value));
+    case JSON_REAL:
+        return buf_printf(out, "%g", json_real_value(value));
+    case JSON_TRUE:
+        return buf_put_str(out, "yes");
+    case JSON_FALSE:
+        return buf_put_str(out, "no");
+    case JSON_NULL:
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+    default:
+        return ERR_OK;
+    }
+}
+
+static enum err put_value(const json_t *value, struct buf *out)
+{
+    size_t index;
+    const json_t *item;
+    size_t told = 0;
+    if (value == NULL || json_is_null(value))
+        return ERR_OK;
+    if (json_is_object(value))
+        return put_object(value, out);
+    if (!json_is_array(value))
+        return put_plain(value, out);
+    json_array_foreach(value, index, item)
+    {
+        if (json_is_object(item) || json_is_array(item))
+            continue;
+        TRY(told++ > 0 ? buf_put_str(out, ", ") : ERR_OK);
+        TRY(put_plain(item, out));
+    }
+    return ERR_OK;
+}
+
+static bool is_formula(const json_t *value, struct span text)
+{
+    return !json_is_number(value) && text.len > 0 &&
+           memchr("=+-@\t\r", text.data[0], sizeof "=+-@\t\r" - 1) != NULL;
+}
+
+// `text` is room that is used again and again.
+static enum err put_cell(const json_t *value, bool first, struct buf *text, struct buf *out)
+{
+    buf_clear(text);
+    TRY(put_value(value, text));
+    TRY(buf_put_str(out, first ? "\"" : ",\""));
+    if (is_formula(value, span_buf(text)))
+        TRY(buf_put_u8(out, '\''));
+    for (size_t i = 0; i < text->len; i++) {
+        uint8_t c = text->data[i];
+        bool c1 = c == 0xc2 && i + 1 < text->len && text->data[i + 1] < 0xa0;
+        bool control = (c < 0x20 && c != '\n') || c == 0x7f || c1;
+        if (c == '"')
+            TRY(buf_put_u8(out, '"'));
+        TRY(buf_put_u8(out, control ? '?' : c));
+        i += c1;
+    }
+    return buf_put_u8(out, '"');
+}
+
+static enum err put_row(const json_t *columns, const json_t *row, bool heading, struct buf *text,
+                        struct buf *out)
+{
+    const char *key;
+    json_t *value;
+    bool first = true;
+    json_object_foreach((json_t *)(uintptr_t)columns, key, value)
+    {
+        if (json_is_object(value))
+            continue;
+        CLEANUP(json_freep) json_t *name = heading ? json_string(key) : NULL;
+        TRY(put_cell(heading ? name : json_object_get(row, key), first, text, out));
+        first = false;
+    }
+    return first ? ERR_OK : buf_put_str(out, "\r\n");
+}
+
+enum err csv_put(const json_t *rows, struct buf *out)
+{
+    size_t index;
+    const json_t *row;
+    const json_t *columns = json_array_get(rows, 0);
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, TEXT_MAX, true);
+    if (columns == NULL)
+        return ERR_OK;
+    TRY(put_row(columns, NULL, true, &text, out));
+    json_array_foreach(rows, index, row) TRY(put_row(columns, row, false, &text, out));
+    return ERR_OK;
+}
