@@ -10,13 +10,13 @@
 #include "ops/index.h"
 #include "ops/key.h"
 #include "ops/named.h"
-#include "ops/reach.h"
 #include "ops/render.h"
 #include "ops/rules.h"
 #include "ops/verbs.h"
+#include "ops/walk.h"
 #include "wire/ttlv.h"
 
-enum { EXAMINE_MAX = 5000, COUNT_MAX = 100000, INDEX_MAX = 2, PAGE_ROWS = 500, WORD_MAX = 64 };
+enum { EXAMINE_MAX = 5000, COUNT_MAX = 100000, INDEX_MAX = 2, WORD_MAX = 64 };
 enum { PAGE_BYTES = 64 * 1024 * 1024, DAY_S = 24 * 3600, DAYS_MAX = 36500 };
 
 struct filter {
@@ -29,52 +29,6 @@ struct filter {
     struct store_range created, activation, deactivation; // `to` 0: any
     struct span search, attribute;
 };
-
-// Either the store's rows, or those that somebody reaches.
-struct source {
-    struct store *store;
-    struct reach *reach; // NULL: the store's
-    struct store_query query;
-    struct arena *page;
-    struct store_object *rows;
-    size_t count, at;
-    bool ended;
-};
-
-static void source_done(struct source *source)
-{
-    reach_freep(&source->reach);
-    arena_freep(&source->page);
-}
-
-static enum err source_open(struct op *op, const struct filter *filter, struct source *ret)
-{
-    *ret = (struct source){.store = op->ops->set.store, .query = filter->query};
-    ret->query.limit = PAGE_ROWS;
-    if (!key_is_any(op))
-        return reach_new(op, &op->who.id, &filter->query, &ret->reach);
-    return arena_new(PAGE_BYTES, &ret->page);
-}
-
-// The next row, borrowed until the next call; NULL at the end.
-static enum err source_next(struct source *source, const struct store_object **ret)
-{
-    *ret = NULL;
-    if (source->reach != NULL)
-        return reach_next(source->reach, ret);
-    if (source->at == source->count && !source->ended) {
-        arena_reset(source->page);
-        source->at = 0;
-        TRY(store_object_find(source->store, &source->query, source->page, &source->rows,
-                              &source->count));
-        source->ended = source->count < source->query.limit;
-        if (source->count > 0)
-            source->query.after = source->rows[source->count - 1].id;
-    }
-    if (source->at < source->count)
-        *ret = &source->rows[source->at++];
-    return ERR_OK;
-}
 
 // ---- what is wanted ----
 
@@ -275,7 +229,7 @@ static enum err matches(struct op *op, const struct filter *filter, const struct
 // ---- the page ----
 
 struct page {
-    struct source *source;
+    struct walk *walk;
     struct arena *scratch;
     json_t *list;
     int64_t limit;
@@ -290,7 +244,7 @@ static enum err fill(struct op *op, const struct filter *filter, struct page *pa
         bool match = false;
         if ((int64_t)json_array_size(page->list) == page->limit)
             return ERR_OK;
-        TRY(source_next(page->source, &row));
+        TRY(walk_next(page->walk, &row));
         if (row == NULL) {
             page->ended = true;
             return ERR_OK;
@@ -311,17 +265,17 @@ static enum err fill(struct op *op, const struct filter *filter, struct page *pa
 static enum err count_all(struct op *op, const struct filter *filter, struct arena *scratch,
                           json_t *answer)
 {
-    CLEANUP(source_done) struct source source = {0};
+    CLEANUP(walk_freep) struct walk *walk = NULL;
     struct filter all = *filter;
     int64_t count = 0;
     int64_t examined = 0;
     const struct store_object *row = NULL;
     all.query.after = (struct uuid){{0}};
     all.query.index = all.index;
-    TRY(source_open(op, &all, &source));
+    TRY(walk_new(op, &all.query, key_is_any(op), &walk));
     for (; examined < COUNT_MAX; examined++) {
         bool match = false;
-        TRY(source_next(&source, &row));
+        TRY(walk_next(walk, &row));
         if (row == NULL)
             break;
         TRY(matches(op, &all, row, scratch, &match));
@@ -337,7 +291,7 @@ enum err key_list_run(struct op *op)
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     CLEANUP(arena_freep) struct arena *scratch = NULL;
-    CLEANUP(source_done) struct source source = {0};
+    CLEANUP(walk_freep) struct walk *walk = NULL;
     struct filter filter;
     struct page page = {.limit = KEY_PAGE_DEFAULT, .list = json_array()};
     TRY(doc_set(answer, "keys", page.list));
@@ -346,8 +300,8 @@ enum err key_list_run(struct op *op)
     TRY(doc_cursor(doc, &filter.query.after));
     TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &page.limit));
     TRY(arena_new(PAGE_BYTES, &scratch));
-    TRY(source_open(op, &filter, &source));
-    page.source = &source;
+    TRY(walk_new(op, &filter.query, key_is_any(op), &walk));
+    page.walk = walk;
     page.scratch = scratch;
     TRY(fill(op, &filter, &page));
     TRY(doc_set(answer, "next_cursor", page.ended ? json_null() : doc_uuid(&page.last)));
