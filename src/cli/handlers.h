@@ -22,6 +22,7 @@ MUST_USE enum err hsm_initialize(struct cli *cli);
 MUST_USE enum err audit_verify(struct cli *cli);
 MUST_USE enum err audit_export(struct cli *cli);
 MUST_USE enum err audit_confirm(struct cli *cli);
+MUST_USE enum err report_run(struct cli *cli);
 MUST_USE enum err validate_run(struct cli *cli);
 MUST_USE enum err api_run(struct cli *cli);
 MUST_USE enum err completion_run(struct cli *cli); // prints the shell's script

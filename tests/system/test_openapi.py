@@ -124,6 +124,9 @@ def wallets(api):
     call("GET", "/wallets/{name}/objects", name="w")
     call("GET", "/keys/{id}", id=key)
     call("GET", "/keys/{id}/access", id=key)
+    for report in ("entitlement", "quiet-endpoints"):
+        call("GET", f"/reports/{report}")
+        call("GET", f"/reports/{report}", headers={"Accept": "text/csv"})
     call("POST", "/wallets/{name}:revoke", {"endpoint": "e2"}, name="w")
     call("POST", "/wallets/{name}:remove", {"object": key}, name="w")
     call("POST", "/wallets/{name}:update", {"description": "z"}, name="w")

@@ -278,6 +278,8 @@ static const struct expected {
     {"password-policy show", 0, ANY_USER},
     {"privilege", RIGHT_SYSTEM | RIGHT_KEY, 0},
     {"ready", 0, ANY_USER},
+    {"report entitlement", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER | RELATED_SELF},
+    {"report quiet-endpoints", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER},
     {"role", RIGHT_SYSTEM | RIGHT_KEY | RIGHT_AUDIT, 0},
     {"role recover", 0, ANY_USER}, // the recovery passphrase is the authority
     {"rotate", RIGHT_SYSTEM, 0},
