@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Libraries that are no PKCS#11 modules, or bad ones; meson builds one for each value of BAD. The
 // constructors run while the library is being loaded.
+#include <dlfcn.h>
+#include <limits.h>
 #include <p11-kit/pkcs11.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -13,6 +16,7 @@
 #define BAD_HANGS     5 // never finishes loading
 #define BAD_FORKS     6 // leaves a child behind that tries to live on for itself
 #define BAD_NEEDS     7 // wants a library that is not there
+#define BAD_GIVES_WAY 8 // another file, its name and ".new", takes its place while it is loaded
 
 #if BAD == BAD_NO_SYMBOL
 extern int bad_library_version;
@@ -40,6 +44,20 @@ __attribute__((constructor)) static void on_load(void)
         for (;;) {
             pause();
         }
+    }
+}
+#elif BAD == BAD_GIVES_WAY
+__attribute__((constructor)) static void on_load(void)
+{
+    char next[PATH_MAX];
+    Dl_info own;
+    static const char here[] = "some address of this library";
+    if (dladdr(here, &own) == 0) {
+        abort();
+    }
+    (void)snprintf(next, sizeof next, "%s.new", own.dli_fname);
+    if (rename(next, own.dli_fname) != 0) {
+        abort();
     }
 }
 #elif BAD == BAD_NEEDS

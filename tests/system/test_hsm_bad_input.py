@@ -121,6 +121,18 @@ def test_a_library_that_never_finishes_loading(plain):
     refused(plain, lambda: initialize(plain), [8], "hangs.so")
 
 
+def test_a_library_that_is_replaced_while_it_is_loaded(plain, tmp_path):
+    """As by an update of the vendor's client at that moment: nothing is done with half of each, and the next try has the new one."""
+    (tmp_path / "vendor").mkdir()
+    library, update = tmp_path / "vendor/lib.so", tmp_path / "vendor/lib.so.new"
+    library.write_bytes(shim.bad_library("gives-way").read_bytes())
+    update.write_bytes(pathlib.Path(plain.token.library).read_bytes())
+    use_library(plain, library)
+    refused(plain, lambda: initialize(plain), [8], LIBRARY, str(library), "was replaced while it was loaded", "try again")
+    assert not update.exists(), "the library was loaded once and no more"
+    assert initialize(plain).returncode == 0
+
+
 def left_behind():
     return [path.parent.name for path in pathlib.Path("/proc").glob("[0-9]*/comm")
             if path.exists() and path.read_text() == "kw-left-behind\n"]
