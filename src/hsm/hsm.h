@@ -89,7 +89,7 @@ struct hsm;
 // `trace` names the trace file's operation ("initialize", "monitor"), written to var/okv/log/hsm.
 // Credential: 1 to 79 bytes, as typed. Of rpc only the handle opened last has a process: opening
 // one ends the others. What fails before C_Login is called is tried three times, each in a new
-// process, and so are hsm_token_info, _key_count, _unseal and _list unless this handle made a key;
+// process, and so are hsm_token_info, _key_look, _unseal and _list unless this handle made a key;
 // not after a timeout, not after a refused PIN.
 MUST_USE enum err hsm_open(int root, const struct hsm_settings *settings, struct span credential,
                            const char *trace, struct hsm **ret);
@@ -103,13 +103,19 @@ MUST_USE enum err hsm_token_info(struct hsm *hsm, struct hsm_token *ret);
 // that any secret key has as its id is passed over (some tokens would destroy that key). When
 // another server made a key of the same number meanwhile, this one is destroyed again and the next
 // number taken; where the token destroys nothing the key is given back all the same, and
-// hsm_key_count says 2.
+// hsm_key_look counts 2.
 // With settings.adopt_label nothing is made: the one AES key of that label (and id) is found,
 // ERR_HSM_KEY when there is none or more than one.
 MUST_USE enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *ret);
 
-// How many keys answer to label and id: 0 missing, 1 right, 2 or more ambiguous.
-MUST_USE enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret);
+// What the token tells of the keys that answer to a label and id.
+struct hsm_key_state {
+    uint32_t count;   // 0 missing, 1 right, 2 or more ambiguous
+    bool extractable; // one of them says so; a library need not tell
+};
+
+MUST_USE enum err hsm_key_look(struct hsm *hsm, const struct hsm_key *key,
+                               struct hsm_key_state *ret);
 
 // Waits up to half a second, at random, so that two servers that go on taking the same numbers at
 // the same time come apart.

@@ -136,12 +136,19 @@ enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *re
     return ERR_OK;
 }
 
-enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret)
+enum err hsm_key_look(struct hsm *hsm, const struct hsm_key *key, struct hsm_key_state *ret)
 {
     CK_OBJECT_HANDLE found[P11_MATCHES_MAX];
     size_t count = 0;
     TRY(p11_key_find(&hsm->p11, key, found, &count));
-    *ret = (uint32_t)count;
+    *ret = (struct hsm_key_state){.count = (uint32_t)count};
+    for (size_t i = 0; i < count && i < P11_MATCHES_MAX; i++) {
+        CK_BBOOL value = CK_FALSE;
+        size_t len = 0;
+        ret->extractable |= p11_session_attribute(&hsm->p11, found[i], CKA_EXTRACTABLE, &value,
+                                                  sizeof value, &len) &&
+                            len == sizeof value && value != CK_FALSE;
+    }
     return ERR_OK;
 }
 

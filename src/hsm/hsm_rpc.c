@@ -417,15 +417,24 @@ enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *re
     return read_or_end(hsm, hsm_wire_take_key(&in, ret));
 }
 
-enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret)
+static enum err take_state(struct span answer, struct hsm_key_state *ret)
+{
+    struct cursor in = cursor_of(answer);
+    uint8_t extractable = 0;
+    TRY(cursor_u32(&in, &ret->count));
+    TRY(cursor_u8(&in, &extractable));
+    ret->extractable = extractable != 0;
+    return cursor_end(&in);
+}
+
+enum err hsm_key_look(struct hsm *hsm, const struct hsm_key *key, struct hsm_key_state *ret)
 {
     struct span answer;
     struct buf body CLEANUP(buf_done);
     buf_init(&body, HSM_MESSAGE_MAX, false);
     TRY(hsm_wire_put_key(&body, key));
-    TRY(ask_surely(hsm, HSM_KEY_COUNT, &body, &answer));
-    struct cursor in = cursor_of(answer);
-    return read_or_end(hsm, cursor_u32(&in, ret));
+    TRY(ask_surely(hsm, HSM_KEY_LOOK, &body, &answer));
+    return read_or_end(hsm, take_state(answer, ret));
 }
 
 enum err hsm_key_destroy(struct hsm *hsm, const struct hsm_key *key)

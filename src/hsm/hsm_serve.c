@@ -144,14 +144,15 @@ static enum err serve_key_create(struct session *session, struct cursor *in, str
     return hsm_wire_put_key(out, &key);
 }
 
-static enum err serve_key_count(struct session *session, struct cursor *in, struct buf *out)
+static enum err serve_key_look(struct session *session, struct cursor *in, struct buf *out)
 {
     struct hsm_key key;
-    uint32_t count = 0;
+    struct hsm_key_state state;
     TRY(hsm_wire_take_key(in, &key));
     TRY(cursor_end(in));
-    TRY(hsm_key_count(session->hsm, &key, &count));
-    return buf_put_u32(out, count);
+    TRY(hsm_key_look(session->hsm, &key, &state));
+    TRY(buf_put_u32(out, state.count));
+    return buf_put_u8(out, state.extractable);
 }
 
 static enum err serve_key_destroy(struct session *session, struct cursor *in, struct buf *out)
@@ -210,7 +211,7 @@ static enum err serve_verb(struct session *session, uint16_t kind, struct cursor
         [HSM_CLOSE] = serve_close,
         [HSM_TOKEN_INFO] = serve_token_info,
         [HSM_KEY_CREATE] = serve_key_create,
-        [HSM_KEY_COUNT] = serve_key_count,
+        [HSM_KEY_LOOK] = serve_key_look,
         [HSM_KEY_DESTROY] = serve_key_destroy,
         [HSM_SEAL] = serve_seal,
         [HSM_UNSEAL] = serve_unseal,

@@ -14,7 +14,7 @@ enum hsm_verb {
     HSM_CLOSE,
     HSM_TOKEN_INFO,
     HSM_KEY_CREATE,
-    HSM_KEY_COUNT,
+    HSM_KEY_LOOK,
     HSM_KEY_DESTROY,
     HSM_SEAL,
     HSM_UNSEAL,

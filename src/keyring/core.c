@@ -71,13 +71,14 @@ static enum err ambiguous(uint32_t count, uint32_t number)
 void core_proven(struct core *core, int64_t begun_ms, const struct opener_found *found)
 {
     core->proven_ms = clock_mono_ms();
-    core->proven_key_count = found->key_count;
+    core->proven_key_count = found->keys.count;
+    core->monitor.extractable = found->keys.extractable;
     core->token = found->token;
-    if (found->key_count == 1)
+    if (found->keys.count == 1)
         monitor_up(&core->monitor, begun_ms);
     else
         monitor_down(&core->monitor, begun_ms, MONITOR_AMBIGUOUS,
-                     ambiguous(found->key_count, core->record.key.number));
+                     ambiguous(found->keys.count, core->record.key.number));
 }
 
 // A refused credential is latched before anything else happens.

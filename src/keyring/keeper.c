@@ -201,6 +201,7 @@ static enum err verb_health(struct core *core, struct cursor *in, struct buf *ou
     TRY(buf_put_u8(out, core->has_record && core->record.hsm));
     TRY(buf_put_u8(out, monitor->known));
     TRY(buf_put_u8(out, monitor->up));
+    TRY(buf_put_u8(out, monitor->extractable));
     TRY(buf_put_u32(out, core->wallet == NULL ? 0 : wallet_newest(core->wallet)->number));
     TRY(buf_put_u64(out, (uint64_t)monitor->latency_ms));
     TRY(buf_put_u64(out, (uint64_t)monitor->checked_ms));

@@ -58,7 +58,7 @@ enum err keyring_health(struct ipc *keeper, uint32_t watch_s, struct keyring_hea
     struct buf ask = {.data = bytes, .cap = sizeof bytes, .limit = sizeof bytes};
     struct ipc_frame answer;
     struct keyring_health health = {0};
-    uint8_t flags[3] = {0};
+    uint8_t flags[4] = {0};
     uint64_t latency = 0;
     uint64_t checked = 0;
     TRY(buf_put_u32(&ask, watch_s));
@@ -75,6 +75,7 @@ enum err keyring_health(struct ipc *keeper, uint32_t watch_s, struct keyring_hea
     health.hsm_enabled = flags[0] != 0;
     health.known = flags[1] != 0;
     health.up = flags[2] != 0;
+    health.extractable = flags[3] != 0;
     health.latency_ms = (int64_t)latency;
     health.checked_ms = (int64_t)checked;
     *ret = health;

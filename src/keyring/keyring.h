@@ -41,6 +41,7 @@ struct keyring_health {
     bool hsm_enabled;
     bool known; // the HSM was asked since the keeper started
     bool up;
+    bool extractable;   // the root key could leave the HSM, as the HSM last told
     uint32_t master;    // newest generation of the TDE master key, 0 when locked
     int64_t latency_ms; // of the last check
     int64_t checked_ms; // wall clock

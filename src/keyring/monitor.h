@@ -30,6 +30,7 @@ struct monitor {
     int64_t due_ms;      // monotonic
     bool known;          // a check has ended
     bool up;
+    bool extractable;                  // the root key could leave the HSM, as the HSM last told
     char problem[MONITOR_PROBLEM_MAX]; // "" when up
     char message[MONITOR_MESSAGE_MAX]; // for people, "" when up
     int64_t latency_ms;                // of the last check that asked the HSM, -1 none did

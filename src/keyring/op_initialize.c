@@ -23,6 +23,7 @@ enum { NUMBER_TRIES = 5 };
 struct made {
     struct password_header header;
     struct hsm_token token;
+    struct hsm_key_state keys; // that answer to the new key's label and id
     struct secret *dek;
     struct buf sealed;
 };
@@ -113,14 +114,14 @@ static enum err decrypt_again(struct hsm *hsm, const struct made *made)
 
 // In a fresh process: how many keys answer, and does decryption give the same bytes.
 static enum err recheck(struct operation *op, const struct hsm_settings *settings,
-                        struct span credential, const struct made *made, uint32_t *ret_count)
+                        struct span credential, struct made *made)
 {
     CLEANUP(hsm_closep) struct hsm *hsm = NULL;
     TRY(hsm_open(op->core->root, settings, credential, "initialize", &hsm));
-    TRY(hsm_key_count(hsm, &made->header.key, ret_count));
-    if (*ret_count == 0)
+    TRY(hsm_key_look(hsm, &made->header.key, &made->keys));
+    if (made->keys.count == 0)
         FAIL(ERR_HSM_KEY, "root key %u was made but is not found again", made->header.key.number);
-    if (*ret_count > 1)
+    if (made->keys.count > 1)
         return ERR_OK;
     return decrypt_again(hsm, made);
 }
@@ -160,13 +161,12 @@ static enum err make_root_key(struct operation *op, struct journal *journal,
                               struct made *made)
 {
     for (int i = 0; i < NUMBER_TRIES; i++) {
-        uint32_t count = 0;
         TRY(create(op, journal, settings, credential, made));
         TRY(operate_step(op, "find the root key again in a fresh process, and decrypt with it",
-                         recheck(op, settings, credential, made, &count)));
-        if (count == 1)
+                         recheck(op, settings, credential, made)));
+        if (made->keys.count == 1)
             return ERR_OK;
-        TRY(tell_clash(op, made->header.key.number, count));
+        TRY(tell_clash(op, made->header.key.number, made->keys.count));
         hsm_back_off();
     }
     FAIL(ERR_HSM_KEY,
@@ -228,7 +228,7 @@ static enum err change_over(struct operation *op, struct operate_change *change,
                      stage_all(op, change, given, made, *wallet)));
     int64_t begun = monitor_begin();
     TRY(operate_commit(op, change, wallet, PROVE_HSM | PROVE_PASSPHRASE, given->passphrase));
-    const struct opener_found found = {.token = made->token, .key_count = 1};
+    const struct opener_found found = {.token = made->token, .keys = made->keys};
     core_proven(op->core, begun, &found);
     (void)json_object_set_new(op->result, "key_number",
                               json_integer((json_int_t)made->header.key.number));

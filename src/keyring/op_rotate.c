@@ -34,9 +34,9 @@ static enum err open_by_hsm(struct operation *op, const char *trace, struct open
 {
     TRY(core_unseal(op->core, trace, false, found, ret));
     operate_tell_token(op, &found->token);
-    if (found->key_count != 1)
+    if (found->keys.count != 1)
         FAIL(ERR_HSM_KEY, "the HSM has %u root keys with number %u: remove those not in use",
-             found->key_count, op->core->record.key.number);
+             found->keys.count, op->core->record.key.number);
     return ERR_OK;
 }
 

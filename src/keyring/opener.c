@@ -132,8 +132,8 @@ static enum err ask_hsm(const struct opener *o, const struct hsm_settings *setti
     TRY(password_decode(file, &header, &sealed_dek, &sealed));
     TRY(hsm_open(o->root, settings, credential, trace, &hsm));
     TRY(hsm_token_info(hsm, &found->token));
-    TRY(hsm_key_count(hsm, &header.key, &found->key_count));
-    return unseal(hsm, file, found->key_count, &found->wallet);
+    TRY(hsm_key_look(hsm, &header.key, &found->keys));
+    return unseal(hsm, file, found->keys.count, &found->wallet);
 }
 
 static enum err open_with(const struct opener *o, const struct root_record *record,

@@ -42,7 +42,7 @@ MUST_USE enum err opener_settings(const struct opener *o, struct hsm_settings *r
 
 struct opener_found {
     struct hsm_token token;
-    uint32_t key_count;    // keys that answer to label and id; 1 is right
+    struct hsm_key_state keys;
     struct secret *wallet; // the wallet password. Caller frees, also after an error.
 };
 

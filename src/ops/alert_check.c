@@ -45,6 +45,21 @@ static enum err check_hsm(struct alert_watch *watch)
                : ERR_OK;
 }
 
+// Only the HSM knows how the key was made, so that one that is away tells nothing new.
+static enum err check_root_key(struct alert_watch *watch)
+{
+    struct keyring_health health;
+    if (watch->ops->keeper == NULL || keyring_health(watch->ops->keeper, 0, &health) != ERR_OK ||
+        (health.hsm_enabled && !(health.known && health.up)))
+        return (enum err)ALERT_UNKNOWN;
+    if (!health.hsm_enabled || !health.extractable)
+        return ERR_OK;
+    return alert_found(watch, NULL, NULL, "extractable",
+                       "the root key can be extracted from the HSM, so that whoever may use the "
+                       "token can take it away: unless the HSM's backup needs that, set "
+                       "HSM_KEY_EXTRACTABLE=\"0\", reverse migrate and initialize again");
+}
+
 // ---- the machine ----
 
 static enum err check_disk(struct alert_watch *watch)
@@ -384,6 +399,8 @@ enum { SECOND = 1000, MINUTE = 60 * SECOND, DAY = 24 * 60 * MINUTE };
 const struct alert_type alert_types[] = {
     {"hsm", "critical", "seconds between checks", 300, 10, 86400, SECOND, true,
      "The HSM does not open the store, or a file of the root of trust is not in order.", check_hsm},
+    {"hsm_root_key", "medium", "", 0, 0, 0, 5 * SECOND, true,
+     "The HSM lets its root key be extracted.", check_root_key},
     {"disk_space", "high", "percent free", 20, 1, 99, 10 * SECOND, true,
      "The disk of the store has little room left; critical below 5 percent.", check_disk},
     {"server_certificate", "medium", "days", 90, 1, 3650, MINUTE, true,

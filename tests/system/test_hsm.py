@@ -202,6 +202,26 @@ def test_the_root_key_is_extractable_only_when_configured(kept, extractable):
     assert security(server)["HSM_KEY_EXTRACTABLE"] == extractable
 
 
+def test_a_root_key_that_can_be_extracted_raises_an_alert_until_another_is_in_force(kept):
+    def alerts():
+        return [alert for alert in server.json("alert", "list")["alerts"] if alert["type"] == "hsm_root_key"]
+    server = kept("plain")
+    set_security(server, HSM_KEY_EXTRACTABLE="1")
+    server.start()
+    server.initialize(server.token)
+    (alert,) = wait_for("an alert", alerts, 30)
+    assert (alert["severity"], alert["problem"]) == ("medium", "extractable")
+    assert 'HSM_KEY_EXTRACTABLE="0"' in alert["message"]
+    server.restart()  # what is known is not what the operation said, but what the HSM says at each check
+    wait_for("the HSM to be asked", lambda: server.json("hsm", "status")["status"] == "up")
+    assert len(alerts()) == 1
+    server.reverse_migrate(server.token)
+    set_security(server, HSM_KEY_EXTRACTABLE="0")
+    server.restart()
+    server.initialize(server.token)
+    wait_for("the end of the alert", lambda: not alerts(), 30)
+
+
 def test_two_servers_share_one_hsm_without_sharing_a_key(kept, tmp_path):
     one, two = kept("plain"), kept("plain")
     two.use_token(one.token)

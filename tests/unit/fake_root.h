@@ -158,13 +158,13 @@ enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *re
     return ERR_OK;
 }
 
-enum err hsm_key_count(struct hsm *hsm, const struct hsm_key *key, uint32_t *ret)
+enum err hsm_key_look(struct hsm *hsm, const struct hsm_key *key, struct hsm_key_state *ret)
 {
     (void)hsm;
     struct token_key keys[64];
-    *ret = 0;
+    *ret = (struct hsm_key_state){.count = 0};
     for (size_t i = token_load(keys); i > 0; i--)
-        *ret += keys[i - 1].number == key->number;
+        ret->count += keys[i - 1].number == key->number;
     return ERR_OK;
 }
 

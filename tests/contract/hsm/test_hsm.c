@@ -27,10 +27,10 @@ static void create(struct rig *rig, struct hsm_key *ret)
 static uint32_t count(struct rig *rig, const struct hsm_key *key)
 {
     CLEANUP(hsm_closep) struct hsm *hsm = NULL;
-    uint32_t found = 99;
+    struct hsm_key_state found = {.count = 99};
     OK(rig_open(rig, &hsm));
-    OK(hsm_key_count(hsm, key, &found));
-    return found;
+    OK(hsm_key_look(hsm, key, &found));
+    return found.count;
 }
 
 static void expect_numbers(struct rig *rig)
@@ -171,9 +171,9 @@ static void a_new_release_passes_over_the_numbers_of_the_old(void **state)
     OK(hsm_key_create(hsm, "2.0", &key));
     assert_int_equal(key.number, 2);
     assert_string_equal(key.label, "OKV 2.0 HSM Root Key");
-    uint32_t found = 0;
-    OK(hsm_key_count(hsm, &old, &found));
-    assert_int_equal(found, 1);
+    struct hsm_key_state found;
+    OK(hsm_key_look(hsm, &old, &found));
+    assert_int_equal(found.count, 1);
 }
 
 static void a_missing_key_counts_0_and_opens_nothing(void **state)

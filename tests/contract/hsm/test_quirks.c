@@ -80,11 +80,11 @@ static enum err open_blob(struct rig *rig, const struct blob *blob)
 {
     CLEANUP(hsm_closep) struct hsm *hsm = NULL;
     CLEANUP(secret_freep) struct secret *back = NULL;
-    uint32_t count = 0;
+    struct hsm_key_state keys;
     TRY(rig_open(rig, &hsm));
-    TRY(hsm_key_count(hsm, &blob->key, &count));
-    if (count != 1)
-        FAIL(ERR_HSM_KEY, "%u keys answer", count);
+    TRY(hsm_key_look(hsm, &blob->key, &keys));
+    if (keys.count != 1)
+        FAIL(ERR_HSM_KEY, "%u keys answer", keys.count);
     TRY(hsm_unseal(hsm, &blob->key, 0, blob->mechanism, span_buf(&blob->sealed), &back));
     if (!secret_equal(secret_span(back), dek()))
         FAIL(ERR_DAMAGED, "other bytes came back");
@@ -103,10 +103,10 @@ static void whole(struct rig *rig, const char *words, const char *mechanism)
 static uint32_t count(struct rig *rig, const struct hsm_key *key)
 {
     CLEANUP(hsm_closep) struct hsm *hsm = NULL;
-    uint32_t found = 99;
+    struct hsm_key_state found = {.count = 99};
     OK(rig_open(rig, &hsm));
-    OK(hsm_key_count(hsm, key, &found));
-    return found;
+    OK(hsm_key_look(hsm, key, &found));
+    return found.count;
 }
 
 // -- 1, 4, 5: devices and sessions that go away --
@@ -450,13 +450,13 @@ static void an_object_made_elsewhere_is_seen_by_the_next_process(void **state)
     struct rig *rig = (struct rig *)*state;
     const struct hsm_key key = {
         .number = 1, .id = {0, 0, 0, 1}, .id_len = 4, .label = "OKV 1.0 HSM Root Key"};
-    uint32_t found = 99;
+    struct hsm_key_state found = {.count = 99};
     rig_shim(rig, "stale");
     CLEANUP(hsm_closep) struct hsm *early = NULL;
     OK(rig_open(rig, &early));
     administrator_makes(rig, key.label, "00000001");
-    OK(hsm_key_count(early, &key, &found));
-    assert_int_equal(found, 0); // which nobody may believe for longer than one operation
+    OK(hsm_key_look(early, &key, &found));
+    assert_int_equal(found.count, 0); // which nobody may believe for longer than one operation
     hsm_closep(&early);
     assert_int_equal(count(rig, &key), 1);
     whole(rig, "stale", "auto");

@@ -79,18 +79,18 @@ static void a_hang_in_one_verb_leaves_a_dead_handle_and_a_new_open_works(void **
     struct rig *rig = (struct rig *)*state;
     rig->settings.timeout_s = 1;
     struct hsm_key key;
-    uint32_t count = 0;
+    struct hsm_key_state keys = {0};
     CLEANUP(hsm_closep) struct hsm *hsm = NULL;
     OK(rig_open(rig, &hsm));
     OK(hsm_key_create(hsm, RIG_RELEASE, &key));
     rig_shim(rig, "hang=C_FindObjects:1");
-    FAILS(ERR_HSM_TIMEOUT, hsm_key_count(hsm, &key, &count));
-    FAILS(ERR_HSM_FAILED, hsm_key_count(hsm, &key, &count));
+    FAILS(ERR_HSM_TIMEOUT, hsm_key_look(hsm, &key, &keys));
+    FAILS(ERR_HSM_FAILED, hsm_key_look(hsm, &key, &keys));
     rig_shim(rig, "");
     CLEANUP(hsm_closep) struct hsm *again = NULL;
     OK(rig_open(rig, &again));
-    OK(hsm_key_count(again, &key, &count));
-    assert_int_equal(count, 1);
+    OK(hsm_key_look(again, &key, &keys));
+    assert_int_equal(keys.count, 1);
 }
 
 // Slow calls that each keep their deadline do not add up to a failure.
@@ -190,7 +190,7 @@ static void what_changes_nothing_is_tried_again_in_a_new_process(void **state)
 {
     struct rig *rig = (struct rig *)*state;
     struct hsm_key key;
-    uint32_t count = 0;
+    struct hsm_key_state keys = {0};
     char mechanism[32] = "auto";
     struct buf sealed CLEANUP(buf_done);
     buf_init(&sealed, HSM_SEALED_MAX, false);
@@ -200,8 +200,8 @@ static void what_changes_nothing_is_tried_again_in_a_new_process(void **state)
     OK(hsm_seal(maker, &key, mechanism, span_str("abcdefghijklmnopqrstuvwxyz012345"), &sealed));
     // The process that made a key is the only one that may remove it, so nothing replaces it.
     rig_shim(rig, "rv=C_FindObjects:30:1-");
-    FAILS(ERR_HSM_FAILED, hsm_key_count(maker, &key, &count));
-    OK(hsm_key_count(maker, &key, &count));
+    FAILS(ERR_HSM_FAILED, hsm_key_look(maker, &key, &keys));
+    OK(hsm_key_look(maker, &key, &keys));
     assert_int_equal(rig_calls(rig, "C_Initialize"), 0);
     hsm_closep(&maker);
 
@@ -212,8 +212,8 @@ static void what_changes_nothing_is_tried_again_in_a_new_process(void **state)
     OK(hsm_unseal(hsm, &key, 0, mechanism, span_buf(&sealed), &back));
     assert_int_equal(rig_calls(rig, "C_Initialize"), 1);
     rig_shim(rig, "crash=C_FindObjects:1-");
-    OK(hsm_key_count(hsm, &key, &count));
-    assert_int_equal(count, 1);
+    OK(hsm_key_look(hsm, &key, &keys));
+    assert_int_equal(keys.count, 1);
     rig_shim(rig, "rv=C_Decrypt:81000071:1");
     CLEANUP(secret_freep) struct secret *none = NULL;
     FAILS(ERR_HSM_FAILED, hsm_unseal(hsm, &key, 0, mechanism, span_buf(&sealed), &none));
@@ -239,7 +239,7 @@ static enum err ask_verb(struct hsm *hsm, int verb)
 {
     struct hsm_token token;
     struct hsm_key key = {.number = 1, .id = {0, 0, 0, 1}, .id_len = 4, .label = "k"};
-    uint32_t count = 0;
+    struct hsm_key_state keys = {0};
     char mechanism[32] = "auto";
     CLEANUP(secret_freep) struct secret *dek = NULL;
     struct buf out CLEANUP(buf_done);
@@ -250,7 +250,7 @@ static enum err ask_verb(struct hsm *hsm, int verb)
     case 1:
         return hsm_key_create(hsm, "1.0", &key);
     case 2:
-        return hsm_key_count(hsm, &key, &count);
+        return hsm_key_look(hsm, &key, &keys);
     case 3:
         return hsm_key_destroy(hsm, &key);
     case 4:
