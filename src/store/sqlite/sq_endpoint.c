@@ -3,6 +3,8 @@
 // Endpoints. A fingerprint of zeros (not enrolled) is NULL in the table.
 #include "store/sqlite/sq_endpoint.h"
 
+#include "store/sqlite/sq_rows.h"
+
 static bool is_zero(const uint8_t bytes[32])
 {
     static const uint8_t zero[32];
@@ -44,18 +46,6 @@ enum err sq_endpoint_put(struct sq_db *db, const struct store_endpoint *endpoint
     return sq_call_run(&call, NULL);
 }
 
-static enum err exists(struct sq_db *db, const struct uuid *id)
-{
-    bool row = false;
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(sq_call_start(db, SQ_ENDPOINT_GET, &call));
-    sq_call_uuid(&call, id);
-    TRY(sq_call_step(&call, &row));
-    if (!row)
-        FAIL(ERR_NOT_FOUND, "there is no such endpoint");
-    return ERR_OK;
-}
-
 enum err sq_endpoint_update(struct sq_db *db, const struct store_endpoint *endpoint)
 {
     int changes = 0;
@@ -68,7 +58,7 @@ enum err sq_endpoint_update(struct sq_db *db, const struct store_endpoint *endpo
     db->replaced = true;
     if (changes == 1)
         return ERR_OK;
-    TRY(exists(db, &endpoint->id));
+    TRY(sq_rows_exist(db, SQ_ENDPOINT_GET, &endpoint->id, "endpoint"));
     FAIL(ERR_CONFLICT, "the endpoint was changed meanwhile");
 }
 
@@ -80,8 +70,9 @@ static enum err take_fingerprint(struct sq_call *call, uint8_t ret[32])
     return ERR_OK;
 }
 
-static enum err take(struct sq_call *call, struct arena *arena, struct store_endpoint *ret)
+static enum err take(struct sq_call *call, struct arena *arena, void *item)
 {
+    struct store_endpoint *ret = item;
     TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
     ret->version = (uint64_t)sq_call_get_int(call);
     ret->state = (uint32_t)sq_call_get_int(call);
@@ -101,15 +92,11 @@ static enum err take(struct sq_call *call, struct arena *arena, struct store_end
 enum err sq_endpoint_get(struct sq_db *db, enum sq_statement which, struct span key,
                          struct arena *arena, struct store_endpoint *ret)
 {
-    bool row = false;
     struct store_endpoint endpoint = {0};
     struct sq_call call CLEANUP(sq_call_done) = {0};
     TRY(sq_call_start(db, which, &call));
     sq_call_blob(&call, key);
-    TRY(sq_call_step(&call, &row));
-    if (!row)
-        FAIL(ERR_NOT_FOUND, "there is no such endpoint");
-    TRY(take(&call, arena, &endpoint));
+    TRY(sq_rows_one(&call, take, arena, "endpoint", &endpoint));
     *ret = endpoint;
     return ERR_OK;
 }
@@ -117,31 +104,11 @@ enum err sq_endpoint_get(struct sq_db *db, enum sq_statement which, struct span 
 enum err sq_endpoint_list(struct sq_db *db, const struct uuid *after, uint32_t limit,
                           struct arena *arena, struct store_endpoint **ret, size_t *ret_count)
 {
-    struct store_endpoint *list = NULL;
-    size_t count = 0;
     struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(arena_alloc(arena, limit, sizeof *list, &list));
     TRY(sq_call_start(db, SQ_ENDPOINT_LIST, &call));
     sq_call_uuid(&call, after);
     sq_call_int(&call, limit);
-    for (bool row = true; count < limit;) {
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(take(&call, arena, &list[count]));
-        count++;
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
-}
-
-static enum err remove_by(struct sq_db *db, enum sq_statement which, const struct uuid *id)
-{
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(sq_call_start(db, which, &call));
-    sq_call_uuid(&call, id);
-    return sq_call_run(&call, NULL);
+    return sq_rows_all(&call, sizeof **ret, take, arena, ret, ret_count);
 }
 
 enum err sq_endpoint_remove(struct sq_db *db, const struct uuid *id, uint64_t version)
@@ -153,13 +120,13 @@ enum err sq_endpoint_remove(struct sq_db *db, const struct uuid *id, uint64_t ve
     sq_call_int(&call, (int64_t)version);
     TRY(sq_call_run(&call, &changes));
     if (changes == 0) {
-        TRY(exists(db, id));
+        TRY(sq_rows_exist(db, SQ_ENDPOINT_GET, id, "endpoint"));
         FAIL(ERR_CONFLICT, "the endpoint was changed meanwhile");
     }
-    TRY(remove_by(db, SQ_MEMBER_REMOVE_EVERYWHERE, id));
-    TRY(remove_by(db, SQ_GRANT_REMOVE_GRANTEE, id));
-    TRY(remove_by(db, SQ_PRIVILEGE_REMOVE_THING, id));
-    return remove_by(db, SQ_SEEN_REMOVE, id);
+    TRY(sq_rows_run(db, SQ_MEMBER_REMOVE_EVERYWHERE, id));
+    TRY(sq_rows_run(db, SQ_GRANT_REMOVE_GRANTEE, id));
+    TRY(sq_rows_run(db, SQ_PRIVILEGE_REMOVE_THING, id));
+    return sq_rows_run(db, SQ_SEEN_REMOVE, id);
 }
 
 enum err sq_endpoint_seen_put(struct sq_db *db, const struct uuid *id, int64_t time_s)

@@ -13,11 +13,11 @@
 #include "store/sqlite/sq_find.h"
 
 #include "store/sqlite/sq_object.h"
+#include "store/sqlite/sq_rows.h"
 
 enum {
     WEIGH_MAX = 1024, // matches counted before a value is called common
-    TEXT_LIMIT = 8192,
-    FIRST_PAGE = 16
+    TEXT_LIMIT = 8192
 };
 
 // Columns as in OBJECT_COLUMNS, of the table called `o`.
@@ -235,41 +235,12 @@ static enum err start(struct sq_db *db, const struct store_query *query, bool co
     return ERR_OK;
 }
 
-// Room for one more row: the list doubles within the arena.
-static enum err grow(struct arena *arena, struct store_object **list, size_t count, size_t *cap)
-{
-    if (count < *cap)
-        return ERR_OK;
-    size_t larger = *cap == 0 ? FIRST_PAGE : *cap * 2;
-    struct store_object *copy = NULL;
-    TRY(arena_alloc(arena, larger, sizeof *copy, &copy));
-    if (count > 0)
-        memcpy(copy, *list, count * sizeof *copy);
-    *list = copy;
-    *cap = larger;
-    return ERR_OK;
-}
-
 enum err sq_find_objects(struct sq_db *db, const struct store_query *query, struct arena *arena,
                          struct store_object **ret, size_t *ret_count)
 {
-    struct store_object *list = NULL;
-    size_t count = 0;
-    size_t cap = 0;
     struct sq_call call CLEANUP(sq_call_done) = {0};
     TRY(start(db, query, false, &call));
-    for (;;) {
-        bool row = false;
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(grow(arena, &list, count, &cap));
-        TRY(sq_object_row(&call, arena, &list[count]));
-        count++;
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
+    return sq_rows_all(&call, sizeof **ret, sq_object_row, arena, ret, ret_count);
 }
 
 enum err sq_find_count(struct sq_db *db, const struct store_query *query, uint64_t *ret)

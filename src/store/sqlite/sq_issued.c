@@ -3,6 +3,8 @@
 // Certificates that were issued.
 #include "store/sqlite/sq_issued.h"
 
+#include "store/sqlite/sq_rows.h"
+
 enum err sq_issued_put(void *self, const struct store_issued *issued)
 {
     struct sq_call call CLEANUP(sq_call_done) = {0};
@@ -18,8 +20,10 @@ enum err sq_issued_put(void *self, const struct store_issued *issued)
     return sq_call_run(&call, NULL);
 }
 
-static enum err take(struct sq_call *call, struct store_issued *ret)
+static enum err take(struct sq_call *call, struct arena *arena, void *item)
 {
+    struct store_issued *ret = item;
+    (void)arena;
     TRY(sq_call_get_fixed(call, ret->fingerprint, sizeof ret->fingerprint));
     TRY(sq_call_get_fixed(call, ret->serial, sizeof ret->serial));
     TRY(sq_call_get_fixed(call, ret->authority.bytes, UUID_LEN));
@@ -41,7 +45,7 @@ enum err sq_issued_get(void *self, const uint8_t fingerprint[32], struct store_i
     TRY(sq_call_step(&call, &row));
     if (!row)
         FAIL(ERR_NOT_FOUND, "no such certificate was issued");
-    TRY(take(&call, &issued));
+    TRY(take(&call, NULL, &issued));
     *ret = issued;
     return ERR_OK;
 }
@@ -81,23 +85,12 @@ static void bind_query(struct sq_call *call, const struct store_issued_query *qu
 enum err sq_issued_list(void *self, const struct store_issued_query *query, struct arena *arena,
                         struct store_issued **ret, size_t *ret_count)
 {
-    size_t count = 0;
-    struct store_issued *list = NULL;
     struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(arena_alloc(arena, query->limit, sizeof *list, &list));
     TRY(sq_call_start(self, SQ_ISSUED_LIST, &call));
     bind_query(&call, query);
     sq_call_blob(&call, span_of(query->after, sizeof query->after));
     sq_call_int(&call, query->limit);
-    for (bool row = true; count < query->limit; count++) {
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(take(&call, &list[count]));
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
+    return sq_rows_all(&call, sizeof **ret, take, arena, ret, ret_count);
 }
 
 enum err sq_issued_count(void *self, const struct store_issued_query *query, uint64_t *ret)

@@ -4,6 +4,8 @@
 // plus one, and is never changed (triggers refuse it) but for the mark, which the last row has.
 #include "store/sqlite/sq_node.h"
 
+#include "store/sqlite/sq_rows.h"
+
 enum err sq_node_outcome_put(struct sq_db *db, const struct uuid *id, int64_t now_s,
                              struct span answer)
 {
@@ -198,6 +200,13 @@ static enum err take_audit(struct sq_call *call, struct store_audit *ret)
     return ERR_OK;
 }
 
+static enum err take_record(struct sq_call *call, struct arena *arena, void *item)
+{
+    struct store_audit *ret = item;
+    TRY(take_audit(call, ret));
+    return sq_call_get_blob(call, arena, &ret->record);
+}
+
 static enum err one_audit(struct sq_db *db, enum sq_statement statement, struct store_audit *ret)
 {
     bool row = false;
@@ -247,21 +256,9 @@ enum err sq_node_audit_drop(struct sq_db *db, uint32_t limit, bool *ret_more)
 enum err sq_node_audit_list(struct sq_db *db, uint64_t from, uint32_t limit, struct arena *arena,
                             struct store_audit **ret, size_t *ret_count)
 {
-    struct store_audit *list = NULL;
-    size_t count = 0;
     struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(arena_alloc(arena, limit, sizeof *list, &list));
     TRY(sq_call_start(db, SQ_AUDIT_LIST, &call));
     sq_call_int(&call, from > INT64_MAX ? INT64_MAX : (int64_t)from);
     sq_call_int(&call, limit);
-    for (bool row = true; count < limit; count++) {
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(take_audit(&call, &list[count]));
-        TRY(sq_call_get_blob(&call, arena, &list[count].record));
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
+    return sq_rows_all(&call, sizeof **ret, take_record, arena, ret, ret_count);
 }

@@ -243,8 +243,9 @@ static void take_dates(struct sq_call *call, struct store_dates *ret)
     ret->archive = sq_call_get_int(call);
 }
 
-enum err sq_object_row(struct sq_call *call, struct arena *arena, struct store_object *ret)
+enum err sq_object_row(struct sq_call *call, struct arena *arena, void *item)
 {
+    struct store_object *ret = item;
     TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
     ret->version = (uint64_t)sq_call_get_int(call);
     ret->type = (uint32_t)sq_call_get_int(call);

@@ -14,8 +14,7 @@ MUST_USE enum err sq_object_get(struct sq_db *db, const struct uuid *id, struct 
                                 struct store_object *ret);
 
 // Takes OBJECT_COLUMNS of the row that the call stands on (all but the material).
-MUST_USE enum err sq_object_row(struct sq_call *call, struct arena *arena,
-                                struct store_object *ret);
+MUST_USE enum err sq_object_row(struct sq_call *call, struct arena *arena, void *item);
 
 MUST_USE enum err sq_object_move(struct sq_db *db, const struct uuid *from, const struct uuid *to,
                                  uint64_t *ret_count);

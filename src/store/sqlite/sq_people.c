@@ -4,6 +4,8 @@
 // that names it along.
 #include "store/sqlite/sq_people.h"
 
+#include "store/sqlite/sq_rows.h"
+
 // ---- users ----
 
 // state to sealed, the columns that put and update share.
@@ -31,26 +33,13 @@ enum err sq_people_user_put(void *self, const struct store_user *user)
     return sq_call_run(&call, NULL);
 }
 
-static enum err has_row(struct sq_db *db, enum sq_statement which, const struct uuid *id,
-                        const char *what)
-{
-    bool row = false;
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(sq_call_start(db, which, &call));
-    sq_call_uuid(&call, id);
-    TRY(sq_call_step(&call, &row));
-    if (!row)
-        FAIL(ERR_NOT_FOUND, "there is no such %s", what);
-    return ERR_OK;
-}
-
 // One row was changed, or it is said why not.
 static enum err check_user(struct sq_db *db, const struct uuid *id, int changes)
 {
     db->replaced = true;
     if (changes == 1)
         return ERR_OK;
-    TRY(has_row(db, SQ_USER_GET, id, "user"));
+    TRY(sq_rows_exist(db, SQ_USER_GET, id, "user"));
     FAIL(ERR_CONFLICT, "the user was changed meanwhile");
 }
 
@@ -66,8 +55,9 @@ enum err sq_people_user_update(void *self, const struct store_user *user)
     return check_user(self, &user->id, changes);
 }
 
-static enum err take_user(struct sq_call *call, struct arena *arena, struct store_user *ret)
+static enum err take_user(struct sq_call *call, struct arena *arena, void *item)
 {
+    struct store_user *ret = item;
     TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
     ret->version = (uint64_t)sq_call_get_int(call);
     ret->state = (uint32_t)sq_call_get_int(call);
@@ -85,15 +75,11 @@ static enum err take_user(struct sq_call *call, struct arena *arena, struct stor
 static enum err get_user(struct sq_db *db, enum sq_statement which, struct span key,
                          struct arena *arena, struct store_user *ret)
 {
-    bool row = false;
     struct store_user user = {0};
     struct sq_call call CLEANUP(sq_call_done) = {0};
     TRY(sq_call_start(db, which, &call));
     sq_call_blob(&call, key);
-    TRY(sq_call_step(&call, &row));
-    if (!row)
-        FAIL(ERR_NOT_FOUND, "there is no such user");
-    TRY(take_user(&call, arena, &user));
+    TRY(sq_rows_one(&call, take_user, arena, "user", &user));
     *ret = user;
     return ERR_OK;
 }
@@ -113,31 +99,12 @@ enum err sq_people_user_by_name(void *self, const uint8_t name_hash[STORE_HASH_L
 enum err sq_people_user_list(void *self, uint32_t rights, const struct uuid *after, uint32_t limit,
                              struct arena *arena, struct store_user **ret, size_t *ret_count)
 {
-    struct store_user *list = NULL;
-    size_t count = 0;
     struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(arena_alloc(arena, limit, sizeof *list, &list));
     TRY(sq_call_start(self, SQ_USER_LIST, &call));
     sq_call_int(&call, rights);
     sq_call_uuid(&call, after);
     sq_call_int(&call, limit);
-    for (bool row = true; count < limit; count++) {
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(take_user(&call, arena, &list[count]));
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
-}
-
-static enum err run_with(struct sq_db *db, enum sq_statement which, const struct uuid *id)
-{
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(sq_call_start(db, which, &call));
-    sq_call_uuid(&call, id);
-    return sq_call_run(&call, NULL);
+    return sq_rows_all(&call, sizeof **ret, take_user, arena, ret, ret_count);
 }
 
 enum err sq_people_user_remove(void *self, const struct uuid *id, uint64_t version)
@@ -154,7 +121,7 @@ enum err sq_people_user_remove(void *self, const struct uuid *id, uint64_t versi
     TRY(sq_call_run(&call, &changes));
     TRY(check_user(self, id, changes));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        TRY(run_with(self, rows[i], id));
+        TRY(sq_rows_run(self, rows[i], id));
     return ERR_OK;
 }
 
@@ -200,41 +167,18 @@ enum err sq_people_privilege_remove(void *self, const struct store_privilege *pr
     return ERR_OK;
 }
 
-static enum err list_ids(struct sq_db *db, enum sq_statement which, const struct uuid *of,
-                         const struct uuid *after, uint32_t limit, struct arena *arena,
-                         struct uuid **ret, size_t *ret_count)
-{
-    struct uuid *list = NULL;
-    size_t count = 0;
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(arena_alloc(arena, limit, sizeof *list, &list));
-    TRY(sq_call_start(db, which, &call));
-    sq_call_uuid(&call, of);
-    sq_call_uuid(&call, after);
-    sq_call_int(&call, limit);
-    for (bool row = true; count < limit; count++) {
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(sq_call_get_fixed(&call, list[count].bytes, UUID_LEN));
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
-}
-
 enum err sq_people_privilege_list(void *self, const struct uuid *user, const struct uuid *after,
                                   uint32_t limit, struct arena *arena, struct uuid **ret,
                                   size_t *ret_count)
 {
-    return list_ids(self, SQ_PRIVILEGE_LIST, user, after, limit, arena, ret, ret_count);
+    return sq_rows_ids(self, SQ_PRIVILEGE_LIST, user, after, limit, arena, ret, ret_count);
 }
 
 enum err sq_people_privilege_of(void *self, const struct uuid *thing, const struct uuid *after,
                                 uint32_t limit, struct arena *arena, struct uuid **ret,
                                 size_t *ret_count)
 {
-    return list_ids(self, SQ_PRIVILEGE_OF, thing, after, limit, arena, ret, ret_count);
+    return sq_rows_ids(self, SQ_PRIVILEGE_OF, thing, after, limit, arena, ret, ret_count);
 }
 
 // ---- credentials ----
@@ -272,13 +216,13 @@ enum err sq_people_credential_update(void *self, const struct store_credential *
     TRY(sq_call_run(&call, &changes));
     if (changes == 1)
         return ERR_OK;
-    TRY(has_row(self, SQ_CREDENTIAL_GET, &credential->id, "credential"));
+    TRY(sq_rows_exist(self, SQ_CREDENTIAL_GET, &credential->id, "credential"));
     FAIL(ERR_CONFLICT, "the credential was changed meanwhile");
 }
 
-static enum err take_credential(struct sq_call *call, struct arena *arena,
-                                struct store_credential *ret)
+static enum err take_credential(struct sq_call *call, struct arena *arena, void *item)
 {
+    struct store_credential *ret = item;
     TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
     ret->version = (uint64_t)sq_call_get_int(call);
     ret->kind = (uint32_t)sq_call_get_int(call);
@@ -294,15 +238,11 @@ static enum err take_credential(struct sq_call *call, struct arena *arena,
 static enum err get_credential(struct sq_db *db, enum sq_statement which, struct span key,
                                struct arena *arena, struct store_credential *ret)
 {
-    bool row = false;
     struct store_credential credential = {0};
     struct sq_call call CLEANUP(sq_call_done) = {0};
     TRY(sq_call_start(db, which, &call));
     sq_call_blob(&call, key);
-    TRY(sq_call_step(&call, &row));
-    if (!row)
-        FAIL(ERR_NOT_FOUND, "there is no such credential");
-    TRY(take_credential(&call, arena, &credential));
+    TRY(sq_rows_one(&call, take_credential, arena, "credential", &credential));
     *ret = credential;
     return ERR_OK;
 }
@@ -323,24 +263,13 @@ enum err sq_people_credential_list(void *self, const struct uuid *user, const st
                                    uint32_t limit, struct arena *arena,
                                    struct store_credential **ret, size_t *ret_count)
 {
-    struct store_credential *list = NULL;
-    size_t count = 0;
     struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(arena_alloc(arena, limit, sizeof *list, &list));
     TRY(sq_call_start(self, user == NULL ? SQ_CREDENTIAL_LIST : SQ_CREDENTIAL_LIST_USER, &call));
     if (user != NULL)
         sq_call_uuid(&call, user);
     sq_call_uuid(&call, after);
     sq_call_int(&call, limit);
-    for (bool row = true; count < limit; count++) {
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(take_credential(&call, arena, &list[count]));
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
+    return sq_rows_all(&call, sizeof **ret, take_credential, arena, ret, ret_count);
 }
 
 enum err sq_people_credential_remove(void *self, const struct uuid *id)
@@ -352,7 +281,7 @@ enum err sq_people_credential_remove(void *self, const struct uuid *id)
     TRY(sq_call_run(&call, &changes));
     if (changes == 0)
         FAIL(ERR_NOT_FOUND, "there is no such credential");
-    return run_with(self, SQ_SEEN_REMOVE, id);
+    return sq_rows_run(self, SQ_SEEN_REMOVE, id);
 }
 
 static enum err run_before(struct sq_db *db, enum sq_statement which, int64_t before_s)

@@ -5,7 +5,7 @@
 // takes away every row that names it.
 #include "store/sqlite/sq_sets.h"
 
-enum { FIRST_ROWS = 16 };
+#include "store/sqlite/sq_rows.h"
 
 // ---- wallets and groups ----
 
@@ -23,23 +23,11 @@ enum err sq_sets_named_put(void *self, const struct store_named *named)
     return sq_call_run(&call, NULL);
 }
 
-static enum err exists(struct sq_db *db, const struct uuid *id)
-{
-    bool row = false;
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(sq_call_start(db, SQ_NAMED_GET, &call));
-    sq_call_uuid(&call, id);
-    TRY(sq_call_step(&call, &row));
-    if (!row)
-        FAIL(ERR_NOT_FOUND, "there is no such wallet or group");
-    return ERR_OK;
-}
-
 static enum err check_changed(struct sq_db *db, const struct uuid *id, int changes)
 {
     if (changes == 1)
         return ERR_OK;
-    TRY(exists(db, id));
+    TRY(sq_rows_exist(db, SQ_NAMED_GET, id, "wallet or group"));
     FAIL(ERR_CONFLICT, "the wallet or group was changed meanwhile");
 }
 
@@ -59,8 +47,9 @@ enum err sq_sets_named_update(void *self, const struct store_named *named)
     return check_changed(self, &named->id, changes);
 }
 
-static enum err take_named(struct sq_call *call, struct arena *arena, struct store_named *ret)
+static enum err take_named(struct sq_call *call, struct arena *arena, void *item)
 {
+    struct store_named *ret = item;
     TRY(sq_call_get_fixed(call, ret->id.bytes, UUID_LEN));
     ret->version = (uint64_t)sq_call_get_int(call);
     ret->kind = (uint32_t)sq_call_get_int(call);
@@ -73,12 +62,8 @@ static enum err take_named(struct sq_call *call, struct arena *arena, struct sto
 // The only row of a call whose parameters are bound.
 static enum err take_one(struct sq_call *call, struct arena *arena, struct store_named *ret)
 {
-    bool row = false;
     struct store_named named = {0};
-    TRY(sq_call_step(call, &row));
-    if (!row)
-        FAIL(ERR_NOT_FOUND, "there is no such wallet or group");
-    TRY(take_named(call, arena, &named));
+    TRY(sq_rows_one(call, take_named, arena, "wallet or group", &named));
     *ret = named;
     return ERR_OK;
 }
@@ -105,31 +90,12 @@ enum err sq_sets_named_by_name(void *self, uint32_t kind, const uint8_t name_has
 enum err sq_sets_named_list(void *self, uint32_t kind, const struct uuid *after, uint32_t limit,
                             struct arena *arena, struct store_named **ret, size_t *ret_count)
 {
-    struct store_named *list = NULL;
-    size_t count = 0;
     struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(arena_alloc(arena, limit, sizeof *list, &list));
     TRY(sq_call_start(self, SQ_NAMED_LIST, &call));
     sq_call_int(&call, kind);
     sq_call_uuid(&call, after);
     sq_call_int(&call, limit);
-    for (bool row = true; count < limit; count++) {
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(take_named(&call, arena, &list[count]));
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
-}
-
-static enum err run_with(struct sq_db *db, enum sq_statement which, const struct uuid *id)
-{
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(sq_call_start(db, which, &call));
-    sq_call_uuid(&call, id);
-    return sq_call_run(&call, NULL);
+    return sq_rows_all(&call, sizeof **ret, take_named, arena, ret, ret_count);
 }
 
 enum err sq_sets_named_remove(void *self, const struct uuid *id, uint64_t version)
@@ -141,11 +107,11 @@ enum err sq_sets_named_remove(void *self, const struct uuid *id, uint64_t versio
     sq_call_int(&call, (int64_t)version);
     TRY(sq_call_run(&call, &changes));
     TRY(check_changed(self, id, changes));
-    TRY(run_with(self, SQ_MEMBER_REMOVE_SET, id));
-    TRY(run_with(self, SQ_GRANT_REMOVE_WALLET, id));
-    TRY(run_with(self, SQ_GRANT_REMOVE_GRANTEE, id));
-    TRY(run_with(self, SQ_PRIVILEGE_REMOVE_THING, id));
-    return run_with(self, SQ_ENDPOINT_NO_DEFAULT, id);
+    TRY(sq_rows_run(self, SQ_MEMBER_REMOVE_SET, id));
+    TRY(sq_rows_run(self, SQ_GRANT_REMOVE_WALLET, id));
+    TRY(sq_rows_run(self, SQ_GRANT_REMOVE_GRANTEE, id));
+    TRY(sq_rows_run(self, SQ_PRIVILEGE_REMOVE_THING, id));
+    return sq_rows_run(self, SQ_ENDPOINT_NO_DEFAULT, id);
 }
 
 // ---- members ----
@@ -205,34 +171,11 @@ enum err sq_sets_member_remove(void *self, const struct uuid *set, const struct 
     return remove_pair(self, SQ_MEMBER_REMOVE, set, member);
 }
 
-static enum err list_ids(struct sq_db *db, enum sq_statement which, const struct uuid *of,
-                         const struct uuid *after, uint32_t limit, struct arena *arena,
-                         struct uuid **ret, size_t *ret_count)
-{
-    struct uuid *list = NULL;
-    size_t count = 0;
-    struct sq_call call CLEANUP(sq_call_done) = {0};
-    TRY(arena_alloc(arena, limit, sizeof *list, &list));
-    TRY(sq_call_start(db, which, &call));
-    sq_call_uuid(&call, of);
-    sq_call_uuid(&call, after);
-    sq_call_int(&call, limit);
-    for (bool row = true; count < limit; count++) {
-        TRY(sq_call_step(&call, &row));
-        if (!row)
-            break;
-        TRY(sq_call_get_fixed(&call, list[count].bytes, UUID_LEN));
-    }
-    *ret = list;
-    *ret_count = count;
-    return ERR_OK;
-}
-
 enum err sq_sets_member_list(void *self, const struct uuid *set, const struct uuid *after,
                              uint32_t limit, struct arena *arena, struct uuid **ret,
                              size_t *ret_count)
 {
-    return list_ids(self, SQ_MEMBER_LIST, set, after, limit, arena, ret, ret_count);
+    return sq_rows_ids(self, SQ_MEMBER_LIST, set, after, limit, arena, ret, ret_count);
 }
 
 enum err sq_sets_member_count(void *self, const struct uuid *set, uint64_t *ret)
@@ -250,7 +193,7 @@ enum err sq_sets_member_of(void *self, const struct uuid *member, const struct u
                            uint32_t limit, struct arena *arena, struct uuid **ret,
                            size_t *ret_count)
 {
-    return list_ids(self, SQ_MEMBER_OF, member, after, limit, arena, ret, ret_count);
+    return sq_rows_ids(self, SQ_MEMBER_OF, member, after, limit, arena, ret, ret_count);
 }
 
 // ---- grants ----
@@ -271,39 +214,14 @@ enum err sq_sets_grant_remove(void *self, const struct uuid *wallet, const struc
     return remove_pair(self, SQ_GRANT_REMOVE, wallet, grantee);
 }
 
-// Room for one more grant: the list doubles within the arena.
-static enum err grow(struct arena *arena, struct store_grant **list, size_t count, size_t *cap)
+static enum err take_grant(struct sq_call *call, struct arena *arena, void *item)
 {
-    if (count < *cap)
-        return ERR_OK;
-    size_t larger = *cap == 0 ? FIRST_ROWS : *cap * 2;
-    struct store_grant *copy = NULL;
-    TRY(arena_alloc(arena, larger, sizeof *copy, &copy));
-    if (count > 0)
-        memcpy(copy, *list, count * sizeof *copy);
-    *list = copy;
-    *cap = larger;
-    return ERR_OK;
-}
-
-static enum err take_grants(struct sq_call *call, struct arena *arena, struct store_grant **ret,
-                            size_t *ret_count)
-{
-    struct store_grant *list = NULL;
-    size_t count = 0;
-    size_t cap = 0;
-    for (bool row = true;; count++) {
-        TRY(sq_call_step(call, &row));
-        if (!row)
-            break;
-        TRY(grow(arena, &list, count, &cap));
-        TRY(sq_call_get_fixed(call, list[count].wallet.bytes, UUID_LEN));
-        TRY(sq_call_get_fixed(call, list[count].grantee.bytes, UUID_LEN));
-        list[count].kind = (uint32_t)sq_call_get_int(call);
-        list[count].access = (uint32_t)sq_call_get_int(call);
-    }
-    *ret = list;
-    *ret_count = count;
+    struct store_grant *ret = item;
+    (void)arena;
+    TRY(sq_call_get_fixed(call, ret->wallet.bytes, UUID_LEN));
+    TRY(sq_call_get_fixed(call, ret->grantee.bytes, UUID_LEN));
+    ret->kind = (uint32_t)sq_call_get_int(call);
+    ret->access = (uint32_t)sq_call_get_int(call);
     return ERR_OK;
 }
 
@@ -316,7 +234,7 @@ enum err sq_sets_grant_list(void *self, const struct uuid *wallet, const struct 
     sq_call_uuid(&call, wallet);
     sq_call_uuid(&call, after);
     sq_call_int(&call, limit);
-    return take_grants(&call, arena, ret, ret_count);
+    return sq_rows_all(&call, sizeof **ret, take_grant, arena, ret, ret_count);
 }
 
 enum err sq_sets_grant_reach(void *self, const struct uuid *who, struct arena *arena,
@@ -325,7 +243,7 @@ enum err sq_sets_grant_reach(void *self, const struct uuid *who, struct arena *a
     struct sq_call call CLEANUP(sq_call_done) = {0};
     TRY(sq_call_start(self, SQ_GRANT_REACH, &call));
     sq_call_uuid(&call, who);
-    return take_grants(&call, arena, ret, ret_count);
+    return sq_rows_all(&call, sizeof **ret, take_grant, arena, ret, ret_count);
 }
 
 enum err sq_sets_access_get(void *self, const struct uuid *who, const struct uuid *object,
