@@ -127,6 +127,11 @@ static struct authz_decision decide_user(unsigned all, enum authz_relation relat
                                             : "the user has no right to this on what is meant");
 }
 
+uint32_t authz_rights(enum verb verb)
+{
+    return allowed(verb) & RIGHT_ALL;
+}
+
 struct authz_decision authz_decide(const struct principal *who, enum verb verb,
                                    enum authz_relation relation, uint32_t service_uid)
 {

@@ -15,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/run.h"
 #include "cli/service.h"
+#include "cli/target.h"
 #include "cli/term.h"
 
 enum { VERDICT_MAX = 64 * 1024, PROGRAM_MAX = 4096, SEALS_AT_ONCE = 200, SEAL_MAX = 1024 };
@@ -86,6 +87,8 @@ enum err audit_verify(struct cli *cli)
     pid_t pid = 0;
     if (cli->values[OPT_FILE] != NULL)
         return verify_offline(cli, "--file", cli->values[OPT_FILE]);
+    if (target_is_remote(cli) && !cli_has(cli, OPT_ROOT))
+        return run_command(cli);
     TRY(client_open_root(cli));
     if (service_is_running(cli->root_fd, &pid))
         return run_command(cli);

@@ -129,7 +129,7 @@ static const struct command local_commands[] = {
     {.noun = "help",
      .names = "[TOPIC [VERB]]",
      .run = help_run,
-     .summary = "help on a noun, a command, or exit-codes",
+     .summary = "help on a noun, a command, all commands (all), or exit-codes",
      .examples = "keyward help hsm initialize\nkeyward help exit-codes\n"},
     {.noun = "version", .run = help_version, .summary = "print the version", .examples = NULL},
 };

@@ -42,6 +42,53 @@ static void put_command(const struct command *row, FILE *out)
     (void)fprintf(out, "  %-34s  %s\n", words, row->summary);
 }
 
+// Those that are one word, or all.
+static void put_commands(bool all, FILE *out)
+{
+    const struct command *row;
+    for (unsigned i = 0; (row = commands_at(i)) != NULL; i++) {
+        if (all || row->verb == NULL)
+            put_command(row, out);
+    }
+}
+
+static bool is_first_of_noun(unsigned index)
+{
+    for (unsigned i = 0; i < index; i++) {
+        if (strcmp(commands_at(i)->noun, commands_at(index)->noun) == 0)
+            return false;
+    }
+    return commands_at(index)->verb != NULL;
+}
+
+// The verbs of a noun on one line, or on more where they need it.
+static void put_verbs(const char *noun, FILE *out)
+{
+    enum { COLUMN = 18, WIDTH = 98 };
+    int at = fprintf(out, "  %-*s", COLUMN - 2, noun);
+    const struct command *row;
+    bool first = true;
+    for (unsigned i = 0; (row = commands_at(i)) != NULL; i++) {
+        if (strcmp(row->noun, noun) != 0 || row->verb == NULL)
+            continue;
+        if (!first)
+            at += fprintf(out, ",");
+        if (at + (int)strlen(row->verb) + 2 > WIDTH)
+            at = fprintf(out, "\n%*s", COLUMN, "") - 1;
+        at += fprintf(out, " %s", row->verb);
+        first = false;
+    }
+    (void)fputs("\n", out);
+}
+
+static void put_nouns(FILE *out)
+{
+    for (unsigned i = 0; commands_at(i) != NULL; i++) {
+        if (is_first_of_noun(i))
+            put_verbs(commands_at(i)->noun, out);
+    }
+}
+
 enum err help_overview(FILE *out)
 {
     (void)fputs("keyward: a key manager whose keys are rooted in a hardware security module\n\n"
@@ -51,12 +98,13 @@ enum err help_overview(FILE *out)
                 "  keyward endpoint add db1 --enroll --out /etc/db1/kmip\n\n"
                 "commands\n",
                 out);
-    const struct command *row;
-    for (unsigned i = 0; (row = commands_at(i)) != NULL; i++)
-        put_command(row, out);
+    put_commands(false, out);
+    (void)fputs("\nnouns, each with verbs: keyward NOUN VERB\n", out);
+    put_nouns(out);
     (void)fputs("\n", out);
     (void)fputs(common, out);
-    (void)fputs("\nmore: keyward help NOUN [VERB], keyward help exit-codes\n", out);
+    (void)fputs("\nmore: keyward help NOUN [VERB], keyward help all, keyward help exit-codes\n",
+                out);
     return ERR_OK;
 }
 
@@ -143,6 +191,10 @@ enum err help_run(struct cli *cli)
         return help_overview(stdout);
     if (strcmp(cli->names[0], "exit-codes") == 0) {
         (void)fputs(exit_codes, stdout);
+        return ERR_OK;
+    }
+    if (strcmp(cli->names[0], "all") == 0) {
+        put_commands(true, stdout);
         return ERR_OK;
     }
     const struct command *command =

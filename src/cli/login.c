@@ -149,7 +149,22 @@ static enum err sign_in(struct login *login)
     TRY(take_session(login, answer));
     term_step(true, 0, "Signed in to %s as %s; other commands now go there (profile \"%s\")",
               login->address, cli->values[OPT_USER], login->profile);
+    if (json_is_true(json_object_get(answer, "must_change_password")))
+        term_say("next: keyward me change-password   (nothing else is allowed before)");
     return output_document(cli, answer);
+}
+
+// A first sign-in that fails leaves no profile behind: commands would go there.
+static void forget_profile(const struct login *login)
+{
+    static const char *const endings[] = {".conf", ".ca.pem"};
+    char path[TARGET_PATH_MAX];
+    if (target_path(login->profile, ".token", path) != ERR_OK || access(path, F_OK) == 0)
+        return;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (target_path(login->profile, endings[i], path) == ERR_OK)
+            (void)unlink(path);
+    }
 }
 
 static enum err log_in(struct login *login)
@@ -157,8 +172,12 @@ static enum err log_in(struct login *login)
     TRY(target_profile(login->cli, &login->profile));
     TRY(choose_trust(login));
     TRY(write_profile(login));
-    TRY(open_server(login));
-    return sign_in(login);
+    enum err err = open_server(login);
+    if (err == ERR_OK)
+        err = sign_in(login);
+    if (err != ERR_OK)
+        forget_profile(login);
+    return err;
 }
 
 enum err login_run(struct cli *cli)

@@ -11,21 +11,26 @@
 
 enum { CELL_MAX = 256, COLUMNS_MAX = 32, DEPTH_MAX = 8, CSV_MAX = 1 << 30 };
 
-// Rows that stand below the fields of what is shown.
-static const char *const detail_names[] = {"grants"};
 static const char *const check_names[] = {"checks", "steps"};
 
-static const json_t *find_array(const json_t *doc, const char *const *names, size_t count)
+static bool is_checks(const char *name)
 {
-    for (size_t i = 0; i < count; i++) {
-        const json_t *value = json_object_get(doc, names[i]);
+    for (size_t i = 0; i < sizeof check_names / sizeof *check_names; i++) {
+        if (strcmp(name, check_names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const json_t *checks_of(const json_t *doc)
+{
+    for (size_t i = 0; i < sizeof check_names / sizeof *check_names; i++) {
+        const json_t *value = json_object_get(doc, check_names[i]);
         if (json_is_array(value))
             return value;
     }
     return NULL;
 }
-
-#define FIND(doc, names) find_array(doc, names, sizeof(names) / sizeof *(names))
 
 // The rows of a list: the document's list, where the command is one.
 static const json_t *rows_of(const struct cli *cli, const json_t *doc)
@@ -33,11 +38,28 @@ static const json_t *rows_of(const struct cli *cli, const json_t *doc)
     return cli->command->columns == NULL ? NULL : csv_rows_of(doc);
 }
 
-// An object in a cell: its name, else its kind with number or id ("local 0").
+// What holds of an object, behind its name: "ana (forward)".
+static void flags_text(const json_t *object, char raw[CELL_MAX])
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        size_t len = strlen(raw);
+        if (json_is_true(value))
+            (void)snprintf(raw + len, CELL_MAX - len, " (%s)", key);
+    }
+}
+
+// An object in a cell: its name or role, else its kind with number or id ("local 0").
 static void object_text(const json_t *object, char out[CELL_MAX])
 {
     const char *name = json_string_value(json_object_get(object, "name"));
+    if (name == NULL)
+        name = json_string_value(json_object_get(object, "role"));
     const char *kind = json_string_value(json_object_get(object, "kind"));
+    if (kind == NULL)
+        kind = json_string_value(json_object_get(object, "type"));
     const char *id = json_string_value(json_object_get(object, "id"));
     const json_t *uid = json_object_get(object, "uid");
     char raw[CELL_MAX];
@@ -48,7 +70,25 @@ static void object_text(const json_t *object, char out[CELL_MAX])
                        (long long)json_integer_value(uid));
     else
         (void)snprintf(raw, sizeof raw, "%s %s", kind == NULL ? "" : kind, id == NULL ? "" : id);
+    flags_text(object, raw);
     term_clean(raw, out, CELL_MAX);
+}
+
+// A text as people read it: a time without its zero milliseconds, and nothing that takes pages.
+static void string_text(const json_t *value, char out[CELL_MAX])
+{
+    static const char zero[] = ".000Z";
+    const char *text = json_string_value(value);
+    size_t len = json_string_length(value);
+    if (len >= CELL_MAX - 1) {
+        (void)snprintf(out, CELL_MAX, "(%zu bytes; see -o json)", len);
+        return;
+    }
+    term_clean(text, out, CELL_MAX);
+    len = strlen(out);
+    if (len == sizeof "2026-01-31T12:00:00.000Z" - 1 && out[10] == 'T' &&
+        strcmp(out + len - (sizeof zero - 1), zero) == 0)
+        (void)snprintf(out + len - (sizeof zero - 1), sizeof zero, "Z");
 }
 
 // A value as one word or text, control characters replaced.
@@ -58,7 +98,7 @@ static void cell_text(const json_t *value, char out[CELL_MAX])
     if (value == NULL || json_is_null(value))
         (void)snprintf(out, CELL_MAX, "-");
     else if (json_is_string(value))
-        term_clean(json_string_value(value), out, CELL_MAX);
+        string_text(value, out);
     else if (json_is_boolean(value))
         (void)snprintf(out, CELL_MAX, "%s", json_is_true(value) ? "yes" : "no");
     else if (json_is_integer(value))
@@ -73,9 +113,12 @@ static void cell_text(const json_t *value, char out[CELL_MAX])
     json_array_foreach(value, index, item)
     {
         char one[CELL_MAX];
-        if (json_is_object(item) || json_is_array(item) || len + 2 >= CELL_MAX)
+        if (json_is_array(item) || len + 2 >= CELL_MAX)
             continue;
-        cell_text(item, one);
+        if (json_is_object(item))
+            object_text(item, one);
+        else
+            cell_text(item, one);
         len += (size_t)snprintf(out + len, CELL_MAX - len, "%s%s", index > 0 ? ", " : "", one);
         len = len < CELL_MAX ? len : CELL_MAX - 1;
     }
@@ -231,7 +274,7 @@ static void print_check(const json_t *check, FILE *out)
 
 void output_checks(const json_t *doc, FILE *out, bool only_failed)
 {
-    const json_t *checks = FIND(doc, check_names);
+    const json_t *checks = checks_of(doc);
     size_t index;
     const json_t *check;
     json_array_foreach(checks, index, check)
@@ -248,6 +291,21 @@ static bool is_blank(const json_t *value)
            (json_is_array(value) && json_array_size(value) == 0);
 }
 
+// Objects that want a table of their own: those that one word and a flag do not tell.
+static bool is_table(const json_t *value)
+{
+    enum { WORD_AND_FLAG = 2 };
+    const json_t *first = json_array_get(value, 0);
+    return json_is_object(first) && json_object_size(first) > WORD_AND_FLAG;
+}
+
+static void print_field(const char *name, const json_t *value, int depth, int width)
+{
+    char text[CELL_MAX];
+    cell_text(value, text);
+    (void)printf("%*s%s:%*s%s\n", depth * 2, "", name, width - width_of(name) + 1, "", text);
+}
+
 static void print_fields(const json_t *object, int depth)
 {
     int width = 0;
@@ -259,23 +317,47 @@ static void print_fields(const json_t *object, int depth)
     }
     json_object_foreach((json_t *)(uintptr_t)object, key, value)
     {
-        char text[CELL_MAX];
         char name[CELL_MAX];
         term_clean(key, name, sizeof name);
         if (json_is_object(value) && depth < DEPTH_MAX) {
             (void)printf("%*s%s:\n", depth * 2, "", name);
             print_fields(value, depth + 1);
-            continue;
+        } else if (!is_blank(value) && !is_table(value) &&
+                   !(is_checks(key) && json_is_array(value))) {
+            print_field(name, value, depth, width);
         }
-        if (is_blank(value) || json_is_object(json_array_get(value, 0)))
-            continue; // the latter is printed as rows or checks
-        if (json_is_string(value) && json_string_length(value) >= CELL_MAX - 1) {
-            (void)printf("%*s%s: (%zu bytes; see -o json)\n", depth * 2, "", name,
-                         json_string_length(value));
+    }
+}
+
+// Lists of objects, each below its name.
+static void print_details(const json_t *doc)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)doc, key, value)
+    {
+        char name[CELL_MAX];
+        if (!is_table(value) || is_checks(key))
             continue;
-        }
-        cell_text(value, text);
-        (void)printf("%*s%s:%*s%s\n", depth * 2, "", name, width - (int)strlen(key) + 1, "", text);
+        term_clean(key, name, sizeof name);
+        (void)printf("\n%s\n", name);
+        print_rows(NULL, value);
+    }
+}
+
+// What an answer tells beside its list.
+static void print_beside(const json_t *doc, const json_t *rows)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)doc, key, value)
+    {
+        char name[CELL_MAX];
+        if (value == rows || json_is_null(value) || is_blank(value) ||
+            strcmp(key, "next_cursor") == 0)
+            continue;
+        term_clean(key, name, sizeof name);
+        print_field(name, value, 0, width_of(name));
     }
 }
 
@@ -285,14 +367,13 @@ static void print_table(const struct cli *cli, const json_t *doc)
     if (rows == NULL) {
         print_fields(doc, 0);
         output_checks(doc, stdout, false);
-        const json_t *details = FIND(doc, detail_names);
-        if (json_array_size(details) > 0)
-            print_rows(NULL, details);
+        print_details(doc);
         return;
     }
     if (json_array_size(rows) == 0)
         term_say("there are none");
     print_rows(cli->command->columns, rows);
+    print_beside(doc, rows);
     const char *next = json_string_value(json_object_get(doc, "next_cursor"));
     if (next != NULL)
         term_say("there are more: go on with --cursor %s", next);

@@ -19,6 +19,7 @@
 #include "cli/handlers.h"
 #include "cli/help.h"
 #include "cli/input.h"
+#include "cli/keyname.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/service.h"
@@ -58,8 +59,11 @@ json_t *run_value(enum field_kind kind, const char *value)
         return json_boolean(strcmp(value, "false") != 0);
     case FIELD_LIST:
         return list_of(value);
-    case FIELD_JSON:
-        return json_loads(value, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    case FIELD_JSON: {
+        // A word that is no JSON is a text.
+        json_t *json = json_loads(value, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+        return json != NULL || strchr("{[\"", *value) != NULL ? json : json_string(value);
+    }
     case FIELD_TEXT:
     case FIELD_FILE:
     case FIELD_SECRET:
@@ -173,6 +177,8 @@ static enum err put_query(const struct cli *cli, struct buf *out)
         }
         if (value == NULL)
             continue;
+        if (*value == '\0' && use->meta == NULL)
+            value = "true"; // a switch
         TRY(buf_printf(out, "%c%s=", mark, use->field));
         TRY(client_encode(out, value));
         mark = '&';
@@ -226,7 +232,9 @@ enum err run_call(struct cli *cli, json_t **ret)
 {
     struct client_secrets secrets;
     TRY(secrets_collect(cli, &secrets));
-    enum err err = call_with_secrets(cli, &secrets, ret);
+    enum err err = keyname_resolve(cli);
+    if (err == ERR_OK)
+        err = call_with_secrets(cli, &secrets, ret);
     client_secrets_done(&secrets);
     return err;
 }
@@ -318,6 +326,8 @@ static void say_next(const struct cli *cli)
         term_say("next: keyward start%s%s   (a new server: keyward setup%s%s)",
                  root ? " --root " : "", root ? cli->root : "", root ? " --root " : "",
                  root ? cli->root : "");
+        if (!root)
+            term_say("a server on another machine: keyward login https://HOST --user NAME");
         return;
     }
     service_last_error(cli->root_fd, last);
@@ -338,6 +348,10 @@ void run_complain(const struct cli *cli, const char *program, enum err err)
     term_say("%s: %s", program, detail);
     if (err == ERR_UNAVAILABLE && !cli->unsure)
         say_next(cli);
+    if (err == ERR_MISSING_DATA && cli->command != NULL && cli->command->uses != NULL)
+        term_say("next: keyward help %s%s%s", cli->command->noun,
+                 cli->command->verb != NULL ? " " : "",
+                 cli->command->verb != NULL ? cli->command->verb : "");
     if (cli->unsure)
         term_say("whether something was changed is not known: look before you try again");
 }

@@ -95,7 +95,8 @@ static void prompt_of(const struct cli *cli, const struct use *use, char out[64]
     else if (strcmp(use->field, "recovery_passphrase") == 0)
         words = renews ? "Old Recovery Passphrase" : "Recovery Passphrase";
     else if (strcmp(use->field, "token") == 0)
-        words = "Enrolment token";
+        words = strcmp(cli->command->noun, "setup-link") == 0 ? "Secret of the set-up link"
+                                                              : "One-time token";
     (void)snprintf(out, 64, "%.60s: ", words != NULL ? words : use->field);
     if (words != NULL)
         return;

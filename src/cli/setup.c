@@ -315,6 +315,19 @@ static enum err await_port(const struct setup *self, const struct port *port, co
     return ERR_OK;
 }
 
+// For whoever works from another machine, which has nothing of this server yet.
+static void say_login(const struct setup *self)
+{
+    const struct cli *cli = self->cli;
+    const char *port = strrchr(self->web_address, ':');
+    if (port == NULL)
+        return;
+    term_say("     keyward login https://%s%s --user NAME --fingerprint …      # from any machine: "
+             "the certificate's, above",
+             cli->server_name_count > 0 ? cli->server_names[0] : "HOST",
+             strcmp(port, ":443") == 0 ? "" : port);
+}
+
 // What whoever signs in from another machine compares.
 static enum err say_fingerprint(const struct setup *self)
 {
@@ -368,6 +381,7 @@ static enum err say_next(const struct setup *self)
     term_say("     keyward%s%s setup-link use NAME                      # asks for it and for a "
              "password",
              root, dir);
+    say_login(self);
     term_say("\n Next:");
     term_say("     keyward%s%s endpoint add db1 --enroll --out ./db1    # a client with its "
              "certificate",

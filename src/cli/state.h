@@ -22,6 +22,7 @@ struct cli {
     size_t env_count;
     const char *names[NAMES_MAX];
     size_t name_count;
+    char key_id[64]; // the identifier that was found for a Name, see keyname.h
     enum output output;
     char root[4096];   // absolute
     int root_fd;       // -1 until root_open

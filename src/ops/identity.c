@@ -7,6 +7,7 @@
 
 #include "ops/credential.h"
 #include "ops/policy.h"
+#include "ops/rights.h"
 #include "ops/seen.h"
 
 #define SETTING "separation"
@@ -109,7 +110,10 @@ static enum err take_rights(struct op *op, const struct store_credential *creden
 {
     bool separated = false;
     TRY(identity_separated(op, &separated));
-    op->who.rights = identity_effective(user->rights, separated) & credential->rights & RIGHT_ALL;
+    uint32_t rights = identity_effective(user->rights, separated) & RIGHT_ALL;
+    // A token may be for less than a role: for what is within it.
+    rights |= rights_within(rights & ~credential->rights);
+    op->who.rights = rights & credential->rights;
     op->who.held = (user->flags & USER_HELD) != 0;
     bool old = policy->password_days > 0 &&
                op->now - user->password_changed >= policy->password_days * DAY_S;

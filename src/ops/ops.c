@@ -23,6 +23,7 @@
 #include "ops/peer.h"
 #include "ops/refusals.h"
 #include "ops/reseal.h"
+#include "ops/rights.h"
 #include "ops/seen.h"
 #include "ops/signer.h"
 #include "ops/sink.h"
@@ -169,6 +170,22 @@ void ops_abort(struct ops *ops)
     roll_back(ops);
 }
 
+// Who may, where somebody may not.
+static enum err refuse(struct op *op, const char *why)
+{
+    char text[RIGHTS_TEXT_MAX];
+    uint32_t wanted = authz_rights(op->request->verb);
+    op->detail = span_str(why);
+    if (op->who.kind == PRINCIPAL_NOBODY)
+        FAIL(ERR_AUTHENTICATION, "this is not for everybody: sign in, or show an API token");
+    if (op->who.kind != PRINCIPAL_USER || op->who.held)
+        FAIL(ERR_NOT_PERMITTED, "%s", why);
+    if (wanted == 0)
+        FAIL(ERR_NOT_PERMITTED, "this is for root and the service's own user alone, on the server");
+    rights_text(wanted, text);
+    FAIL(ERR_NOT_PERMITTED, "%s: it takes %s (\"keyward me show\" tells what one has)", why, text);
+}
+
 // Whether the principal may use the verb at all, before the operation looks at any object.
 static enum err admit(struct op *op, const struct dispatch_row *row, enum err peer_error)
 {
@@ -178,14 +195,11 @@ static enum err admit(struct op *op, const struct dispatch_row *row, enum err pe
         FAIL(peer_error, "%s", err_message(peer_error));
     struct authz_decision decision =
         authz_decide(&op->who, op->request->verb, AUTHZ_NO_OBJECT, op->ops->set.service_uid);
-    if (!decision.permit) {
-        op->detail = span_str(decision.why);
-        if (op->who.kind == PRINCIPAL_NOBODY)
-            FAIL(ERR_AUTHENTICATION, "this is not for everybody: sign in, or show an API token");
-        FAIL(ERR_NOT_PERMITTED, "%s", decision.why);
-    }
+    if (!decision.permit)
+        return refuse(op, decision.why);
     if (op->must_change && !identity_may_wait(op->request->verb))
-        FAIL(ERR_NOT_PERMITTED, "the password must be changed before anything else");
+        FAIL(ERR_NOT_PERMITTED, "the password must be changed before anything else "
+                                "(keyward me change-password)");
     if (op->who.kind == PRINCIPAL_ENDPOINT)
         TRY(sink_check(op->ops));
     return row->needs_keys ? keys_check(op->ops) : ERR_OK;

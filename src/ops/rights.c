@@ -3,6 +3,8 @@
 // One table of words.
 #include "ops/rights.h"
 
+#include <stdio.h>
+
 #include "ops/identity.h"
 
 static const struct word {
@@ -64,6 +66,25 @@ enum err rights_take_list(const json_t *doc, const char *field, uint32_t usual, 
     }
     *ret = rights;
     return ERR_OK;
+}
+
+void rights_text(uint32_t rights, char out[RIGHTS_TEXT_MAX])
+{
+    size_t len = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < WORDS && len < RIGHTS_TEXT_MAX; i++) {
+        if ((rights & words[i].right) == 0)
+            continue;
+        bool last = (rights & ~(words[i].right * 2 - 1)) == 0;
+        len += (size_t)snprintf(out + len, RIGHTS_TEXT_MAX - len, "%s%s",
+                                len == 0 ? "" : (last ? " or " : ", "), words[i].title);
+    }
+}
+
+uint32_t rights_within(uint32_t rights)
+{
+    return ((rights & RIGHT_SYSTEM) != 0 ? RIGHT_MONITOR | RIGHT_CREATE_ENDPOINT : 0) |
+           ((rights & RIGHT_KEY) != 0 ? RIGHT_CREATE_GROUP : 0);
 }
 
 json_t *rights_words(uint32_t rights)

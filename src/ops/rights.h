@@ -10,6 +10,15 @@
 // too, ERR_MISSING_DATA.
 MUST_USE enum err rights_take_role(const json_t *doc, const char *field, uint32_t *ret);
 
+enum { RIGHTS_TEXT_MAX = 160 };
+
+// For people: "System Administrator or Monitor".
+void rights_text(uint32_t rights, char out[RIGHTS_TEXT_MAX]);
+
+// The privileges below the roles that these roles hold within them: System Administrator those of
+// Monitor and Create Endpoint, Key Administrator that of Create Endpoint Group.
+uint32_t rights_within(uint32_t rights);
+
 // The rights of a list of words; `usual` when there is no list. ERR_INVALID.
 MUST_USE enum err rights_take_list(const json_t *doc, const char *field, uint32_t usual,
                                    uint32_t *ret);

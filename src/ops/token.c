@@ -72,9 +72,14 @@ enum err token_list_run(struct op *op)
 
 static enum err check_scope(const struct op *op, uint32_t scope)
 {
-    if ((scope & ~op->who.rights) != 0)
-        FAIL(ERR_NOT_PERMITTED, "\"scope\" holds what you do not hold yourself");
-    return ERR_OK;
+    char text[RIGHTS_TEXT_MAX];
+    uint32_t missing = scope & ~(op->who.rights | rights_within(op->who.rights));
+    if (missing == 0)
+        return ERR_OK;
+    rights_text(missing, text);
+    FAIL(ERR_NOT_PERMITTED,
+         "\"scope\" holds what you do not hold yourself (%s): leave it out, or have it granted",
+         text);
 }
 
 // What both kinds have: {"label", "scope", "days"}

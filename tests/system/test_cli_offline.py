@@ -43,8 +43,7 @@ def test_help_goes_to_standard_output_with_examples_first():
 
 
 def test_every_command_has_help_and_every_example_is_accepted():
-    listed = re.findall(r"^  (\S+(?: [a-z][a-z-]*)?)\s.*$", keyward("help").stdout.split("commands\n")[1]
-                        .split("\n\n")[0], re.M)
+    listed = re.findall(r"^  (\S+(?: [a-z][a-z-]*)?)\s.*$", keyward("help", "all").stdout, re.M)
     assert len(listed) > 20
     for command in listed:
         done = keyward("help", *command.split())
@@ -52,6 +51,14 @@ def test_every_command_has_help_and_every_example_is_accepted():
         for example in re.findall(r"^  keyward (.*)$", done.stdout.split("usage")[0], re.M):
             shown = keyward(*shlex.split(example), "--help")
             assert shown.returncode == 0, f"{example}: {shown.stderr}"
+
+
+def test_the_overview_names_every_command_on_one_screen():
+    overview, every = keyward("help").stdout, keyward("help", "all").stdout.splitlines()
+    words = set(re.findall(r"[a-z][a-z-]*", overview))
+    for line in every:
+        assert set(re.match(r"  ([a-z-]+(?: [a-z-]+)?)", line)[1].split()) <= words, line
+    assert len(overview.splitlines()) < 75 and max(map(len, overview.splitlines())) <= 120
 
 
 def test_a_bare_noun_lists_its_verbs():
@@ -75,7 +82,7 @@ def test_the_manual_page_says_what_the_program_says(tmp_path):
     top = pathlib.Path(__file__).resolve().parents[2]
     subprocess.run([top / "scripts" / "gen-man", PROGRAMS / "keyward", tmp_path], check=True)
     page = (tmp_path / "keyward.1").read_text().replace("\\-", "-")
-    commands = keyward("help").stdout.split("commands\n")[1].split("\n\n")[0].splitlines()
+    commands = keyward("help", "all").stdout.splitlines()
     for line in commands:
         words = line.strip().split("  ")[0]
         assert f"keyward {words}" in page, words
