@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "ops/context.h"
 
 enum {
@@ -28,6 +29,7 @@ struct alert_watch {
     int64_t now;     // seconds
     json_t *found;   // conditions that hold
     size_t count;    // of this type
+    int64_t tried;   // names, for a check that counts them
 };
 
 struct alert_type {
@@ -52,6 +54,9 @@ const struct alert_type *alert_type_find(const char *name);
 // nothing is noted.
 MUST_USE enum err alert_found(struct alert_watch *watch, const struct uuid *subject,
                               const char *severity, const char *problem, const char *message);
+
+// The day of a time: "2026-01-31".
+void alert_day(int64_t seconds, char out[CLOCK_TEXT_LEN + 1]);
 
 // What a check ends with when it cannot tell: its alerts stay as they are.
 enum { ALERT_UNKNOWN = ERR_BUSY };

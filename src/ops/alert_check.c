@@ -6,21 +6,17 @@
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/paths.h"
-#include "crypto/pki.h"
 #include "keyring/keyring.h"
 #include "ops/alert.h"
+#include "ops/alert_people.h"
+#include "ops/expiry.h"
 #include "ops/keys.h"
 #include "ops/mail.h"
-#include "ops/peer.h"
-#include "ops/policy.h"
 #include "ops/sink.h"
-#include "store/people.h"
 
-enum { DAY_S = 24 * 3600, CERT_MAX = 256 * 1024, PAGE = 500, SCAN_ROWS = 20000, HOUR_S = 3600 };
+enum { DAY_S = 24 * 3600, PAGE = 500 };
 
-static void day_text(int64_t seconds, char out[CLOCK_TEXT_LEN + 1])
+void alert_day(int64_t seconds, char out[CLOCK_TEXT_LEN + 1])
 {
     clock_text(seconds * 1000, out);
     out[10] = '\0';
@@ -95,7 +91,7 @@ static enum err judge_expiry(struct alert_watch *watch, const struct uuid *subje
         return ERR_OK;
     bool over = expires <= watch->now;
     bool near = expires <= watch->now + (int64_t)NEAR_DAYS * DAY_S;
-    day_text(expires, day);
+    alert_day(expires, day);
     (void)snprintf(message, sizeof message, "%s %s on %s", what, over ? "has expired" : "expires",
                    day);
     return alert_found(watch, subject,
@@ -108,64 +104,68 @@ static enum err judge_expiry(struct alert_watch *watch, const struct uuid *subje
                        message);
 }
 
-static enum err check_file(struct alert_watch *watch, const char *path, const char *what)
+// Of the server's own certificates of these kinds (bits) the one that expires first.
+static enum err check_own(struct alert_watch *watch, unsigned kinds)
 {
-    int64_t expires = 0;
-    struct buf pem CLEANUP(buf_done);
-    buf_init(&pem, CERT_MAX, false);
-    if (!file_exists(watch->ops->set.root, path))
-        return ERR_OK;
-    TRY(file_read(watch->ops->set.root, path, CERT_MAX, &pem));
-    TRY(pki_expires(span_buf(&pem), &expires));
-    return judge_expiry(watch, NULL, what, expires);
+    static const char *const what[] = {
+        [EXPIRY_AUTHORITY] = "the certificate of the server's authority",
+        [EXPIRY_OLD_AUTHORITY] = "the certificate of the server's old authority",
+        [EXPIRY_SERVER] = "the server's certificate",
+        [EXPIRY_CONSOLE] = "the console's certificate",
+    };
+    struct expiry *rows = NULL;
+    const struct expiry *first = NULL;
+    size_t count = 0;
+    TRY(expiry_own(watch->ops, watch->arena, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+        bool wanted = (kinds & 1U << rows[i].kind) != 0;
+        if (wanted && (first == NULL || rows[i].not_after < first->not_after))
+            first = &rows[i];
+    }
+    return first == NULL ? ERR_OK : judge_expiry(watch, NULL, what[first->kind], first->not_after);
 }
 
 static enum err check_server_certificate(struct alert_watch *watch)
 {
-    return check_file(watch, PATH_TLS_CERT, "the server's certificate");
+    return check_own(watch, 1U << EXPIRY_SERVER);
+}
+
+static enum err check_console_certificate(struct alert_watch *watch)
+{
+    return check_own(watch, 1U << EXPIRY_CONSOLE);
 }
 
 static enum err check_ca_certificate(struct alert_watch *watch)
 {
-    return check_file(watch, PATH_TLS_CA, "the certificate of the server's authority");
+    return check_own(watch, 1U << EXPIRY_AUTHORITY | 1U << EXPIRY_OLD_AUTHORITY);
 }
 
-// ---- endpoints ----
-
-typedef enum err endpoint_check(struct alert_watch *watch, const struct store_endpoint *row);
-
-static enum err each_endpoint(struct alert_watch *watch, endpoint_check *check)
+static enum err judge_endpoint_certificate(struct alert_watch *watch, const struct expiry *row)
 {
-    struct uuid after = {{0}};
-    for (size_t count = PAGE; count == PAGE;) {
-        struct store_endpoint *rows = NULL;
-        TRY(store_endpoint_list(watch->ops->set.store, &after, PAGE, watch->arena, &rows, &count));
+    struct store_endpoint endpoint;
+    enum err err = store_endpoint_get(watch->ops->set.store, &row->holder, watch->arena, &endpoint);
+    if (err == ERR_NOT_FOUND || (err == ERR_OK && endpoint.state != ENDPOINT_ENROLLED))
+        return ERR_OK;
+    TRY(err);
+    return judge_expiry(watch, &row->holder, "has a certificate that", row->not_after);
+}
+
+static enum err check_endpoint_certificates(struct alert_watch *watch)
+{
+    uint8_t after[32] = {0};
+    int64_t before = watch->now + watch->threshold * DAY_S + 1;
+    for (size_t count = PAGE; count == PAGE && watch->count < ALERT_PER_TYPE;) {
+        struct expiry *rows = NULL;
+        TRY(expiry_endpoints(watch->ops, watch->arena, before, after, PAGE, &rows, &count));
         for (size_t i = 0; i < count; i++) {
-            if (rows[i].state == ENDPOINT_ENROLLED)
-                TRY(check(watch, &rows[i]));
-            after = rows[i].id;
+            TRY(judge_endpoint_certificate(watch, &rows[i]));
+            memcpy(after, rows[i].fingerprint, sizeof after);
         }
     }
     return ERR_OK;
 }
 
-static enum err judge_endpoint_certificate(struct alert_watch *watch,
-                                           const struct store_endpoint *row)
-{
-    struct peer_record peer;
-    int64_t expires = 0;
-    TRY(peer_open(watch->ops, watch->arena, row, &peer));
-    if (peer.certificate.len == 0)
-        return ERR_OK;
-    TRY(pki_expires(peer.certificate, &expires));
-    return judge_expiry(watch, &row->id, "has a certificate that", expires);
-}
-
-static enum err check_endpoint_certificates(struct alert_watch *watch)
-{
-    return watch->ops->open ? each_endpoint(watch, judge_endpoint_certificate)
-                            : (enum err)ALERT_UNKNOWN;
-}
+// ---- endpoints ----
 
 static enum err judge_quiet(struct alert_watch *watch, const struct store_endpoint *row)
 {
@@ -176,72 +176,24 @@ static enum err judge_quiet(struct alert_watch *watch, const struct store_endpoi
     int64_t last = seen > row->enrolled ? seen : row->enrolled;
     if (watch->now - last < watch->threshold * DAY_S)
         return ERR_OK;
-    day_text(last, day);
+    alert_day(last, day);
     (void)snprintf(message, sizeof message, "has asked for nothing since %s", day);
     return alert_found(watch, &row->id, NULL, "quiet", message);
 }
 
 static enum err check_quiet(struct alert_watch *watch)
 {
-    return each_endpoint(watch, judge_quiet);
-}
-
-// ---- people ----
-
-typedef enum err user_check(struct alert_watch *watch, const struct store_user *row, int64_t days);
-
-static enum err each_user(struct alert_watch *watch, user_check *check, int64_t days)
-{
     struct uuid after = {{0}};
     for (size_t count = PAGE; count == PAGE;) {
-        struct store_user *rows = NULL;
-        TRY(store_user_list(watch->ops->set.store, 0, &after, PAGE, watch->arena, &rows, &count));
+        struct store_endpoint *rows = NULL;
+        TRY(store_endpoint_list(watch->ops->set.store, &after, PAGE, watch->arena, &rows, &count));
         for (size_t i = 0; i < count; i++) {
-            if (rows[i].state == USER_ACTIVE)
-                TRY(check(watch, &rows[i], days));
+            if (rows[i].state == ENDPOINT_ENROLLED)
+                TRY(judge_quiet(watch, &rows[i]));
             after = rows[i].id;
         }
     }
     return ERR_OK;
-}
-
-static enum err judge_password(struct alert_watch *watch, const struct store_user *row,
-                               int64_t days)
-{
-    char day[CLOCK_TEXT_LEN + 1];
-    char message[120];
-    int64_t expires = row->password_changed + days * DAY_S;
-    if (row->password_changed == 0 || expires > watch->now + watch->threshold * DAY_S)
-        return ERR_OK;
-    bool over = expires <= watch->now;
-    day_text(expires, day);
-    (void)snprintf(message, sizeof message, "has a password that %s on %s",
-                   over ? "has expired" : "expires", day);
-    return alert_found(watch, &row->id, NULL, over ? "expired" : "expires", message);
-}
-
-static enum err check_passwords(struct alert_watch *watch)
-{
-    struct op op = {.ops = watch->ops, .arena = watch->arena, .now = watch->now};
-    struct policy policy;
-    TRY(policy_load(&op, &policy));
-    return policy.password_days > 0 ? each_user(watch, judge_password, policy.password_days)
-                                    : ERR_OK;
-}
-
-static enum err judge_held(struct alert_watch *watch, const struct store_user *row, int64_t days)
-{
-    (void)days;
-    if ((row->flags & USER_HELD) == 0)
-        return ERR_OK;
-    return alert_found(watch, &row->id, NULL, "held",
-                       "has had the password or the second factor reset and reaches no keys "
-                       "until a Key Administrator restores the access");
-}
-
-static enum err check_held(struct alert_watch *watch)
-{
-    return each_user(watch, judge_held, 0);
 }
 
 // ---- objects ----
@@ -263,7 +215,7 @@ static enum err check_type_of_object(struct alert_watch *watch, uint32_t type)
     for (size_t i = 0; i < count; i++) {
         char day[CLOCK_TEXT_LEN + 1];
         char message[120];
-        day_text(rows[i].dates.deactivation, day);
+        alert_day(rows[i].dates.deactivation, day);
         (void)snprintf(message, sizeof message, "is deactivated on %s", day);
         TRY(alert_found(watch, &rows[i].id, NULL, "deactivation", message));
     }
@@ -285,65 +237,6 @@ static enum err check_objects(struct alert_watch *watch)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         TRY(check_type_of_object(watch, types[i]));
     return ERR_OK;
-}
-
-// ---- refused sign-ins ----
-
-static bool is_refusal(struct span record)
-{
-    static const enum err refusals[] = {ERR_AUTHENTICATION, ERR_TOO_MANY, ERR_PASSPHRASE};
-    struct span outcome;
-    if (audit_outcome(record, &outcome) != ERR_OK)
-        return false;
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-        if (span_eq_str(outcome, err_info(refusals[i])->name))
-            return true;
-    }
-    return false;
-}
-
-static void count_refusal(struct ops *ops, int64_t time_s)
-{
-    struct sign_ins *all = &ops->sign_ins;
-    all->at[all->next] = time_s;
-    all->next = (all->next + 1) % SIGN_INS_MAX;
-}
-
-// The records since the last look; what lies further back than a look can take is passed over.
-static enum err follow_chain(struct alert_watch *watch)
-{
-    struct ops *ops = watch->ops;
-    struct store_audit head;
-    TRY(store_audit_head(ops->set.store, &head));
-    if (ops->sign_ins.seen == 0 || head.sequence > ops->sign_ins.seen + SCAN_ROWS)
-        ops->sign_ins.seen = head.sequence > SCAN_ROWS ? head.sequence - SCAN_ROWS : 0;
-    for (size_t count = PAGE; count == PAGE;) {
-        struct store_audit *rows = NULL;
-        TRY(store_audit_list(ops->set.store, ops->sign_ins.seen + 1, PAGE, watch->arena, &rows,
-                             &count));
-        for (size_t i = 0; i < count; i++) {
-            if (is_refusal(rows[i].record))
-                count_refusal(ops, rows[i].time_ms / 1000);
-            ops->sign_ins.seen = rows[i].sequence;
-        }
-    }
-    return ERR_OK;
-}
-
-static enum err check_sign_ins(struct alert_watch *watch)
-{
-    char message[160];
-    int64_t count = 0;
-    TRY(follow_chain(watch));
-    for (size_t i = 0; i < SIGN_INS_MAX; i++)
-        count += watch->ops->sign_ins.at[i] > watch->now - HOUR_S;
-    if (count < watch->threshold)
-        return ERR_OK;
-    (void)snprintf(
-        message, sizeof message,
-        "%lld%s wrong passwords, passphrases or tokens within an hour: see the audit trail",
-        (long long)count, count == SIGN_INS_MAX ? " and more" : "");
-    return alert_found(watch, NULL, NULL, "refused", message);
 }
 
 // ---- what leaves the server ----
@@ -406,6 +299,9 @@ const struct alert_type alert_types[] = {
     {"server_certificate", "medium", "days", 90, 1, 3650, MINUTE, true,
      "The server's certificate expires; high 10 days before, critical when it has.",
      check_server_certificate},
+    {"console_certificate", "medium", "days", 90, 1, 3650, MINUTE, true,
+     "The certificate of the console and the REST API expires, where they have one of their own.",
+     check_console_certificate},
     {"ca_certificate", "medium", "days", 90, 1, 3650, MINUTE, true,
      "The certificate of the server's authority expires.", check_ca_certificate},
     {"endpoint_certificate", "medium", "days", 60, 1, 3650, MINUTE, true,
@@ -418,14 +314,22 @@ const struct alert_type alert_types[] = {
      "The deactivation date of a certificate, a secret or an opaque object is near.",
      check_objects},
     {"user_password", "low", "days", 14, 1, 3650, MINUTE, true,
-     "A user's password expires, where the password policy has them expire.", check_passwords},
+     "A user's password expires, where the password policy has them expire.",
+     alert_people_passwords},
     {"access_held", "medium", "", 0, 0, 0, MINUTE, true,
      "A user's access to keys waits for a Key Administrator, since it was reset what the user "
      "signs "
      "in with.",
-     check_held},
+     alert_people_held},
+    {"lockout", "medium", "", 0, 0, 0, 5 * SECOND, true,
+     "A user is locked for a while by wrong passwords or codes, or the recovery passphrase by "
+     "wrong "
+     "ones (high).",
+     alert_people_lockout},
+    {"name_spray", "high", "names an hour", 10, 2, 1000, 5 * SECOND, true,
+     "Wrong passwords came for so many different user names within an hour.", alert_people_spray},
     {"failed_sign_ins", "high", "an hour", 10, 1, SIGN_INS_MAX, 5 * SECOND, true,
-     "So many wrong passwords, passphrases and tokens came within an hour.", check_sign_ins},
+     "So many wrong passwords, passphrases and tokens came within an hour.", alert_people_sign_ins},
     {"audit_sink", "high", "seconds", 300, 10, 30 * 24 * 3600, 5 * SECOND, true,
      "Audit records wait so long to be forwarded.", check_sink},
     {"audit_trail", "critical", "", 0, 0, 0, DAY, true,

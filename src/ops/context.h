@@ -39,7 +39,7 @@ struct token_tries {
     unsigned wrong;
 };
 
-enum { ALERT_TYPES_MAX = 16, SIGN_INS_MAX = 1000 };
+enum { ALERT_TYPES_MAX = 32, SIGN_INS_MAX = 1000 };
 
 // When sign-ins were refused lately, as the chain tells.
 struct sign_ins {

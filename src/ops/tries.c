@@ -3,7 +3,7 @@
 // The arithmetic of waiting.
 #include "ops/tries.h"
 
-enum { DOUBLINGS_MAX = 16 };
+enum { DOUBLINGS_MAX = 16, RECOVERY_MARK = 4 };
 
 bool tries_is_locked(const struct op *op, const struct store_tries *tries)
 {
@@ -41,7 +41,8 @@ enum err tries_count(struct op *op, const struct policy *policy, struct store_tr
     // What comes while the name is locked is counted, and makes the lock no longer.
     if (!locked && tries->wrong >= (uint64_t)policy->tries)
         tries->until = op->now + wait_of(policy, tries, last);
-    TRY(store_tries_forget(store, op->now - policy->lock_s));
+    int64_t kept = policy->lock_s > TRIES_KEPT_S ? policy->lock_s : (int64_t)TRIES_KEPT_S;
+    TRY(store_tries_forget(store, op->now - kept));
     return store_tries_put(store, tries);
 }
 
@@ -52,16 +53,27 @@ enum err tries_clear(struct op *op, const struct store_tries *tries)
     return store_tries_remove(op->ops->set.store, tries->name_hash);
 }
 
-// No name's hash: it must be had while the server is locked, too. `user` zero: of all.
+// A user's counter, or (NULL) that of all. It must be had while the server is locked, too, and so
+// is no keyed hash as a name's is; none of those begins like this but by a chance of 2^-32.
 static void recovery_hash(const struct uuid *user, uint8_t ret[STORE_HASH_LEN])
 {
+    _Static_assert((int)STORE_HASH_LEN == (int)UUID_LEN,
+                   "the end of an identifier, which is random, fits");
     memset(ret, 0xff, STORE_HASH_LEN);
-    memcpy(ret, user->bytes, UUID_LEN);
+    if (user != NULL)
+        memcpy(ret + RECOVERY_MARK, user->bytes + RECOVERY_MARK, UUID_LEN - RECOVERY_MARK);
+}
+
+bool tries_are_of_recovery(const struct store_tries *tries, bool *ret_all)
+{
+    uint8_t all[STORE_HASH_LEN];
+    recovery_hash(NULL, all);
+    *ret_all = memcmp(tries->name_hash, all, sizeof all) == 0;
+    return memcmp(tries->name_hash, all, RECOVERY_MARK) == 0;
 }
 
 enum err tries_recovery(struct op *op, struct recovery_door *ret)
 {
-    static const struct uuid everybody;
     struct store *store = op->ops->set.store;
     uint8_t hash[STORE_HASH_LEN];
     *ret = (struct recovery_door){.counted = op->who.kind == PRINCIPAL_USER};
@@ -70,7 +82,7 @@ enum err tries_recovery(struct op *op, struct recovery_door *ret)
     TRY(policy_load(op, &ret->policy));
     recovery_hash(&op->who.id, hash);
     TRY(store_tries_get(store, hash, &ret->own));
-    recovery_hash(&everybody, hash);
+    recovery_hash(NULL, hash);
     TRY(store_tries_get(store, hash, &ret->all));
     ret->locked = tries_is_locked(op, &ret->own) || tries_is_locked(op, &ret->all);
     return ERR_OK;

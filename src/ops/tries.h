@@ -9,6 +9,8 @@
 #include "ops/policy.h"
 #include "store/people.h"
 
+enum { TRIES_KEPT_S = 3600 }; // what is older, and locks nothing, is forgotten
+
 // Of the last administrator: doubled with each wrong try, up to the longest.
 enum { TRIES_FIRST_WAIT_S = 15, TRIES_LONGEST_WAIT_S = 300 };
 
@@ -45,6 +47,9 @@ MUST_USE enum err tries_refuse_recovery(const struct op *op, const struct recove
 
 // Counts what came of it, within a write transaction.
 MUST_USE enum err tries_recovered(struct op *op, struct recovery_door *door, bool right);
+
+// Whether these are wrong passphrases; of one user or of all together.
+bool tries_are_of_recovery(const struct store_tries *tries, bool *ret_all);
 
 // ERR_PASSPHRASE, in words that tell nothing else.
 MUST_USE enum err tries_wrong_passphrase(void);

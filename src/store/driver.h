@@ -120,6 +120,8 @@ struct store_driver {
                           struct store_tries *ret);
     enum err (*tries_put)(void *self, const struct store_tries *tries);
     enum err (*tries_remove)(void *self, const uint8_t name_hash[STORE_HASH_LEN]);
+    enum err (*tries_list)(void *self, const uint8_t after[STORE_HASH_LEN], uint32_t limit,
+                           struct arena *arena, struct store_tries **ret, size_t *ret_count);
     enum err (*tries_forget)(void *self, int64_t before_s);
 
     enum err (*issued_put)(void *self, const struct store_issued *issued);

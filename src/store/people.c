@@ -149,6 +149,14 @@ enum err store_tries_remove(struct store *store, const uint8_t name_hash[STORE_H
     return rules_wrote(store, store->driver->tries_remove(store->self, name_hash));
 }
 
+enum err store_tries_list(struct store *store, const uint8_t after[STORE_HASH_LEN], uint32_t limit,
+                          struct arena *arena, struct store_tries **ret, size_t *ret_count)
+{
+    TRY(rules_usable(store));
+    TRY(rules_limit(limit));
+    return store->driver->tries_list(store->self, after, limit, arena, ret, ret_count);
+}
+
 enum err store_tries_forget(struct store *store, int64_t before_s)
 {
     TRY(rules_writable(store));

@@ -111,6 +111,10 @@ MUST_USE enum err store_tries_get(struct store *store, const uint8_t name_hash[S
                                   struct store_tries *ret);
 MUST_USE enum err store_tries_put(struct store *store, const struct store_tries *tries);
 MUST_USE enum err store_tries_remove(struct store *store, const uint8_t name_hash[STORE_HASH_LEN]);
+// In order of the hash, from after `after` (zeros: start).
+MUST_USE enum err store_tries_list(struct store *store, const uint8_t after[STORE_HASH_LEN],
+                                   uint32_t limit, struct arena *arena, struct store_tries **ret,
+                                   size_t *ret_count);
 // Those that both times lie before.
 MUST_USE enum err store_tries_forget(struct store *store, int64_t before_s);
 

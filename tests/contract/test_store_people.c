@@ -333,6 +333,29 @@ static void wrong_tries_are_kept_by_name(void **state)
     assert_int_equal(got.wrong, 0);
 }
 
+static void wrong_tries_are_listed_in_order_of_the_hash(void **state)
+{
+    struct fixture *f = *state;
+    struct store_tries *list = NULL;
+    size_t count = 0;
+    uint8_t after[STORE_HASH_LEN] = {0};
+    begin(f);
+    for (uint8_t i = 3; i > 0; i--) {
+        const struct store_tries tries = {.name_hash = {i}, .wrong = i, .since = 10, .until = 20};
+        OK(store_tries_put(f->writer, &tries));
+    }
+    commit(f);
+    OK(store_tries_list(f->reader, after, 2, f->arena, &list, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(list[0].wrong, 1);
+    assert_int_equal(list[1].name_hash[0], 2);
+    assert_int_equal(list[1].until, 20);
+    OK(store_tries_list(f->reader, list[1].name_hash, 2, f->arena, &list, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(list[0].wrong, 3);
+    FAILS(ERR_INVALID, store_tries_list(f->reader, after, 0, f->arena, &list, &count));
+}
+
 static void nothing_is_written_outside_a_transaction(void **state)
 {
     struct fixture *f = *state;
@@ -358,6 +381,7 @@ int main(void)
         BOTH(a_user_that_goes_takes_all_that_names_it),
         BOTH(an_endpoint_or_group_that_goes_takes_the_privileges_on_it),
         BOTH(wrong_tries_are_kept_by_name),
+        BOTH(wrong_tries_are_listed_in_order_of_the_hash),
         BOTH(nothing_is_written_outside_a_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

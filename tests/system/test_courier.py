@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from https import Local
 from log_server import Authority, LogServer, MailServer
 from server import Server, wait_for
 
@@ -209,6 +210,27 @@ def test_an_alert_is_raised_mailed_once_acknowledged_and_clears_by_itself(kept, 
     assert over["type"] == "server_certificate" and over["cleared"]
     verbs = [r["verb"] for r in server.json("audit", "list", "--limit", "1000")["records"]]
     assert verbs.count("alert raised") == 1 and verbs.count("alert cleared") == 1
+
+
+def test_the_consoles_own_certificate_is_looked_at(kept):
+    server = kept("plain")
+    server.start()
+    configure(server, "console_certificate", "--threshold", "3650")
+    server.json("certificate", "rotate", "console", "--names", "admin.example.org")
+    alert = wait_for("the alert", lambda: alerts(server, "console_certificate"), 30)[0]
+    assert "the console's certificate expires on 20" in alert["message"]
+    server.json("certificate", "remove", "console")
+    configure(server, "console_certificate", "--threshold", "3649")  # looked at now
+    wait_for("it to be over", lambda: not alerts(server, "console_certificate"), 30)
+
+
+def test_many_names_that_are_tried_are_told(kept):
+    server = kept("plain")
+    server.start()
+    with Local(server) as local:
+        for number in range(10):
+            assert local.ask("POST", "/api/v1/sessions", {"user": f"guess-{number}", "password": "x" * 12}).status == 401
+    assert "came for 10 different user names" in wait_for("the alert", lambda: alerts(server, "name_spray"), 30)[0]["message"]
 
 
 def test_mail_waits_for_the_server_and_goes_to_who_wants_this_type(kept, mail_server, authority):

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "ops/alert.h"
 #include "ops/context.h"
+#include "store/people.h"
 #include "tests/unit/ops_rig.h"
 
 // Looks at the HSM alone, which is the first type.
@@ -316,6 +317,80 @@ static void a_password_that_ages_is_an_alert_with_the_users_name(void **state)
     assert_false(says("user_password"));
 }
 
+// Wrong tries of a name, or of whom the hash is given for.
+static void put_tries(const uint8_t hash[STORE_HASH_LEN], int64_t since, int64_t until)
+{
+    struct store *store = rig.stores[OPS_WRITER];
+    struct store_tries tries = {.wrong = 5, .since = since, .until = until};
+    memcpy(tries.name_hash, hash, sizeof tries.name_hash);
+    OK(store_begin(store, STORE_WRITE));
+    OK(store_tries_put(store, &tries));
+    OK(store_commit(store));
+}
+
+static void a_user_that_is_locked_is_an_alert_until_it_is_over(void **state)
+{
+    struct store_user *rows = NULL;
+    const struct uuid start = {{0}};
+    size_t count = 0;
+    uint8_t other[STORE_HASH_LEN] = {7};
+    int64_t now = clock_wall_s();
+    (void)state;
+    OK(admin(VERB_USER_CREATE, "{\"name\":\"alice\"}", NULL, NULL));
+    OK(store_user_list(rig.stores[OPS_READER], 0, &start, 10, rig.arena, &rows, &count));
+    put_tries(other, now, now + 900); // nobody's name
+    look_at("lockout");
+    assert_false(says("lockout"));
+    put_tries(rows[0].name_hash, now, now + 900);
+    look_at("lockout");
+    assert_true(says("user \\\"alice\\\" is locked until "));
+    put_tries(rows[0].name_hash, now, now - 1);
+    look_at("lockout");
+    assert_false(says("lockout"));
+}
+
+static void the_recovery_passphrase_that_is_locked_is_an_alert(void **state)
+{
+    uint8_t hash[STORE_HASH_LEN];
+    int64_t now = clock_wall_s();
+    (void)state;
+    memset(hash, 0xff, sizeof hash);
+    put_tries(hash, now, now + 900);
+    look_at("lockout");
+    assert_true(says("\"severity\":\"high\",\"problem\":\"passphrase_of_all\""));
+    assert_true(says("taken on the server itself alone for a while"));
+    put_tries(hash, now, now - 1);
+    hash[15] = 1; // of one user
+    put_tries(hash, now, now + 900);
+    look_at("lockout");
+    assert_true(says("a user has given too many wrong recovery passphrases"));
+    assert_false(says("on the server itself alone"));
+}
+
+static void many_names_that_are_tried_are_an_alert(void **state)
+{
+    uint8_t hash[STORE_HASH_LEN] = {0};
+    int64_t now = clock_wall_s();
+    (void)state;
+    for (uint8_t i = 0; i < 9; i++) {
+        hash[0] = (uint8_t)(i + 1);
+        put_tries(hash, now, 0);
+    }
+    hash[0] = 100;
+    put_tries(hash, now - 3601, 0); // too long ago
+    memset(hash, 0xff, 8);
+    put_tries(hash, now, 0); // no name's
+    look_at("name_spray");
+    assert_false(says("name_spray"));
+    hash[0] = 101;
+    put_tries(hash, now, 0);
+    look_at("name_spray");
+    assert_true(says("wrong passwords came for 10 different user names within an hour"));
+    OK(admin(VERB_ALERT_CONFIGURE, "{\"name\":\"name_spray\",\"threshold\":11}", NULL, NULL));
+    look_at("name_spray");
+    assert_false(says("name_spray"));
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, rig_serving, rig_down)
 
 int main(void)
@@ -327,6 +402,9 @@ int main(void)
         CASE(password_and_signing_key_move_under_a_new_data_key),
         CASE(a_courier_may_say_nothing_else),
         CASE(a_password_that_ages_is_an_alert_with_the_users_name),
+        CASE(a_user_that_is_locked_is_an_alert_until_it_is_over),
+        CASE(the_recovery_passphrase_that_is_locked_is_an_alert),
+        CASE(many_names_that_are_tried_are_an_alert),
         CASE(a_trail_that_is_not_in_order_is_an_alert),
         CASE(records_are_pulled_from_where_delivery_was_told),
     };

@@ -522,6 +522,12 @@ static enum err do_tries_remove(void *self, const uint8_t name_hash[STORE_HASH_L
     return ram_people_tries_remove(view(self), name_hash);
 }
 
+static enum err do_tries_list(void *self, const uint8_t after[STORE_HASH_LEN], uint32_t limit,
+                              struct arena *arena, struct store_tries **ret, size_t *ret_count)
+{
+    return ram_people_tries_list(view(self), after, limit, arena, ret, ret_count);
+}
+
 static enum err do_tries_forget(void *self, int64_t before_s)
 {
     return ram_people_tries_forget(view(self), before_s);
@@ -668,6 +674,7 @@ const struct store_driver ram_driver = {
     .tries_get = do_tries_get,
     .tries_put = do_tries_put,
     .tries_remove = do_tries_remove,
+    .tries_list = do_tries_list,
     .tries_forget = do_tries_forget,
     .issued_put = do_issued_put,
     .issued_get = do_issued_get,

@@ -303,6 +303,23 @@ enum err ram_people_tries_remove(struct ram_db *db, const uint8_t name_hash[STOR
     return ERR_OK;
 }
 
+enum err ram_people_tries_list(const struct ram_db *db, const uint8_t after[STORE_HASH_LEN],
+                               uint32_t limit, struct arena *arena, struct store_tries **ret,
+                               size_t *ret_count)
+{
+    struct store_tries *list = NULL;
+    size_t count = 0;
+    TRY(arena_alloc(arena, limit, sizeof *list, &list));
+    for (size_t i = 0; i < db->tables[RAM_TRIES].count && count < limit; i++) {
+        const struct store_tries *tries = row_at(db, RAM_TRIES, i);
+        if (memcmp(tries->name_hash, after, STORE_HASH_LEN) > 0)
+            list[count++] = *tries;
+    }
+    *ret = list;
+    *ret_count = count;
+    return ERR_OK;
+}
+
 enum err ram_people_tries_forget(struct ram_db *db, int64_t before_s)
 {
     for (size_t i = db->tables[RAM_TRIES].count; i-- > 0;) {

@@ -55,6 +55,10 @@ MUST_USE enum err ram_people_tries_get(const struct ram_db *db,
 MUST_USE enum err ram_people_tries_put(struct ram_db *db, const struct store_tries *tries);
 MUST_USE enum err ram_people_tries_remove(struct ram_db *db,
                                           const uint8_t name_hash[STORE_HASH_LEN]);
+MUST_USE enum err ram_people_tries_list(const struct ram_db *db,
+                                        const uint8_t after[STORE_HASH_LEN], uint32_t limit,
+                                        struct arena *arena, struct store_tries **ret,
+                                        size_t *ret_count);
 MUST_USE enum err ram_people_tries_forget(struct ram_db *db, int64_t before_s);
 
 #endif

@@ -307,6 +307,7 @@ const struct store_driver sq_driver = {
     .tries_get = sq_people_tries_get,
     .tries_put = sq_people_tries_put,
     .tries_remove = sq_people_tries_remove,
+    .tries_list = sq_people_tries_list,
     .tries_forget = sq_people_tries_forget,
     .issued_put = sq_issued_put,
     .issued_get = sq_issued_get,

@@ -300,6 +300,15 @@ enum err sq_people_credential_forget(void *self, int64_t before_s)
 
 // ---- wrong tries ----
 
+static enum err take_tries(struct sq_call *call, struct store_tries *ret)
+{
+    TRY(sq_call_get_fixed(call, ret->name_hash, STORE_HASH_LEN));
+    ret->wrong = (uint64_t)sq_call_get_int(call);
+    ret->since = sq_call_get_int(call);
+    ret->until = sq_call_get_int(call);
+    return ERR_OK;
+}
+
 enum err sq_people_tries_get(void *self, const uint8_t name_hash[STORE_HASH_LEN],
                              struct store_tries *ret)
 {
@@ -310,13 +319,30 @@ enum err sq_people_tries_get(void *self, const uint8_t name_hash[STORE_HASH_LEN]
     TRY(sq_call_start(self, SQ_TRIES_GET, &call));
     sq_call_blob(&call, span_of(name_hash, STORE_HASH_LEN));
     TRY(sq_call_step(&call, &row));
-    if (row) {
-        TRY(sq_call_get_fixed(&call, tries.name_hash, STORE_HASH_LEN));
-        tries.wrong = (uint64_t)sq_call_get_int(&call);
-        tries.since = sq_call_get_int(&call);
-        tries.until = sq_call_get_int(&call);
-    }
+    if (row)
+        TRY(take_tries(&call, &tries));
     *ret = tries;
+    return ERR_OK;
+}
+
+enum err sq_people_tries_list(void *self, const uint8_t after[STORE_HASH_LEN], uint32_t limit,
+                              struct arena *arena, struct store_tries **ret, size_t *ret_count)
+{
+    struct store_tries *list = NULL;
+    size_t count = 0;
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(arena_alloc(arena, limit, sizeof *list, &list));
+    TRY(sq_call_start(self, SQ_TRIES_LIST, &call));
+    sq_call_blob(&call, span_of(after, STORE_HASH_LEN));
+    sq_call_int(&call, limit);
+    for (bool row = true; count < limit; count++) {
+        TRY(sq_call_step(&call, &row));
+        if (!row)
+            break;
+        TRY(take_tries(&call, &list[count]));
+    }
+    *ret = list;
+    *ret_count = count;
     return ERR_OK;
 }
 

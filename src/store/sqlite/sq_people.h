@@ -46,6 +46,9 @@ MUST_USE enum err sq_people_tries_get(void *self, const uint8_t name_hash[STORE_
                                       struct store_tries *ret);
 MUST_USE enum err sq_people_tries_put(void *self, const struct store_tries *tries);
 MUST_USE enum err sq_people_tries_remove(void *self, const uint8_t name_hash[STORE_HASH_LEN]);
+MUST_USE enum err sq_people_tries_list(void *self, const uint8_t after[STORE_HASH_LEN],
+                                       uint32_t limit, struct arena *arena,
+                                       struct store_tries **ret, size_t *ret_count);
 MUST_USE enum err sq_people_tries_forget(void *self, int64_t before_s);
 
 #endif

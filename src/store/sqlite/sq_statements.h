@@ -145,6 +145,7 @@ STATEMENT(CREDENTIAL_FORGET_SEEN_USER,
     "DELETE FROM node_seen WHERE endpoint IN (SELECT id FROM credential WHERE account = ?)")
 STATEMENT(CREDENTIAL_FORGET, "DELETE FROM credential WHERE expires < ?")
 STATEMENT(TRIES_GET, "SELECT name_hash, wrong, since, until FROM tries WHERE name_hash = ?")
+STATEMENT(TRIES_LIST, "SELECT name_hash, wrong, since, until FROM tries WHERE name_hash > ? ORDER BY name_hash LIMIT ?")
 STATEMENT(TRIES_PUT,
     "INSERT INTO tries (name_hash, wrong, since, until) VALUES (?, ?, ?, ?) ON CONFLICT (name_hash) DO UPDATE SET"
     " wrong = excluded.wrong, since = excluded.since, until = excluded.until")
