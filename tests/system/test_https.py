@@ -596,6 +596,26 @@ def test_an_operation_is_there_for_whoever_began_it_alone(hsm_web):
 ASYNC = {"Prefer": "respond-async"}
 
 
+def test_a_stream_beats_while_nothing_happens_and_ends_with_its_session(web):
+    person = make(web, "watcher")
+    (engine,) = web.kill("admin", signal.SIGSTOP)
+    try:
+        where = person.ask("POST", "/api/v1/hsm:verify", {}, ASYNC).json()["operation"]
+        with connect(web) as watcher:
+            watcher.send(request("GET", where + "/events", headers={"Authorization": f"Bearer {person.secret}"}))
+            data = b""
+            while b": still here\n\n" not in data:
+                assert (more := watcher.socket.recv(65536)), data
+                data += more
+            assert events_of(data) == [] and b"text/event-stream" in data
+            assert person.ask("DELETE", "/api/v1/sessions/current").status == 200
+            while more := watcher.socket.recv(65536):
+                data += more
+            assert events_of(data) == [], "who is signed out is told nothing more"
+    finally:
+        os.kill(engine.pid, signal.SIGCONT)
+
+
 def test_one_user_does_not_fill_the_table_of_operations(web):
     person, other = make(web, "busy"), make(web, "waiting")
     second = Person(web, person.call("POST", "/tokens", label="second")[1]["token"])
