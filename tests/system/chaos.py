@@ -21,7 +21,7 @@ from server import processes_below, wait_for  # noqa: E402
 
 VERSION = (1, 4)
 ABSENT, NO_STATE = "absent", "Destroyed"
-VICTIMS = ["front", "reader", "writer", "admin", "keeper", "web", "hsmd"]
+VICTIMS = ["front", "reader", "writer", "admin", "people", "keeper", "web", "courier", "hsmd"]
 LOST = (kmip.Closed, OSError, ssl.SSLError, TimeoutError)
 # {verb: (states it is allowed in, state after)}
 CHANGES = {"activate": ({"Pre-Active"}, "Active"), "revoke": ({"Pre-Active", "Active"}, "Deactivated"),
