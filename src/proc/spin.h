@@ -5,7 +5,7 @@
 //
 // One window lasts SPIN_US from spin_start, and each look gives way to whoever wants the processor.
 // Who wanted it more than that keeps it: after SPIN_AWAY_US without it, the next SPIN_REST windows
-// are none. Measured: docs/decisions/0009-a-look-before-sleep.md.
+// are none. Measured: docs/decisions/0010-a-look-before-sleep.md.
 #ifndef KW_PROC_SPIN_H
 #define KW_PROC_SPIN_H
 
