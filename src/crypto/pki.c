@@ -19,7 +19,7 @@
 #include "crypto/crypto.h"
 
 enum { SERIAL_LEN = 16, BACKDATE_S = 300, DAYS_MAX = 36500, PEM_LIMIT = 1 << 18, HOST_MAX = 255 };
-enum { PKCS12_ROUNDS = 100000 };
+enum { PKCS12_ROUNDS = 100000, PLACE_MAX = 512 };
 
 enum err pki_inner_failed(enum err code, const char *what)
 {
@@ -176,6 +176,25 @@ static enum err add_extensions(X509 *cert, X509 *issuer, const struct extension 
     return ERR_OK;
 }
 
+// RFC 5280 sections 4.2.1.13 and 4.2.2.1.
+static enum err add_places(X509 *cert, X509 *issuer, const struct pki_places *places)
+{
+    char value[PLACE_MAX];
+    const char *crl = places == NULL ? NULL : places->crl;
+    const char *authority = places == NULL ? NULL : places->authority;
+    if ((crl != NULL && strlen(crl) > PLACE_MAX - 32) ||
+        (authority != NULL && strlen(authority) > PLACE_MAX - 32))
+        FAIL(ERR_INVALID, "the address of a revocation list is too long");
+    if (crl != NULL) {
+        (void)snprintf(value, sizeof value, "URI:%s", crl);
+        TRY(add_extension(cert, issuer, NID_crl_distribution_points, value));
+    }
+    if (authority == NULL)
+        return ERR_OK;
+    (void)snprintf(value, sizeof value, "caIssuers;URI:%s", authority);
+    return add_extension(cert, issuer, NID_info_access, value);
+}
+
 // A certificate that outlived its issuer's would be worth nothing from then on.
 static enum err cap_validity(X509 *cert, const X509 *issuer)
 {
@@ -262,7 +281,7 @@ static enum err host_list(const char *const *hosts, size_t count, struct buf *ou
 
 enum err pki_sign_server(struct span ca_key_pem, struct span ca_cert_pem, struct span key_pem,
                          const char *const *hosts, size_t host_count, int days,
-                         struct buf *ret_cert_pem)
+                         const struct pki_places *places, struct buf *ret_cert_pem)
 {
     CLEANUP(pki_inner_key_freep) EVP_PKEY *ca_key = NULL;
     CLEANUP(pki_inner_cert_freep) X509 *ca = NULL;
@@ -285,6 +304,7 @@ enum err pki_sign_server(struct span ca_key_pem, struct span ca_cert_pem, struct
     (void)snprintf(common_name, sizeof common_name, "%s", hosts[0]);
     TRY(new_cert(key, common_name, days, &cert));
     TRY(add_extensions(cert, ca, list, sizeof list / sizeof *list));
+    TRY(add_places(cert, ca, places));
     return sign(cert, ca, ca_key, ret_cert_pem);
 }
 
@@ -383,8 +403,8 @@ static enum err fingerprint(const X509 *cert, uint8_t ret[PKI_FINGERPRINT_LEN])
 }
 
 enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pem, struct span csr_pem,
-                         const char *common_name, int days, struct buf *ret_cert_pem,
-                         uint8_t ret_fingerprint[PKI_FINGERPRINT_LEN])
+                         const char *common_name, int days, const struct pki_places *places,
+                         struct buf *ret_cert_pem, uint8_t ret_fingerprint[PKI_FINGERPRINT_LEN])
 {
     static const struct extension list[] = {
         {NID_basic_constraints, "critical,CA:FALSE"},
@@ -401,6 +421,7 @@ enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pem, struct
     TRY(pki_inner_read_ca(ca_key_pem, ca_cert_pem, &ca_key, &ca));
     TRY(new_cert(X509_REQ_get0_pubkey(csr), common_name, days, &cert));
     TRY(add_extensions(cert, ca, list, sizeof list / sizeof *list));
+    TRY(add_places(cert, ca, places));
     TRY(sign(cert, ca, ca_key, ret_cert_pem));
     return fingerprint(cert, ret_fingerprint);
 }

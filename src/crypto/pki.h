@@ -31,6 +31,13 @@ struct pki_wish {
     size_t host_count;
 };
 
+// Where a certificate says that its issuer's revocation list and certificate are found: addresses
+// without commas and semicolons, or NULL for nowhere.
+struct pki_places {
+    const char *crl;
+    const char *authority;
+};
+
 enum pki_use { PKI_AUTHORITY, PKI_SERVER };
 enum pki_part {
     PKI_LEAF,  // the first certificate
@@ -61,10 +68,11 @@ MUST_USE enum err pki_make_ca(struct span key_pem, const char *common_name, int 
                               struct buf *ret_cert_pem);
 
 // A server certificate for `hosts` (DNS names or IP addresses; also in subjectAltName), signed by
-// the CA.
+// the CA. `places` NULL: it names none.
 MUST_USE enum err pki_sign_server(struct span ca_key_pem, struct span ca_cert_pem,
                                   struct span key_pem, const char *const *hosts, size_t host_count,
-                                  int days, struct buf *ret_cert_pem);
+                                  int days, const struct pki_places *places,
+                                  struct buf *ret_cert_pem);
 
 // A certificate signing request (PKCS#10 PEM) for `common_name`.
 MUST_USE enum err pki_make_csr(struct span key_pem, const char *common_name,
@@ -82,7 +90,7 @@ MUST_USE enum err pki_make_request(struct span key_pem, const struct pki_wish *w
 // bits: ERR_INVALID.
 MUST_USE enum err pki_sign_client(struct span ca_key_pem, struct span ca_cert_pem,
                                   struct span csr_pem, const char *common_name, int days,
-                                  struct buf *ret_cert_pem,
+                                  const struct pki_places *places, struct buf *ret_cert_pem,
                                   uint8_t ret_fingerprint[PKI_FINGERPRINT_LEN]);
 
 // Whether a request is proof that its maker has the key of a certificate, for this purpose: it
@@ -135,6 +143,9 @@ MUST_USE enum err pki_chain_part(struct span chain_pem, enum pki_part part, stru
 // Appends a revocation list (PEM) of this authority.
 MUST_USE enum err pki_make_crl(struct span ca_key_pem, struct span ca_cert_pem,
                                const struct pki_crl *want, struct buf *ret_pem);
+
+// Appends the DER of the first block of a PEM text, whatever it is. ERR_INVALID.
+MUST_USE enum err pki_der(struct span pem, struct buf *ret_der);
 
 // Appends a PKCS#12 file (DER) of a private key, its certificate and all of `ca_pem`, under a
 // password of at most PKI_PASSWORD_MAX bytes: PBES2 with AES-256. `name` is its friendly name.

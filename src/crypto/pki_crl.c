@@ -97,3 +97,20 @@ enum err pki_make_crl(struct span ca_key_pem, struct span ca_cert_pem, const str
         return pki_inner_failed(ERR_CRYPTOGRAPHIC, "could not sign a revocation list");
     return pki_inner_take(bio, ret_pem);
 }
+
+enum err pki_der(struct span pem, struct buf *ret_der)
+{
+    CLEANUP(pki_inner_bio_freep) BIO *bio = NULL;
+    char *name = NULL;
+    char *header = NULL;
+    unsigned char *der = NULL;
+    long len = 0;
+    TRY(pki_inner_open(pem, &bio));
+    if (PEM_read_bio(bio, &name, &header, &der, &len) != 1)
+        return pki_inner_failed(ERR_INVALID, "this is no PEM text");
+    enum err err = buf_put(ret_der, span_of(der, (size_t)len));
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(der);
+    return err;
+}

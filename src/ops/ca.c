@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "ops/published.h"
 #include "ops/sealed.h"
 #include "ops/tlsfile.h"
 
@@ -174,11 +175,13 @@ enum err ca_sign_client(struct op *op, struct span csr_pem, const char *name, st
 {
     struct ca ca;
     struct ca_days days;
+    struct pki_places places;
     struct buf cert CLEANUP(buf_done);
     buf_init(&cert, CA_PEM_MAX, false);
     TRY(ca_get(op, CA_CURRENT, &ca));
     TRY(ca_days_load(op->ops, op->arena, &days));
-    TRY(pki_sign_client(ca.key, ca.chain, csr_pem, name, (int)days.endpoint, &cert,
+    TRY(published_places(op, &ca.id, &places));
+    TRY(pki_sign_client(ca.key, ca.chain, csr_pem, name, (int)days.endpoint, &places, &cert,
                         ret->fingerprint));
     ret->authority = ca.id;
     return arena_copy(op->arena, span_buf(&cert), &ret->cert);
@@ -210,11 +213,14 @@ enum err ca_sign_server(struct op *op, struct span key_pem, const struct hosts *
                         const struct uuid *holder, struct span *ret_chain)
 {
     struct ca ca;
+    struct pki_places places;
     struct buf chain CLEANUP(buf_done);
     buf_init(&chain, (size_t)2 * CA_PEM_MAX, false);
     TRY(choose(op, &ca));
     TRY(store_issued_end(op->ops->set.store, holder, NULL, op->now, CA_END_SUPERSEDED));
-    TRY(pki_sign_server(ca.key, ca.chain, key_pem, hosts->names, hosts->count, (int)days, &chain));
+    TRY(published_places(op, &ca.id, &places));
+    TRY(pki_sign_server(ca.key, ca.chain, key_pem, hosts->names, hosts->count, (int)days, &places,
+                        &chain));
     TRY(note(op, &ca.id, span_buf(&chain), holder));
     TRY(buf_put(&chain, ca.chain));
     return arena_copy(op->arena, span_buf(&chain), ret_chain);

@@ -47,7 +47,8 @@ static bool is_for_anyone(enum verb verb)
 {
     return verb == VERB_ENDPOINT_ENROLL || verb == VERB_ENDPOINT_PACKAGE ||
            verb == VERB_SESSION_CREATE || verb == VERB_SETUP_LINK_USE || verb == VERB_READY ||
-           verb == VERB_CRL;
+           verb == VERB_CRL || verb == VERB_CRL_PEM || verb == VERB_CRL_DER ||
+           verb == VERB_CRL_OF || verb == VERB_CA_CERTIFICATE;
 }
 
 static bool is_open(enum verb verb)
@@ -240,9 +241,11 @@ static const struct expected {
     {"audit status", RIGHT_AUDIT | RIGHT_SYSTEM, 0},
     {"ca", RIGHT_SYSTEM, 0},
     {"ca show", 0, ANY_USER},
+    {"ca certificate", 0, ANY_USER},
     {"ca status", RIGHT_SYSTEM | RIGHT_MONITOR, 0},
     {"certificate", RIGHT_SYSTEM, 0},
     {"certificate list", RIGHT_SYSTEM | RIGHT_MONITOR | RIGHT_AUDIT, 0},
+    {"certificate crl-address", RIGHT_SYSTEM | RIGHT_MONITOR | RIGHT_AUDIT, 0},
     {"certificate show", 0, ANY_USER},
     {"certificate validity", RIGHT_SYSTEM | RIGHT_MONITOR, 0},
     {"crl", 0, ANY_USER},

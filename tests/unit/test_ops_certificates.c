@@ -185,7 +185,7 @@ static void make_outside(struct buf *key, struct buf *chain)
     OK(pki_make_key(&ca_key));
     OK(pki_make_ca(span_buf(&ca_key), "Outside", 100, &ca));
     OK(pki_make_key(key));
-    OK(pki_sign_server(span_buf(&ca_key), span_buf(&ca), span_buf(key), hosts, 1, 30, chain));
+    OK(pki_sign_server(span_buf(&ca_key), span_buf(&ca), span_buf(key), hosts, 1, 30, NULL, chain));
     OK(buf_put(chain, span_buf(&ca)));
 }
 

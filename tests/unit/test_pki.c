@@ -2,6 +2,7 @@
 //
 // crypto/pki.h and crypto/keypair.h: certificates chain, name what they should, take nothing but
 // the key from a request; key pairs survive every change of encoding.
+#include "crypto/crypto.h"
 #include "crypto/pki.h"
 
 #include <openssl/err.h>
@@ -75,7 +76,7 @@ static void a_server_certificate_is_for_its_hosts(void **state)
     buf_init(&cert, 8192, false);
     const char *const hosts[] = {"kms.example.com", "192.0.2.7", "2001:db8::1", "*.kms.example"};
     OK(pki_sign_server(span_buf(&p->ca_key), span_buf(&p->ca), span_buf(&p->key), hosts, 4, 365,
-                       &cert));
+                       NULL, &cert));
     X509 *leaf = cert_of(span_buf(&cert));
     assert_int_equal(verify(span_buf(&p->ca), leaf, X509_PURPOSE_SSL_SERVER), X509_V_OK);
     assert_int_equal(X509_check_host(leaf, "kms.example.com", 0, 0, NULL), 1);
@@ -95,8 +96,8 @@ static void a_client_certificate_takes_the_key_alone_from_the_request(void **sta
     buf_init(&cert, 8192, false);
     uint8_t print[PKI_FINGERPRINT_LEN];
     uint8_t again[PKI_FINGERPRINT_LEN];
-    OK(pki_sign_client(span_buf(&p->ca_key), span_buf(&p->ca), span_buf(&p->csr), "db01", 30, &cert,
-                       print));
+    OK(pki_sign_client(span_buf(&p->ca_key), span_buf(&p->ca), span_buf(&p->csr), "db01", 30, NULL,
+                       &cert, print));
     OK(pki_fingerprint(span_buf(&cert), again));
     assert_memory_equal(print, again, sizeof print);
     X509 *leaf = cert_of(span_buf(&cert));
@@ -106,6 +107,58 @@ static void a_client_certificate_takes_the_key_alone_from_the_request(void **sta
     (void)X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, name, 128);
     assert_string_equal(name, "db01");
     X509_free(leaf);
+}
+
+static bool names(X509 *cert, int nid, const char *address)
+{
+    int at = X509_get_ext_by_NID(cert, nid, -1);
+    if (at < 0)
+        return false;
+    const ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(X509_get_ext(cert, at));
+    return memmem(ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value), address,
+                  strlen(address)) != NULL;
+}
+
+static void a_certificate_names_where_its_issuer_is_found(void **state)
+{
+    struct pki *p = *state;
+    uint8_t print[PKI_FINGERPRINT_LEN];
+    char longest[600];
+    struct buf cert CLEANUP(buf_done);
+    struct buf none CLEANUP(buf_done);
+    buf_init(&cert, 8192, false);
+    buf_init(&none, 8192, false);
+    const struct pki_places places = {"http://kv.example/crl/1", "http://kv.example/ca/1"};
+    OK(pki_sign_client(span_buf(&p->ca_key), span_buf(&p->ca), span_buf(&p->csr), "db01", 30,
+                       &places, &cert, print));
+    X509 *leaf = cert_of(span_buf(&cert));
+    assert_int_equal(verify(span_buf(&p->ca), leaf, X509_PURPOSE_SSL_CLIENT), X509_V_OK);
+    assert_true(names(leaf, NID_crl_distribution_points, places.crl));
+    assert_true(names(leaf, NID_info_access, places.authority));
+    X509_free(leaf);
+    memset(longest, 'a', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    const struct pki_places bad[] = {{longest, NULL}, {NULL, longest}};
+    for (size_t i = 0; i < 2; i++)
+        FAILS(ERR_INVALID, pki_sign_client(span_buf(&p->ca_key), span_buf(&p->ca),
+                                           span_buf(&p->csr), "db01", 30, &bad[i], &none, print));
+    assert_int_equal(none.len, 0);
+}
+
+static void the_der_of_a_pem_text_is_had(void **state)
+{
+    struct pki *p = *state;
+    uint8_t print[PKI_FINGERPRINT_LEN];
+    uint8_t hash[32];
+    struct buf der CLEANUP(buf_done);
+    buf_init(&der, 8192, false);
+    OK(pki_der(span_buf(&p->ca), &der));
+    OK(pki_check_der(span_buf(&der)));
+    OK(pki_fingerprint(span_buf(&p->ca), print));
+    crypto_sha256(span_buf(&der), hash);
+    assert_memory_equal(print, hash, sizeof print);
+    FAILS(ERR_INVALID, pki_der(span_str("no PEM"), &der));
+    FAILS(ERR_INVALID, pki_der(span_str(""), &der));
 }
 
 static void a_certificate_of_another_ca_does_not_verify(void **state)
@@ -120,7 +173,8 @@ static void a_certificate_of_another_ca_does_not_verify(void **state)
     OK(pki_make_key(&key));
     OK(pki_make_ca(span_buf(&key), "Keyward CA", 3650, &ca));
     uint8_t print[PKI_FINGERPRINT_LEN];
-    OK(pki_sign_client(span_buf(&key), span_buf(&ca), span_buf(&p->csr), "db01", 30, &cert, print));
+    OK(pki_sign_client(span_buf(&key), span_buf(&ca), span_buf(&p->csr), "db01", 30, NULL, &cert,
+                       print));
     X509 *leaf = cert_of(span_buf(&cert));
     assert_int_not_equal(verify(span_buf(&p->ca), leaf, X509_PURPOSE_SSL_CLIENT), X509_V_OK);
     X509_free(leaf);
@@ -136,22 +190,22 @@ static void what_is_not_right_is_refused(void **state)
     uint8_t print[PKI_FINGERPRINT_LEN];
     const char *const evil[] = {"a,DNS:evil.example"};
     const char *const empty[] = {""};
-    FAILS(ERR_INVALID, pki_sign_server(ca_key, ca, span_buf(&p->key), evil, 1, 1, &out));
-    FAILS(ERR_INVALID, pki_sign_server(ca_key, ca, span_buf(&p->key), empty, 1, 1, &out));
-    FAILS(ERR_INVALID, pki_sign_server(ca_key, ca, span_buf(&p->key), evil, 0, 1, &out));
+    FAILS(ERR_INVALID, pki_sign_server(ca_key, ca, span_buf(&p->key), evil, 1, 1, NULL, &out));
+    FAILS(ERR_INVALID, pki_sign_server(ca_key, ca, span_buf(&p->key), empty, 1, 1, NULL, &out));
+    FAILS(ERR_INVALID, pki_sign_server(ca_key, ca, span_buf(&p->key), evil, 0, 1, NULL, &out));
     FAILS(ERR_INVALID, pki_make_ca(ca_key, "", 1, &out));
     FAILS(ERR_INVALID, pki_make_ca(ca_key, "x", 0, &out));
     FAILS(ERR_INVALID, pki_make_ca(span_str("no key"), "x", 1, &out));
     FAILS(ERR_INVALID, pki_fingerprint(span_str(""), print));
     // The CA's key of somebody else.
     FAILS(ERR_INVALID,
-          pki_sign_client(span_buf(&p->key), ca, span_buf(&p->csr), "x", 1, &out, print));
+          pki_sign_client(span_buf(&p->key), ca, span_buf(&p->csr), "x", 1, NULL, &out, print));
     // A request whose signature was changed: one base64 character near its end.
     char *text = NULL;
     OK(span_strdup(span_buf(&p->csr), &text));
     char *at = strstr(text, "-----END") - 12;
     *at = *at == 'A' ? 'B' : 'A';
-    FAILS(ERR_INVALID, pki_sign_client(ca_key, ca, span_str(text), "x", 1, &out, print));
+    FAILS(ERR_INVALID, pki_sign_client(ca_key, ca, span_str(text), "x", 1, NULL, &out, print));
     free(text);
     assert_int_equal(out.len, 0);
 }
@@ -171,7 +225,7 @@ static void a_request_with_a_weak_key_is_refused(void **state)
     uint8_t print[PKI_FINGERPRINT_LEN];
     OK(pki_make_csr(span_of(pem, (size_t)len), "weak", &csr));
     FAILS(ERR_INVALID, pki_sign_client(span_buf(&p->ca_key), span_buf(&p->ca), span_buf(&csr), "x",
-                                       1, &out, print));
+                                       1, NULL, &out, print));
     BIO_free(bio);
     EVP_PKEY_free(key);
 }
@@ -267,6 +321,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_certificate_is_for_its_hosts),
         cmocka_unit_test(a_client_certificate_takes_the_key_alone_from_the_request),
+        cmocka_unit_test(a_certificate_names_where_its_issuer_is_found),
+        cmocka_unit_test(the_der_of_a_pem_text_is_had),
         cmocka_unit_test(a_certificate_of_another_ca_does_not_verify),
         cmocka_unit_test(what_is_not_right_is_refused),
         cmocka_unit_test(a_request_with_a_weak_key_is_refused),

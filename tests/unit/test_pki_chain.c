@@ -310,7 +310,7 @@ static void a_certificate_ends_with_its_authority(void **state)
     buf_init(&cert, 8192, false);
     OK(pki_make_key(&key));
     OK(pki_make_ca(span_buf(&key), "CA", 10, &ca));
-    OK(pki_sign_server(span_buf(&key), span_buf(&ca), span_buf(&key), hosts, 1, 825, &cert));
+    OK(pki_sign_server(span_buf(&key), span_buf(&ca), span_buf(&key), hosts, 1, 825, NULL, &cert));
     OK(pki_describe(span_buf(&ca), &above));
     OK(pki_describe(span_buf(&cert), &below));
     assert_int_equal(above.not_after, below.not_after);
@@ -321,8 +321,8 @@ static void a_certificate_ends_with_its_authority(void **state)
     buf_clear(&key);
     put_cert(&ca, old.cert);
     put_key(&key, old.key);
-    FAILS(ERR_WRONG_STATE,
-          pki_sign_server(span_buf(&key), span_buf(&ca), span_buf(&key), hosts, 1, 825, &cert));
+    FAILS(ERR_WRONG_STATE, pki_sign_server(span_buf(&key), span_buf(&ca), span_buf(&key), hosts, 1,
+                                           825, NULL, &cert));
     made_done(&old);
 }
 
