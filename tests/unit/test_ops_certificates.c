@@ -304,7 +304,8 @@ static void validity_is_set_and_bounded(void **state)
     struct store_issued issued;
     make_endpoint("third", fresh);
     OK(store_issued_get(rig.stores[OPS_READER], fresh, &issued));
-    assert_in_range(issued.expires - issued.issued, 4 * 86400, 5 * 86400);
+    // The clock may have gone on between the request and the signature.
+    assert_in_range(issued.expires - issued.issued, 4 * 86400, 5 * 86400 + 60);
     OK(ask(VERB_CERTIFICATE_LIST, "{\"within_days\":30}"));
     assert_true(answers("\"name\":\"third\""));
     assert_false(answers("\"name\":\"client\""));
