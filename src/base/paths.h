@@ -55,6 +55,8 @@
 #define PATH_PID          PATH_RUN_DIR "/keywardd.pid"
 #define PATH_RUN_RAM      PATH_RUN_DIR "/okvram" // where PATH_RAM_DIR leads, when it is in RAM
 #define PATH_API_SOCKET   PATH_RUN_DIR "/api.sock"
+#define PATH_API_HEADER   PATH_RUN_DIR "/api.header" // what every request over that socket shows
+#define HEADER_LOCAL      "X-Keyward-Local"
 #define PATH_KMIP_STATE   PATH_RUN_DIR "/kmip" // "open ADDRESS", or why it is closed
 #define PATH_WEB_STATE    PATH_RUN_DIR "/web"  // the same of the HTTPS port
 #define PATH_LOG          "var/okv/log/keywardd.log"

@@ -221,26 +221,50 @@ static CURLcode set_request(const struct http *http, const char *method, const c
     return CURLE_OK;
 }
 
-// The type of a body is said only where there is one.
-static enum err set_headers(struct http *http, struct span body)
+static enum err add_first(struct http *http, const char *line)
 {
-    const char *type = body.len > 0 ? "Content-Type: application/json" : "Content-Type:";
-    struct curl_slist *first = curl_slist_append(NULL, type);
+    struct curl_slist *first = curl_slist_append(NULL, line);
     if (first == NULL)
         FAIL(ERR_MEMORY, "no memory for a request");
     first->next = http->headers;
     http->headers = first;
+    return ERR_OK;
+}
+
+// What a request over the local socket shows, read each time: a server that was started anew has
+// another. Where it cannot be read the socket or the server says what is wrong.
+static enum err add_local(struct http *http)
+{
+    struct buf line CLEANUP(buf_done);
+    buf_init(&line, HEADER_MAX, true);
+    if (http->run_dir < 0 || file_read(http->run_dir, PATH_API_HEADER + sizeof PATH_RUN_DIR,
+                                       HEADER_MAX - 1, &line) != ERR_OK)
+        return ERR_OK;
+    TRY(buf_put_u8(&line, '\0'));
+    char *text = (char *)line.data;
+    text[strcspn(text, "\r\n")] = '\0';
+    return add_first(http, text);
+}
+
+// Those of this request alone come first. The type of a body is said only where there is one.
+static enum err set_headers(struct http *http, struct span body)
+{
+    TRY(add_first(http, body.len > 0 ? "Content-Type: application/json" : "Content-Type:"));
+    TRY(add_local(http));
     if (curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, http->headers) != CURLE_OK)
         FAIL(ERR_MEMORY, "no memory for a request");
     return ERR_OK;
 }
 
-static void drop_type(struct http *http)
+static void drop_headers(struct http *http, const struct curl_slist *kept)
 {
-    struct curl_slist *first = http->headers;
-    http->headers = first->next;
-    first->next = NULL;
-    curl_slist_free_all(first);
+    while (http->headers != kept) {
+        struct curl_slist *first = http->headers;
+        http->headers = first->next;
+        first->next = NULL;
+        explicit_bzero(first->data, strlen(first->data));
+        curl_slist_free_all(first);
+    }
 }
 
 static enum err perform(struct http *http, struct http_answer *answer, bool *ret_sent)
@@ -274,9 +298,11 @@ enum err http_call(struct http *http, const char *method, const char *path, stru
         FAIL(ERR_TOO_LARGE, "the address of the request is longer than %d bytes", URL_MAX);
     if (set_request(http, method, url, body, timeout_ms) != CURLE_OK)
         FAIL(ERR_INTERNAL, "a request could not be made");
-    TRY(set_headers(http, body));
-    enum err err = perform(http, ret, ret_sent);
-    drop_type(http);
+    const struct curl_slist *kept = http->headers;
+    enum err err = set_headers(http, body);
+    if (err == ERR_OK)
+        err = perform(http, ret, ret_sent);
+    drop_headers(http, kept);
     return err;
 }
 

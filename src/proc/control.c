@@ -27,11 +27,14 @@ static size_t kept_count;
 const char *proc_role_name(enum proc_role role)
 {
     static const char *const names[ROLE_COUNT] = {
-        [ROLE_NONE] = "none",       [ROLE_SUPERVISOR] = "supervisor", [ROLE_FRONT] = "front",
-        [ROLE_WEB] = "web",         [ROLE_READER] = "reader",         [ROLE_WRITER] = "writer",
-        [ROLE_ADMIN] = "admin",     [ROLE_PEOPLE] = "people",         [ROLE_KEEPER] = "keeper",
-        [ROLE_HSMD] = "hsmd",       [ROLE_PROVER] = "prover",         [ROLE_LISTENER] = "listener",
-        [ROLE_COURIER] = "courier", [ROLE_TICKETS] = "tickets",       [ROLE_IDENTITY] = "identity",
+        [ROLE_NONE] = "none",         [ROLE_SUPERVISOR] = "supervisor",
+        [ROLE_FRONT] = "front",       [ROLE_WEB] = "web",
+        [ROLE_READER] = "reader",     [ROLE_WRITER] = "writer",
+        [ROLE_ADMIN] = "admin",       [ROLE_PEOPLE] = "people",
+        [ROLE_KEEPER] = "keeper",     [ROLE_HSMD] = "hsmd",
+        [ROLE_PROVER] = "prover",     [ROLE_LISTENER] = "listener",
+        [ROLE_COURIER] = "courier",   [ROLE_TICKETS] = "tickets",
+        [ROLE_IDENTITY] = "identity", [ROLE_LOCAL_KEY] = "local key",
     };
     return (unsigned)role < ROLE_COUNT ? names[role] : "unknown";
 }

@@ -12,24 +12,26 @@
 
 #include "base/err.h"
 
-enum { PROC_CONTROL_FD = 3, PROC_PEERS_MAX = 64, PROC_TICKETS_LEN = 80 };
+enum { PROC_CONTROL_FD = 3, PROC_PEERS_MAX = 64, PROC_TICKETS_LEN = 80, PROC_LOCAL_KEY_LEN = 64 };
 
 enum proc_role {
     ROLE_NONE,
     ROLE_SUPERVISOR,
-    ROLE_FRONT,    // keyward-front: KMIP over TLS
-    ROLE_WEB,      // keyward-web: REST over the local socket and over TLS
-    ROLE_READER,   // keyward-engine --role reader
-    ROLE_WRITER,   // keyward-engine --role writer: group commit
-    ROLE_ADMIN,    // keyward-engine --role admin: slow work, root of trust
-    ROLE_PEOPLE,   // keyward-engine --role people: sign-ins, which hash passwords
-    ROLE_KEEPER,   // keyward-keeper
-    ROLE_HSMD,     // keyward-hsmd: one operation, then gone
-    ROLE_PROVER,   // keyward-keeper --prove: opens staged files in a fresh process, then gone
-    ROLE_COURIER,  // keyward-courier: audit records to a log server, mail about alerts
-    ROLE_LISTENER, // not a process: a listening socket
-    ROLE_TICKETS,  // not a process: a file of PROC_TICKETS_LEN bytes, the fronts' TLS ticket keys
-    ROLE_IDENTITY, // not a process: the files of a TLS identity, each as a message
+    ROLE_FRONT,     // keyward-front: KMIP over TLS
+    ROLE_WEB,       // keyward-web: REST over the local socket and over TLS
+    ROLE_READER,    // keyward-engine --role reader
+    ROLE_WRITER,    // keyward-engine --role writer: group commit
+    ROLE_ADMIN,     // keyward-engine --role admin: slow work, root of trust
+    ROLE_PEOPLE,    // keyward-engine --role people: sign-ins, which hash passwords
+    ROLE_KEEPER,    // keyward-keeper
+    ROLE_HSMD,      // keyward-hsmd: one operation, then gone
+    ROLE_PROVER,    // keyward-keeper --prove: opens staged files in a fresh process, then gone
+    ROLE_COURIER,   // keyward-courier: audit records to a log server, mail about alerts
+    ROLE_LISTENER,  // not a process: a listening socket
+    ROLE_TICKETS,   // not a process: a file of PROC_TICKETS_LEN bytes, the fronts' TLS ticket keys
+    ROLE_IDENTITY,  // not a process: the files of a TLS identity, each as a message
+    ROLE_LOCAL_KEY, // not a process: a file of PROC_LOCAL_KEY_LEN bytes of text, by which web knows
+                    // who may speak for the local socket
     ROLE_COUNT
 };
 

@@ -193,6 +193,13 @@ static void give_tickets(const struct children *all, const struct child *child)
         log_error("tickets_not_given", ERR_UNAVAILABLE);
 }
 
+static void give_local_key(const struct children *all, const struct child *child)
+{
+    struct proc_message message = {.kind = PROC_ATTACH, .role = ROLE_LOCAL_KEY};
+    if (child->role == ROLE_WEB && tell(child, &message, all->local_key) != ERR_OK)
+        log_error("local_key_not_given", ERR_UNAVAILABLE);
+}
+
 static void wire_to_all(struct children *all, const struct child *child)
 {
     for (int i = 0; i < all->count; i++) {
@@ -233,6 +240,7 @@ static void start(struct children *all, struct child *child)
               proc_role_name(child->role), child->index, (int)child->pid);
     wire_to_all(all, child);
     give_tickets(all, child);
+    give_local_key(all, child);
     give_listener(all, child);
     give_https(all, child, true);
 }

@@ -38,6 +38,7 @@ struct children {
     int web_listener;     // of the local socket
     int https_listener;   // -1 while closed
     int ticket_keys;      // of TLS, for all fronts alike, so that each resumes what another began
+    int local_key;        // of the local socket, for web
     bool stopping;
 };
 

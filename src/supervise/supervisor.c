@@ -149,22 +149,48 @@ static enum err add_all(struct supervisor *self)
     return ERR_OK;
 }
 
+// A file in memory that nobody can change any more.
+static enum err put_in_memory(const char *name, struct span bytes, int *ret_fd)
+{
+    CLEANUP(file_closep) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        FAIL(ERR_INTERNAL, "a file in memory could not be made: %s", strerror(errno));
+    TRY(file_write_all(fd, bytes, name));
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+        FAIL(ERR_INTERNAL, "a file in memory could not be sealed: %s", strerror(errno));
+    *ret_fd = fd;
+    fd = -1;
+    return ERR_OK;
+}
+
 // New keys of TLS tickets with each start of the server, in memory alone.
 static enum err make_tickets(int *ret_fd)
 {
     uint8_t keys[PROC_TICKETS_LEN];
-    CLEANUP(file_closep) int fd = memfd_create("tickets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        FAIL(ERR_INTERNAL, "a file in memory could not be made: %s", strerror(errno));
     rand_bytes(keys, sizeof keys);
-    enum err err = file_write_all(fd, span_of(keys, sizeof keys), "the ticket keys");
+    enum err err = put_in_memory("tickets", span_of(keys, sizeof keys), ret_fd);
     explicit_bzero(keys, sizeof keys);
-    if (err == ERR_OK && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0)
-        FAIL(ERR_INTERNAL, "a file in memory could not be sealed: %s", strerror(errno));
-    TRY(err);
-    *ret_fd = fd;
-    fd = -1;
-    return ERR_OK;
+    return err;
+}
+
+// The user alone does not tell who asks over the local socket: the HSM's library runs as the same.
+// But it cannot read this file, so what stands there is asked for (docs/ARCHITECTURE.md).
+static enum err make_local_key(int root, int *ret_fd)
+{
+    uint8_t key[PROC_LOCAL_KEY_LEN / 2];
+    char line[sizeof HEADER_LOCAL + 2 + PROC_LOCAL_KEY_LEN + 1] = HEADER_LOCAL ": ";
+    char *text = line + strlen(line);
+    rand_bytes(key, sizeof key);
+    for (size_t i = 0; i < sizeof key; i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", key[i]);
+    enum err err = put_in_memory("local key", span_of(text, PROC_LOCAL_KEY_LEN), ret_fd);
+    text[PROC_LOCAL_KEY_LEN] = '\n';
+    if (err == ERR_OK)
+        err = file_write(root, PATH_API_HEADER,
+                         span_of(line, strlen(HEADER_LOCAL) + 3 + PROC_LOCAL_KEY_LEN));
+    explicit_bzero(key, sizeof key);
+    explicit_bzero(line, sizeof line);
+    return err;
 }
 
 // Says in a file, for the command line, whether the KMIP port is open, and if not, why.
@@ -269,6 +295,7 @@ static enum err serve(struct supervisor *self)
     children_stop(&self->all, STOP_MS);
     TRY(file_remove(self->all.root_fd, PATH_KMIP_STATE));
     TRY(file_remove(self->all.root_fd, PATH_WEB_STATE));
+    TRY(file_remove(self->all.root_fd, PATH_API_HEADER));
     return file_remove(self->all.root_fd, PATH_API_SOCKET);
 }
 
@@ -284,6 +311,7 @@ static enum err prepare(struct supervisor *self, const struct supervisor_options
     TRY(open_kmip(self));
     TRY(https_init(&self->https, &self->all, self->conf));
     TRY(identity_watch(self->all.root_fd, &self->identities));
+    TRY(make_local_key(self->all.root_fd, &self->all.local_key));
     TRY(listen_unix(self->all.root_fd, PATH_API_SOCKET, &self->all.web_listener));
     TRY(make_tickets(&self->all.ticket_keys));
     TRY(add_all(self));
@@ -300,7 +328,8 @@ enum err supervisor_run(const struct supervisor_options *options)
                 .kmip_listener = -1,
                 .web_listener = -1,
                 .https_listener = -1,
-                .ticket_keys = -1},
+                .ticket_keys = -1,
+                .local_key = -1},
         .signals = -1,
         .identities = -1,
         .ready_fd = options->ready_fd,

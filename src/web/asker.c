@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/paths.h"
 #include "base/secret.h"
 #include "crypto/crypto.h"
 
@@ -146,6 +147,20 @@ static void take_certificate(const uint8_t *fingerprint, struct asker *ret)
 static bool is_sign_in(const struct http_request *request)
 {
     return strcmp(request->method, "POST") == 0 && span_eq_str(request->path, "/api/v1/sessions");
+}
+
+enum err asker_check_local(const struct http_request *request, struct span key)
+{
+    const struct span *shown = http_header(request, "x-keyward-local");
+    if (shown == NULL)
+        FAIL(ERR_AUTHENTICATION,
+             "over the local socket each request shows the header that stands "
+             "in \"" PATH_API_HEADER "\": let keyward send it (keyward api), or "
+             "give the file to curl (-H @FILE)");
+    if (key.len == 0 || !secret_equal(*shown, key))
+        FAIL(ERR_AUTHENTICATION, "the header \"" HEADER_LOCAL "\" is not that of this start of the "
+                                 "server: read \"" PATH_API_HEADER "\" again");
+    return ERR_OK;
 }
 
 enum err asker_read(const struct net_conn *conn, const struct http_request *request,

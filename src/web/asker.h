@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who asks. Over the local socket the kernel tells; over TLS it is what the request shows: the
+// Who asks. Over the local socket the kernel tells, once the request has shown that whoever sends
+// it can read a file of the server's user: the library of the HSM runs as that user and cannot
+// (PATH_API_HEADER). Over TLS it is what the request shows: the
 // session's cookie, an API token, or the certificate of the connection, and never two of them. What
 // was shown is hashed here and known to the engine alone by its hash: this process does not know
 // who it is, nor whether it is anybody.
@@ -29,6 +31,10 @@ struct asker {
 // ERR_NOT_PERMITTED for a change that another site may have caused.
 MUST_USE enum err asker_read(const struct net_conn *conn, const struct http_request *request,
                              struct asker *ret);
+
+// Whether a request over the local socket shows the key of this start of the server.
+// ERR_AUTHENTICATION; for an empty key always.
+MUST_USE enum err asker_check_local(const struct http_request *request, struct span key);
 
 // The value of X-Keyward-CSRF that belongs to a session's secret.
 MUST_USE enum err asker_csrf(struct span session, char out[ASKER_CSRF_LEN + 1]);

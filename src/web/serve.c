@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -70,12 +71,26 @@ static enum err take_listener(struct serving *self, int fd)
     return proc_ready();
 }
 
+// Mapped, not read: a web process that is started anew gets the same descriptor.
+static enum err take_local_key(struct serving *self, int fd)
+{
+    void *key = mmap(NULL, PROC_LOCAL_KEY_LEN, PROT_READ, MAP_PRIVATE, fd, 0);
+    file_closep(&fd);
+    if (key == MAP_FAILED)
+        FAIL(ERR_INTERNAL, "the key of the local socket could not be read");
+    enum err err = server_set_local_key(self->server, span_of(key, PROC_LOCAL_KEY_LEN));
+    (void)munmap(key, PROC_LOCAL_KEY_LEN);
+    return err;
+}
+
 static enum err attach(struct serving *self, const struct proc_message *message, int fd)
 {
     if (message->role == ROLE_LISTENER)
         return take_listener(self, fd);
     if (message->role == ROLE_IDENTITY)
         return take_identity(self, message->index, fd);
+    if (message->role == ROLE_LOCAL_KEY)
+        return take_local_key(self, fd);
     return engines_attach(self->engines, (enum proc_role)message->role, message->index, fd);
 }
 

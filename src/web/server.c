@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/proc.h"
 #include "web/api.h"
 #include "web/asker.h"
 #include "web/rate.h"
@@ -23,6 +24,8 @@ struct server {
     struct operations *operations;
     struct rate *rate;
     char *names;
+    uint8_t local_key[PROC_LOCAL_KEY_LEN];
+    size_t local_key_len; // 0 until it is known
 };
 
 struct exchange {
@@ -153,14 +156,18 @@ static bool is_configured(const char *names, const char *host)
     return false;
 }
 
+// For whoever asks, and by whatever name.
+static bool is_health(const struct http_request *request)
+{
+    return span_eq_str(request->path, ROUTE_ALIVE) || span_eq_str(request->path, ROUTE_READY);
+}
+
 // A page whose name was pointed at this server's address (DNS rebinding) calls it by that name.
 static enum err check_host(const struct server *server, const struct http_request *request)
 {
     const struct span *header = http_header(request, "host");
     char host[NAME_MAX_BYTES + 1];
-    bool health =
-        span_eq_str(request->path, ROUTE_ALIVE) || span_eq_str(request->path, ROUTE_READY);
-    if (header == NULL || health)
+    if (header == NULL)
         return ERR_OK;
     host_of(header, host);
     if (!is_configured(server->names, host) && !net_is_named(server->net, host))
@@ -172,8 +179,9 @@ static enum err check_host(const struct server *server, const struct http_reques
 static enum err check(const struct server *server, struct exchange *exchange,
                       const struct http_request *request, struct asker *ret)
 {
-    if (!exchange->local)
-        TRY(check_host(server, request));
+    const struct span key = span_of(server->local_key, server->local_key_len);
+    if (!is_health(request))
+        TRY(exchange->local ? asker_check_local(request, key) : check_host(server, request));
     TRY(asker_read(exchange->conn, request, ret));
     return check_body(request);
 }
@@ -311,6 +319,15 @@ void server_free(struct server *server)
     rate_free(server->rate);
     free(server->names);
     free(server);
+}
+
+enum err server_set_local_key(struct server *server, struct span key)
+{
+    if (key.len != sizeof server->local_key)
+        FAIL(ERR_INTERNAL, "the key of the local socket has the wrong length");
+    memcpy(server->local_key, key.data, key.len);
+    server->local_key_len = key.len;
+    return ERR_OK;
 }
 
 struct net *server_net(struct server *server)

@@ -28,6 +28,10 @@ MUST_USE enum err server_new(const struct server_config *config, struct server *
 void server_free(struct server *server);
 struct net *server_net(struct server *server);
 
+// What requests over the local socket must show in the header X-Keyward-Local; before it is known
+// none is answered. ERR_INTERNAL for another length than PROC_LOCAL_KEY_LEN.
+MUST_USE enum err server_set_local_key(struct server *server, struct span key);
+
 // Both are borrowed.
 void server_set_engines(struct server *server, struct engines *engines,
                         struct operations *operations);

@@ -92,11 +92,17 @@ def request(method, path, body=None, headers=None):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
 
 
+def local_header(server):
+    """The header that stands in run/keyward/api.header, as a line."""
+    return (server.root / "run/keyward/api.header").read_bytes().replace(b"\n", b"\r\n")
+
+
 class Local(Connection):
     """The same over the local socket, as the service's user."""
 
     def __init__(self, server):
         self.rest = b""
+        self.shown = local_header(server)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(60)
         folder = os.open(server.root / "run/keyward", os.O_RDONLY)  # its path may be too long for a socket's name
@@ -104,3 +110,8 @@ class Local(Connection):
             self.socket.connect(f"/proc/self/fd/{folder}/api.sock")
         finally:
             os.close(folder)
+
+    def send(self, data):
+        """What begins a request shows who may; in whatever else is sent nothing is changed."""
+        line, end, rest = data.partition(b"\r\n")
+        super().send(line + end + self.shown + rest if line.endswith(b" HTTP/1.1") and end else data)

@@ -42,7 +42,8 @@ class Api:
     def ask(self, method, path, body=None):
         """(status, document, headers)"""
         connection = Local(self.path)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        name, shown = (self.link / "run/keyward/api.header").read_text().strip().split(": ")
+        headers = {name: shown, **({} if body is None else {"Content-Type": "application/json"})}
         connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         document = json.loads(answer.read())

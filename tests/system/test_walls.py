@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 
@@ -12,6 +13,7 @@ import pytest
 from kmip.core import enums
 
 import prepared
+from https import Local
 from server import PROGRAMS, processes_below, wait_for
 from shim import Shim
 
@@ -77,7 +79,7 @@ def test_every_process_is_confined(server):
 SHUT = [prepared.TDE, prepared.CREDENTIAL, prepared.PASSWORD, prepared.RESTORE, prepared.RECORD, prepared.STORE,
         "usr/local/okv/tde", "usr/local/okv/hsm/wallet", "usr/local/okv/hsm/restore", "mnt/okvram", "mnt/okvram/cwallet.sso",
         "mnt/okvram/ewallet.p12", "var/lib/keyward", "var/lib/keyward/tls/server.key", "var/lib/keyward/audit", "run/keyward",
-        "run/keyward/keywardd.pid", "var/okv/log/keywardd.log"]
+        "run/keyward/api.header", "run/keyward/keywardd.pid", "var/okv/log/keywardd.log"]
 READABLE = [prepared.CONF, prepared.HSM_CONF, prepared.HSM_ENV, "etc/keyward/keywardd.conf"]
 
 
@@ -110,6 +112,29 @@ def test_a_library_reaches_no_wallet_no_store_and_no_key(kept, tmp_path):
         # Nor does it see into the processes that hold keys.
         assert found["read-parent"] == errno.EACCES and found["trace-parent"] == errno.EPERM
     assert "no_landlock" not in server.log()
+
+
+def test_the_local_socket_wants_what_a_library_cannot_read(server):
+    """The library runs as the same user, so that the kernel's word on who connects is not enough."""
+    header = server.root / "run/keyward/api.header"
+    assert stat.S_IMODE(header.stat().st_mode) == 0o600
+    with Local(server) as local:
+        assert local.ask("GET", "/api/v1/endpoints").status == 200
+        local.shown = b""
+        refused = local.ask("GET", "/api/v1/endpoints")
+        assert refused.status == 401 and "run/keyward/api.header" in refused.json()["detail"]
+        assert local.ask("POST", "/api/v1/sessions", {"name": "x", "password": "y"}).status == 401, "not even to sign in"
+    old = header.read_text()
+    server.kill("web")  # the next one asks for the same
+    wait_for("the server", lambda: server.keyward("status", check=False).returncode == 0)
+    assert header.read_text() == old
+    server.restart()
+    assert header.read_text() != old and server.keyward("endpoint", "list").returncode == 0
+    with Local(server) as local:
+        local.shown = old.replace("\n", "\r\n").encode()
+        assert "read" in local.ask("GET", "/api/v1/endpoints").json()["detail"]
+    server.stop()
+    assert not header.exists()
 
 
 def test_a_library_that_is_loaded_first_finds_no_place_in_ram(kept, tmp_path):

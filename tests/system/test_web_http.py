@@ -17,7 +17,9 @@ from server import PROGRAMS
 
 MESSAGE = "=IIII400s"  # struct proc_message
 ATTACH, STOP, READY = 1, 2, 3
-LISTENER = roles.number("LISTENER")
+LISTENER, LOCAL_KEY = map(roles.number, ("LISTENER", "LOCAL_KEY"))
+KEY = b"6b" * 32
+SHOWN = b"X-Keyward-Local: " + KEY + b"\r\n"
 
 
 class Web:
@@ -32,10 +34,17 @@ class Web:
         self.process = subprocess.Popen([str(PROGRAMS / "keyward-web")], stderr=self.log, pass_fds=[3],
                                         preexec_fn=lambda: os.dup2(theirs.fileno(), 3, inheritable=True))
         theirs.close()
-        self.control.sendmsg([struct.pack(MESSAGE, ATTACH, LISTENER, 0, 0, b"")],
-                             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener.fileno()]))])
+        with os.fdopen(os.memfd_create("local key"), "w+b") as key:
+            key.write(KEY)
+            key.flush()
+            self.give(LOCAL_KEY, key.fileno())
+        self.give(LISTENER, listener.fileno())
         listener.close()
         assert struct.unpack(MESSAGE, self.control.recv(1024))[0] == READY
+
+    def give(self, role, fd):
+        self.control.sendmsg([struct.pack(MESSAGE, ATTACH, role, 0, 0, b"")],
+                             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
 
     def connect(self):
         client = socket.socket(socket.AF_UNIX)
@@ -43,10 +52,11 @@ class Web:
         client.connect(self.path)
         return client
 
-    def ask(self, request):
-        """Status, head and body of the answer; the connection stays open only as long as it takes."""
+    def ask(self, request, shown=SHOWN):
+        """Status, head and body of the answer; the connection stays open only as long as it takes. shown: goes into the head."""
+        line, end, rest = request.partition(b"\r\n")
         with self.connect() as client:
-            client.sendall(request)
+            client.sendall(line + end + shown + rest if line.endswith(b" HTTP/1.1") else request)
             data = b""
             while b"\r\n\r\n" not in data:
                 more = client.recv(65536)
@@ -138,6 +148,19 @@ def test_what_is_not_strict_is_refused_and_the_process_lives_on(web, name):
         assert problem["status"] == status and problem["changed"] is False and problem["request_id"] in head
     assert web.ask(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
     assert web.process.poll() is None
+
+
+SHOWN_WRONGLY = {"nothing": b"", "another key": SHOWN.replace(b"6b6b", b"6b6c"), "a part of it": SHOWN[:-4] + b"\r\n",
+                 "too much": SHOWN[:-2] + b"6\r\n", "no value": b"X-Keyward-Local:\r\n"}
+
+
+@pytest.mark.parametrize("name", SHOWN_WRONGLY)
+def test_over_the_local_socket_a_request_shows_that_its_sender_can_read_the_server_s_files(web, name):
+    status, _, body = web.ask(post(b"{}", JSON, "Content-Length: 2"), SHOWN_WRONGLY[name])
+    problem = json.loads(body)
+    assert (status, problem["type"]) == (401, "/problems/authentication")
+    assert "run/keyward/api.header" in problem["detail"]
+    assert web.ask(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", SHOWN_WRONGLY[name])[0] == 200, "of health anybody may ask"
 
 
 def test_without_its_engine_a_request_is_answered_503_at_once(web):
