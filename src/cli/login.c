@@ -92,42 +92,45 @@ static enum err choose_trust(struct login *login)
     return ERR_OK;
 }
 
-// Files of the profile, so far without a token.
-static enum err write_profile(const struct login *login)
+// What is to be trusted, beside the profile that there may be: nothing of that changes before
+// somebody has signed in, else its token would be shown to another server.
+static enum err stage_trust(const struct login *login, char path[TARGET_PATH_MAX])
+{
+    char directory[TARGET_PATH_MAX];
+    TRY(target_path("", "", directory));
+    TRY(file_mkdirs(AT_FDCWD, directory));
+    TRY(target_path(login->profile, ".login.pem", path));
+    return file_write(AT_FDCWD, path, span_buf(&login->ca));
+}
+
+// The files of the profile. The token of before goes first, the new one comes last: whenever this
+// ends early nobody is signed in.
+static enum err write_profile(const struct login *login, struct span token)
 {
     CLEANUP(kv_freep) struct kv *conf = NULL;
     struct buf text CLEANUP(buf_done);
     char path[TARGET_PATH_MAX];
-    char directory[TARGET_PATH_MAX];
+    char token_path[TARGET_PATH_MAX];
     buf_init(&text, KV_FILE_LIMIT, false);
-    TRY(target_path("", "", directory));
-    TRY(file_mkdirs(AT_FDCWD, directory));
+    TRY(target_path(login->profile, ".token", token_path));
+    TRY(file_remove(AT_FDCWD, token_path));
     TRY(kv_parse(span_str(""), "profile", &conf));
     TRY(kv_set(conf, "ADDRESS", login->address));
     TRY(kv_text(conf, &text));
     TRY(target_path(login->profile, ".conf", path));
     TRY(file_write(AT_FDCWD, path, span_buf(&text)));
     TRY(target_path(login->profile, ".ca.pem", path));
-    return login->ca.len > 0 ? file_write(AT_FDCWD, path, span_buf(&login->ca))
-                             : file_remove(AT_FDCWD, path);
-}
-
-static enum err open_server(struct login *login)
-{
-    char path[TARGET_PATH_MAX];
-    TRY(target_path(login->profile, ".ca.pem", path));
-    return http_open_remote(login->address, login->ca.len > 0 ? path : NULL, &login->cli->http);
+    TRY(login->ca.len > 0 ? file_write(AT_FDCWD, path, span_buf(&login->ca))
+                          : file_remove(AT_FDCWD, path));
+    return file_write(AT_FDCWD, token_path, token);
 }
 
 static enum err take_session(struct login *login, json_t *answer)
 {
-    char path[TARGET_PATH_MAX];
     const json_t *session = json_object_get(answer, "session");
     if (!json_is_string(session))
         FAIL(ERR_MESSAGE, "the server's answer lacks the field \"session\"");
-    struct span text = span_of(json_string_value(session), json_string_length(session));
-    TRY(target_path(login->profile, ".token", path));
-    TRY(file_write(AT_FDCWD, path, text));
+    TRY(write_profile(login, span_of(json_string_value(session), json_string_length(session))));
     (void)json_object_del(answer, "session");
     (void)json_object_del(answer, "csrf");
     return ERR_OK;
@@ -154,29 +157,17 @@ static enum err sign_in(struct login *login)
     return output_document(cli, answer);
 }
 
-// A first sign-in that fails leaves no profile behind: commands would go there.
-static void forget_profile(const struct login *login)
-{
-    static const char *const endings[] = {".conf", ".ca.pem"};
-    char path[TARGET_PATH_MAX];
-    if (target_path(login->profile, ".token", path) != ERR_OK || access(path, F_OK) == 0)
-        return;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        if (target_path(login->profile, endings[i], path) == ERR_OK)
-            (void)unlink(path);
-    }
-}
-
 static enum err log_in(struct login *login)
 {
+    char staged[TARGET_PATH_MAX];
     TRY(target_profile(login->cli, &login->profile));
     TRY(choose_trust(login));
-    TRY(write_profile(login));
-    enum err err = open_server(login);
+    TRY(stage_trust(login, staged));
+    enum err err =
+        http_open_remote(login->address, login->ca.len > 0 ? staged : NULL, &login->cli->http);
     if (err == ERR_OK)
         err = sign_in(login);
-    if (err != ERR_OK)
-        forget_profile(login);
+    (void)unlink(staged);
     return err;
 }
 

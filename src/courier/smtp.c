@@ -18,11 +18,21 @@ struct session {
     bool starttls, plain, login;
 };
 
+// What a server says is shown to people and kept as JSON: printable ASCII alone is.
+static void make_plain(char *line)
+{
+    for (; *line != '\0'; line++) {
+        if (*line < ' ' || *line > '~')
+            *line = '?';
+    }
+}
+
 // Reads a reply of one or several lines; notes what EHLO offers.
 static enum err read_reply(struct session *s, int *ret_code)
 {
     for (;;) {
         TRY(stream_line(s->stream, s->line, sizeof s->line));
+        make_plain(s->line);
         if (strlen(s->line) < 3 || strspn(s->line, "0123456789") < 3)
             FAIL(ERR_MESSAGE, "\"%s\" port %d does not speak SMTP", s->server->host,
                  s->server->port);

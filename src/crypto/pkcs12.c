@@ -42,8 +42,22 @@ static enum err password_text(struct span password, char **ret)
     return span_strdup(password, ret);
 }
 
+// OpenSSL frees what a secret bag holds as it is.
+static void wipe_secret(const PKCS12_SAFEBAG *bag)
+{
+    const ASN1_TYPE *value =
+        PKCS12_SAFEBAG_get_nid(bag) == NID_secretBag ? PKCS12_SAFEBAG_get0_bag_obj(bag) : NULL;
+    if (value == NULL || value->type != V_ASN1_OCTET_STRING)
+        return;
+    const ASN1_OCTET_STRING *octets = value->value.octet_string;
+    OPENSSL_cleanse((void *)(uintptr_t)ASN1_STRING_get0_data(octets),
+                    (size_t)ASN1_STRING_length(octets));
+}
+
 static void bags_free(STACK_OF(PKCS12_SAFEBAG) * *bags)
 {
+    for (int i = 0; i < sk_PKCS12_SAFEBAG_num(*bags); i++)
+        wipe_secret(sk_PKCS12_SAFEBAG_value(*bags, i));
     sk_PKCS12_SAFEBAG_pop_free(*bags, PKCS12_SAFEBAG_free);
 }
 

@@ -107,8 +107,9 @@ MUST_USE enum err pki_check_der(struct span der);
 MUST_USE enum err pki_public_key(struct span der, struct buf *ret_spki);
 
 // Whether `issuer` says that it is who `cert` was signed by, and its key has signed it (both DER).
-// A self-signed certificate is not its own issuer here.
-bool pki_is_issuer(struct span issuer, struct span cert);
+// A self-signed certificate is not its own issuer here. Each signature that is looked at takes one
+// of *checks; without any left the answer is no.
+bool pki_is_issuer(struct span issuer, struct span cert, unsigned *checks);
 
 // Appends a PKCS#12 file of a private key (PKCS#8, DER) or of a certificate (DER), the other one
 // empty, as pki_make_pkcs12 does.

@@ -19,12 +19,17 @@
 
 enum { WORD_MAX = 64, TITLE_MAX = 1024, RAW_MAX = 64 * 1024 };
 
+// Signatures that are looked at for one file: a chain wants one for each certificate, and a file
+// may be made so that each costs milliseconds.
+enum { SIGNATURES_MAX = 2 * CONTAINER_ITEMS_MAX };
+
 struct part {
     enum container_kind kind;
     bool is_raw; // `object` is what was given as raw bytes
     struct object_data object;
     struct span name; // in the file
     struct span spki; // public half, empty when it is not known
+    size_t issuer;    // of a certificate: the place of who signed it, 0 for none
     struct span uid;  // once stored
     struct uuid id;
 };
@@ -167,6 +172,23 @@ static enum err read_file(struct import *import)
         span_buf(&file), passphrase, take_item, import);
 }
 
+// Who signed each certificate, among those behind it. Takes long, and so is done before the
+// transaction is opened.
+static void find_issuers(struct import *import)
+{
+    unsigned checks = SIGNATURES_MAX;
+    for (size_t i = 0; i < import->count; i++) {
+        struct part *part = &import->parts[i];
+        for (size_t j = i + 1; j < import->count && part->issuer == 0; j++) {
+            const struct part *other = &import->parts[j];
+            if (!part->is_raw && part->kind == CONTAINER_CERTIFICATE &&
+                other->kind == CONTAINER_CERTIFICATE &&
+                pki_is_issuer(other->object.material, part->object.material, &checks))
+                part->issuer = j;
+        }
+    }
+}
+
 // ---- storing ----
 
 static bool same_key(const struct part *a, const struct part *b)
@@ -244,8 +266,7 @@ static enum err put_links(const struct import *import, size_t at, struct attrs *
         const struct part *other = &import->parts[i];
         if (i == at || other->uid.len == 0)
             continue;
-        bool issuer = part->kind == CONTAINER_CERTIFICATE && other->kind == CONTAINER_CERTIFICATE &&
-                      pki_is_issuer(other->object.material, part->object.material);
+        bool issuer = part->issuer != 0 && part->issuer == i;
         bool own = part->kind == CONTAINER_PRIVATE && other->kind != CONTAINER_PRIVATE &&
                    same_key(part, other);
         if (issuer || own)
@@ -340,6 +361,7 @@ enum err key_import_run(struct op *op)
     *import = (struct import){.op = op, .doc = doc};
     TRY(take_wanted(import));
     TRY(read_file(import));
+    find_issuers(import);
     TRY(ops_late_begin(op));
     TRY(ops_late_save(op));
     if (!dry_run)

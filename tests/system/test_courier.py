@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Audit records reach a log server over TLS and none is lost, whoever dies meanwhile; alerts are raised, told by mail, acknowledged,
 silenced, and cleared (contract H6)."""
+import contextlib
 import json
 import os
 import signal
+import socket
+import threading
 
 import pytest
 
@@ -265,6 +268,24 @@ def test_a_wrong_password_and_a_wrong_certificate_are_told(shared, mail_server, 
     wait_for("the test mail after all", mail_server.mails, 40)
     shared.keyward("mail", "disable")
     assert shared.keyward("mail", "test", check=False).returncode == 6
+
+
+def test_what_a_mail_server_says_is_told_whatever_bytes_it_is(shared):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def refuse():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.sendall(b"554 Zugriff verweigert f\xfcr \x1b[31mSie\r\n")
+        threading.Thread(target=refuse, daemon=True).start()
+        shared.keyward("mail", "set", "--host", "127.0.0.1", "--port", listener.getsockname()[1], "--security", "none",
+                       "--from", "keyward@example.org", "--to", "ops@example.org")
+        shared.keyward("mail", "test")
+        told = wait_for("the refusal", lambda: shared.json("mail", "show")["error"], 40)
+        assert "554 Zugriff verweigert f?r ?[31mSie" in told
+        shared.keyward("mail", "disable")
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_tls_from_the_start_serves_too(shared, authority, tmp_path):

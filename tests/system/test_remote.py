@@ -95,6 +95,19 @@ def test_a_server_that_is_not_the_one_meant_gets_no_password(person):
                                                                  "--since", "2100-01-01T00:00:00Z"))
 
 
+def test_a_sign_in_that_fails_leaves_the_profile_as_it_was(person):
+    assert person.login("--ca-file", person.server.root / TLS / "ca.crt").returncode == 0
+    files = person.home / ".config/keyward"
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    wrong = person.server.secret_file("wrong", "this is not the password")
+    # To another address, with another authority: the token that is there must never go to that server.
+    failed = person.run("login", f"https://127.0.0.1:{person.server.web_port}", "--user", "alice", "--password-file", wrong,
+                        "--fingerprint", fingerprint(person.server, "server.crt"))
+    assert failed.returncode != 0, failed.stdout
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+    assert person.run("wallet", "list").returncode == 0
+
+
 def test_an_api_token_needs_no_sign_in(person, tmp_path):
     assert person.login("--ca-file", person.server.root / TLS / "ca.crt", "--profile", "kv1").returncode == 0
     made = person.run("token", "create", "backup job", "--scope", "key", "--profile", "kv1", "-o", "json")

@@ -390,6 +390,40 @@ static void a_request_carries_its_wishes(void **state)
     FAILS(ERR_INVALID, pki_make_request(span_buf(&key), &wish, &csr));
 }
 
+static struct span der_of(X509 *cert, unsigned char **der)
+{
+    int len = i2d_X509(cert, der);
+    assert_true(len > 0);
+    return span_of(*der, (size_t)len);
+}
+
+static void only_so_many_signatures_are_looked_at(void **state)
+{
+    static const struct want top = {.name = "Top", .constraints = authority, .to_days = 10};
+    static const struct want twin = {.name = "Top", .constraints = authority, .to_days = 9};
+    static const struct want leaf = {.name = "leaf", .to_days = 8};
+    struct made one = make(&top, NULL);
+    struct made other = make(&twin, NULL);
+    struct made below = make(&leaf, &one);
+    unsigned char *texts[3] = {NULL, NULL, NULL};
+    struct span above = der_of(one.cert, &texts[0]);
+    struct span stranger = der_of(other.cert, &texts[1]);
+    struct span cert = der_of(below.cert, &texts[2]);
+    unsigned checks = 2;
+    (void)state;
+    assert_false(pki_is_issuer(cert, above, &checks)); // another name: costs nothing
+    assert_int_equal(checks, 2);
+    assert_false(pki_is_issuer(stranger, cert, &checks));
+    assert_true(pki_is_issuer(above, cert, &checks));
+    assert_int_equal(checks, 0);
+    assert_false(pki_is_issuer(above, cert, &checks));
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        OPENSSL_free(texts[i]);
+    made_done(&one);
+    made_done(&other);
+    made_done(&below);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_certificate_ends_with_its_authority),
         cmocka_unit_test(a_revocation_list_names_who_is_revoked),
         cmocka_unit_test(a_request_carries_its_wishes),
+        cmocka_unit_test(only_so_many_signatures_are_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
