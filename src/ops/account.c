@@ -189,19 +189,24 @@ enum err account_get(struct op *op, const struct uuid *id, struct account *ret)
     return account_open(op, &row, ret);
 }
 
-enum err account_find(struct op *op, const json_t *doc, const char *field, struct account *ret)
+enum err account_named(struct op *op, struct span text, struct account *ret)
 {
     uint8_t normal[ACCOUNT_TYPED_MAX];
     uint8_t hash[STORE_HASH_LEN];
-    struct span text;
     struct store_user row;
-    TRY(doc_text(doc, field, ACCOUNT_TYPED_MAX, true, &text));
     TRY(account_hash(op, account_normal(text, normal), hash));
     enum err err = store_user_by_name(op->ops->set.store, hash, op->arena, &row);
     if (err == ERR_NOT_FOUND)
         FAIL(ERR_NOT_FOUND, "there is no user \"%.*s\"", (int)text.len, (const char *)text.data);
     TRY(err);
     return account_open(op, &row, ret);
+}
+
+enum err account_find(struct op *op, const json_t *doc, const char *field, struct account *ret)
+{
+    struct span text;
+    TRY(doc_text(doc, field, ACCOUNT_TYPED_MAX, true, &text));
+    return account_named(op, text, ret);
 }
 
 enum err account_put(struct op *op, struct account *account)

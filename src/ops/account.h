@@ -49,7 +49,9 @@ MUST_USE enum err account_hash(struct op *op, struct span normal, uint8_t ret[ST
 MUST_USE enum err account_open(struct op *op, const struct store_user *row, struct account *ret);
 MUST_USE enum err account_get(struct op *op, const struct uuid *id, struct account *ret);
 
-// By the name in `field` of a document. ERR_NOT_FOUND says the name.
+// By a name as somebody typed it (at most ACCOUNT_TYPED_MAX bytes), or by the one in `field` of a
+// document. ERR_NOT_FOUND says the name.
+MUST_USE enum err account_named(struct op *op, struct span name, struct account *ret);
 MUST_USE enum err account_find(struct op *op, const json_t *doc, const char *field,
                                struct account *ret);
 

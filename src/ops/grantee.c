@@ -79,6 +79,24 @@ json_t *grantee_name(struct op *op, uint32_t kind, const struct uuid *id)
     return kind == GRANTEE_USER ? account_name(op, id) : named_name(op, id);
 }
 
+enum err grantee_find_owner(struct op *op, struct span name, struct uuid *ret)
+{
+    struct store_endpoint endpoint;
+    struct account account;
+    enum err err = endpoint_find(op, name, &endpoint);
+    if (err == ERR_OK)
+        *ret = endpoint.id;
+    if (err != ERR_NOT_FOUND)
+        return err;
+    err = account_named(op, name, &account);
+    if (err == ERR_NOT_FOUND)
+        FAIL(ERR_NOT_FOUND, "there is no endpoint and no user \"%.*s\"", (int)name.len,
+             (const char *)name.data);
+    TRY(err);
+    *ret = account.row.id;
+    return ERR_OK;
+}
+
 json_t *grantee_owner(struct op *op, const struct uuid *id)
 {
     if (uuid_is_zero(id))

@@ -17,6 +17,11 @@ MUST_USE enum err grantee_take(struct op *op, const json_t *doc, uint32_t *ret_k
 // Its name; the identifier when there is no such one any more.
 json_t *grantee_name(struct op *op, uint32_t kind, const struct uuid *id);
 
+// Who may own objects: the endpoint of this name (at most GRANTEE_OWNER_MAX bytes), or the user.
+// ERR_NOT_FOUND.
+enum { GRANTEE_OWNER_MAX = 255 };
+MUST_USE enum err grantee_find_owner(struct op *op, struct span name, struct uuid *ret);
+
 // The name of an owner of objects; null for nobody.
 json_t *grantee_owner(struct op *op, const struct uuid *id);
 

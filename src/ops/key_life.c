@@ -3,7 +3,7 @@
 // The life of a key from the administrator's side: activate, revoke, destroy, dates, owner. The
 // steps themselves are KMIP's (activate.c, revoke.c, destroy.c, lifecycle.c).
 #include "ops/attributes.h"
-#include "ops/endpoint.h"
+#include "ops/grantee.h"
 #include "ops/key.h"
 #include "ops/rules.h"
 #include "ops/verbs.h"
@@ -169,22 +169,23 @@ enum err key_set_dates_run(struct op *op)
 static enum err change_owner(struct op *op)
 {
     struct object object;
-    struct store_endpoint owner;
-    TRY(endpoint_find(op, op->request->reason_text, &owner));
+    struct uuid owner;
+    TRY(grantee_find_owner(op, op->request->reason_text, &owner));
     TRY(object_get_attrs(op, &object));
-    if (memcmp(&object.row.owner, &owner.id, sizeof owner.id) == 0)
-        FAIL(ERR_CONFLICT, "the object belongs to this endpoint already");
-    object.row.owner = owner.id;
+    if (memcmp(&object.row.owner, &owner, sizeof owner) == 0)
+        FAIL(ERR_CONFLICT, "the object belongs to \"%.*s\" already",
+             (int)op->request->reason_text.len, (const char *)op->request->reason_text.data);
+    object.row.owner = owner;
     return object_update(op, &object);
 }
 
-// {"id", "owner": endpoint, "dry_run"}
+// {"id", "owner": endpoint or user, "dry_run"}
 enum err key_give_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
     struct request request = *op->request;
     TRY(doc_params(op, &doc));
-    TRY(doc_text(doc, "owner", ENDPOINT_NAME_MAX, true, &request.reason_text));
+    TRY(doc_text(doc, "owner", GRANTEE_OWNER_MAX, true, &request.reason_text));
     TRY(arena_copy(op->arena, request.reason_text, &op->detail));
     return key_change(op, doc, &request, change_owner);
 }

@@ -6,7 +6,7 @@
 // store, and ends there with the cursor to go on from, even if it is not full. Counting stops at
 // COUNT_MAX. Order is that of creation, so that a cursor stays good while objects come and go.
 #include "ops/attributes.h"
-#include "ops/endpoint.h"
+#include "ops/grantee.h"
 #include "ops/index.h"
 #include "ops/key.h"
 #include "ops/named.h"
@@ -116,15 +116,13 @@ static enum err take_places(struct op *op, const json_t *doc, struct filter *fil
 {
     struct span owner;
     struct span wallet;
-    struct store_endpoint endpoint;
     struct store_named named;
-    TRY(doc_text(doc, "owner", ENDPOINT_NAME_MAX, false, &owner));
+    TRY(doc_text(doc, "owner", GRANTEE_OWNER_MAX, false, &owner));
     TRY(doc_text(doc, "wallet", NAMED_NAME_MAX, false, &wallet));
     if (owner.len > 0) {
-        TRY(endpoint_find(op, owner, &endpoint));
+        TRY(grantee_find_owner(op, owner, &filter->owner));
         filter->by_owner = true;
-        filter->owner = endpoint.id;
-        filter->query.owner = endpoint.id;
+        filter->query.owner = filter->owner;
         filter->query.any_owner = false;
     }
     if (wallet.len > 0) {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "ops/attributes.h"
-#include "ops/endpoint.h"
+#include "ops/grantee.h"
 #include "ops/named.h"
 #include "ops/render.h"
 #include "ops/rules.h"
@@ -36,18 +36,15 @@ enum err key_take_place(struct op *op, const json_t *doc, struct key_place *ret)
 {
     struct span owner;
     struct span wallet;
-    struct store_endpoint endpoint;
     struct store_named named;
     bool any = authz_decide(&op->who, VERB_KEY_GIVE, AUTHZ_OTHER, op->ops->set.service_uid).permit;
     *ret = (struct key_place){.owner = op->who.id};
-    TRY(doc_text(doc, "owner", ENDPOINT_NAME_MAX, false, &owner));
+    TRY(doc_text(doc, "owner", GRANTEE_OWNER_MAX, false, &owner));
     TRY(doc_text(doc, "wallet", NAMED_NAME_MAX, false, &wallet));
     if (owner.len > 0 && !any)
         FAIL(ERR_NOT_PERMITTED, "only a Key Administrator makes objects of somebody else's");
-    if (owner.len > 0) {
-        TRY(endpoint_find(op, owner, &endpoint));
-        ret->owner = endpoint.id;
-    }
+    if (owner.len > 0)
+        TRY(grantee_find_owner(op, owner, &ret->owner));
     if (wallet.len == 0)
         return ERR_OK;
     TRY(named_find(op, NAMED_WALLET, doc, "wallet", &named));

@@ -102,6 +102,22 @@ static void roles_open_keys_or_not(void **state)
     FAILS(ERR_AUTHENTICATION, on_key(nobody, VERB_KEY_SHOW, ""));
 }
 
+static void a_key_is_given_to_a_user(void **state)
+{
+    (void)state;
+    put_key();
+    struct person user = make_user("user");
+    FAILS(ERR_NOT_FOUND, on_key(local, VERB_KEY_GIVE, ",'owner':'nobody'"));
+    assert_true(says("there is no endpoint and no user \"nobody\""));
+    OK(on_key(local, VERB_KEY_GIVE, ",'owner':'user'"));
+    assert_true(answers("'owner':'user'"));
+    OK(on_key(user.who, VERB_KEY_EXPORT, ",'reason':'mine now'"));
+    OK(ask(local, VERB_KEY_LIST, "{'owner':'USER','with_count':true}", NULL));
+    assert_true(answers("guarded") && answers("'count':1"));
+    FAILS(ERR_CONFLICT, on_key(local, VERB_KEY_GIVE, ",'owner':'user'"));
+    FAILS(ERR_NOT_FOUND, ask(local, VERB_KEY_LIST, "{'owner':'nobody'}", NULL));
+}
+
 static void a_user_makes_keys_of_his_own(void **state)
 {
     (void)state;
@@ -168,6 +184,7 @@ int main(void)
         TEST(a_wallet_opens_a_key_to_a_user_as_far_as_it_is_granted),
         TEST(other_wallets_of_a_key_are_not_told),
         TEST(roles_open_keys_or_not),
+        TEST(a_key_is_given_to_a_user),
         TEST(a_user_makes_keys_of_his_own),
         TEST(neither_a_key_nor_a_session_is_answered_from_memory),
         TEST(deleting_somebody_is_no_way_to_their_keys),
