@@ -202,12 +202,13 @@ static enum err next_of_chain(struct audit_feed *feed, struct source *source)
 // ---- a journal ----
 
 // Goes to the last segment that begins at or before what is wanted, or to the first there is.
-static enum err find_segment(struct source *source, uint32_t last)
+static enum err find_segment(struct source *source, uint32_t last, int64_t since_ms)
 {
     for (uint32_t segment = last; segment > 0; segment--) {
         enum audit_step step;
         TRY(audit_walk_segment(&source->walk, segment, &step));
-        if (step != AUDIT_STEP_RECORD || source->walk.count <= source->taken)
+        bool older = since_ms > 0 && source->walk.began_ms + AUDIT_SLACK_MS <= since_ms;
+        if (step != AUDIT_STEP_RECORD || source->walk.count <= source->taken || older)
             return ERR_OK;
     }
     return ERR_OK;
@@ -219,7 +220,7 @@ static enum err place(struct audit_feed *feed, struct source *source)
     TRY(audit_walk_list(feed->set.root, &journals));
     for (size_t i = 0; i < journals.count; i++) {
         if (journals.index[i] == source->chain - 1)
-            TRY(find_segment(source, journals.last[i]));
+            TRY(find_segment(source, journals.last[i], feed->set.since_ms));
     }
     source->placed = true;
     return ERR_OK;
@@ -414,4 +415,23 @@ enum err audit_feed_json(struct audit_feed *feed, const struct audit_keys *keys,
 {
     struct audit_told told = told_by(feed, keys);
     return audit_json_put(&feed->current->entry, &told, ret);
+}
+
+enum err audit_feed_brief(struct audit_feed *feed, const struct audit_keys *keys,
+                          struct audit_brief *ret, bool *ret_counts)
+{
+    const struct audit_entry *entry = &feed->current->entry;
+    bool allowed = span_eq_str(entry->outcome, err_info(ERR_OK)->name);
+    *ret_counts =
+        entry->kind == AUDIT_REQUEST && (!allowed || (entry->flags & AUDIT_ATTEMPTED) == 0);
+    if (!*ret_counts)
+        return ERR_OK;
+    struct audit_told told = told_by(feed, keys);
+    *ret = (struct audit_brief){.kind = audit_json_kind(entry->who_kind),
+                                .who = entry->who,
+                                .name = told.telling.name,
+                                .verb = entry->verb,
+                                .time_ms = entry->time_ms,
+                                .allowed = allowed};
+    return ERR_OK;
 }

@@ -9,7 +9,7 @@
 
 #include "audit/audit.h"
 
-enum { AUDIT_KEYS_MAX = 16 };
+enum { AUDIT_KEYS_MAX = 16, AUDIT_SLACK_MS = 3600 * 1000 };
 
 // Audit data keys, newest first: a record does not say which of them sealed it.
 struct audit_keys {
@@ -30,13 +30,15 @@ struct audit_feed_options {
     int root;            // borrowed
     struct store *store; // borrowed
     struct audit_extent after;
-    bool raw;       // journals' records of every kind, and damage is an error
-    bool one_chain; // only this one:
+    int64_t since_ms; // segments of journals that ended before this may be passed over; 0: none
+    bool raw;         // journals' records of every kind, and damage is an error
+    bool one_chain;   // only this one:
     uint32_t chain;
 };
 
 struct audit_feed;
-// Going to a place in a journal reads up to one segment of it (64 MiB).
+// A clock that was set back by up to AUDIT_SLACK_MS hides nothing. Going to a place in a journal
+// reads up to one segment of it (64 MiB).
 MUST_USE enum err audit_feed_new(const struct audit_feed_options *options, struct audit_feed **ret);
 void audit_feed_free(struct audit_feed *feed);
 void audit_feed_freep(struct audit_feed **feed);
@@ -61,6 +63,19 @@ struct audit_filter {
 // Of the item that audit_feed_next gave last.
 MUST_USE enum err audit_feed_matches(struct audit_feed *feed, const struct audit_keys *keys,
                                      const struct audit_filter *filter, bool *ret);
+
+// What counts of a request.
+struct audit_brief {
+    const char *kind; // of who asked: "endpoint", "user", "local", "nobody"
+    struct uuid who;
+    struct span name, verb; // borrowed until the next item; the name is empty when it is not known
+    int64_t time_ms;
+    bool allowed;
+};
+// Of the item that audit_feed_next gave last. *ret_counts false: it is no request, or one that had
+// no outcome yet.
+MUST_USE enum err audit_feed_brief(struct audit_feed *feed, const struct audit_keys *keys,
+                                   struct audit_brief *ret, bool *ret_counts);
 
 // The item that audit_feed_next gave last, opened as far as the keys go. Caller frees.
 MUST_USE enum err audit_feed_json(struct audit_feed *feed, const struct audit_keys *keys,

@@ -155,6 +155,7 @@ enum err audit_walk_segment(struct audit_walk *walk, uint32_t segment, enum audi
     }
     memcpy(walk->hash, entry.start, AUDIT_HASH_LEN);
     walk->count = entry.sequence - 1;
+    walk->began_ms = entry.time_ms;
     return ERR_OK;
 }
 

@@ -29,8 +29,9 @@ struct audit_walk {
     int root;
     uint32_t index, segment;
     int fd;
-    uint64_t offset; // in the segment, of the next frame
-    uint64_t count;  // records so far: sequence of the last one
+    uint64_t offset;  // in the segment, of the next frame
+    uint64_t count;   // records so far: sequence of the last one
+    int64_t began_ms; // the segment, where audit_walk_segment went to it
     uint8_t hash[AUDIT_HASH_LEN];
     char path[AUDIT_PATH_MAX]; // of the segment
     uint8_t *window;           // bytes of the file

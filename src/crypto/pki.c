@@ -452,7 +452,7 @@ enum err pki_check_proof(struct span csr_pem, struct span cert_pem, const char *
     return check_subject(csr, organization, common_name);
 }
 
-enum err pki_check_der(struct span der)
+static enum err read_der(struct span der, X509 **ret)
 {
     const unsigned char *at = der.data;
     if (der.len == 0 || der.len > LONG_MAX)
@@ -461,18 +461,38 @@ enum err pki_check_der(struct span der)
     ERR_clear_error();
     if (cert == NULL || at != der.data + der.len)
         FAIL(ERR_INVALID, "the bytes are not an X.509 certificate");
+    *ret = cert;
+    cert = NULL;
+    return ERR_OK;
+}
+
+enum err pki_check_der(struct span der)
+{
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
+    return read_der(der, &cert);
+}
+
+static enum err take_end(const X509 *cert, int64_t *ret)
+{
+    struct tm tm;
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+        FAIL(ERR_INVALID, "the certificate does not say when it expires");
+    *ret = timegm(&tm);
     return ERR_OK;
 }
 
 enum err pki_expires(struct span cert_pem, int64_t *ret)
 {
     CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
-    struct tm tm;
     TRY(pki_inner_read_cert(cert_pem, &cert));
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
-        FAIL(ERR_INVALID, "the certificate does not say when it expires");
-    *ret = timegm(&tm);
-    return ERR_OK;
+    return take_end(cert, ret);
+}
+
+enum err pki_expires_der(struct span der, int64_t *ret)
+{
+    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
+    TRY(read_der(der, &cert));
+    return take_end(cert, ret);
 }
 
 enum err pki_fingerprint(struct span cert_pem, uint8_t ret[PKI_FINGERPRINT_LEN])

@@ -46,6 +46,23 @@ enum err attributes_put_name(struct op *op, struct attrs *attrs, struct span nam
     return attributes_put_bytes(op, attrs, KMIP_TAG_NAME, ATTR_STRUCTURE, span_buf(&members));
 }
 
+bool attributes_find_link(const struct attrs *attrs, uint32_t link_type, struct span *ret_uid)
+{
+    for (size_t i = 0; i < attrs->count; i++) {
+        const struct attr *attr = &attrs->items[i];
+        struct ttlv type;
+        struct ttlv uid;
+        uint32_t number = 0;
+        if (attr->tag == KMIP_TAG_LINK && ttlv_find(attr->bytes, KMIP_TAG_LINK_TYPE, &type) &&
+            ttlv_enumeration(&type, &number) == ERR_OK && number == link_type &&
+            ttlv_find(attr->bytes, KMIP_TAG_LINKED_OBJECT_IDENTIFIER, &uid)) {
+            *ret_uid = uid.value;
+            return true;
+        }
+    }
+    return false;
+}
+
 int64_t attributes_number(const struct attrs *attrs, uint32_t tag, int64_t fallback)
 {
     const struct attr *attr = attrs_find(attrs, tag);

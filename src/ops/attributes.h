@@ -23,6 +23,9 @@ MUST_USE enum err attributes_put_bytes(struct op *op, struct attrs *attrs, uint3
 MUST_USE enum err attributes_put_link(struct op *op, struct attrs *attrs, uint32_t link_type,
                                       struct span uid);
 
+// Whether there is a link of this type, and where it leads (borrowed).
+bool attributes_find_link(const struct attrs *attrs, uint32_t link_type, struct span *ret_uid);
+
 // A Name, as uninterpreted text.
 MUST_USE enum err attributes_put_name(struct op *op, struct attrs *attrs, struct span name);
 

@@ -186,6 +186,7 @@ enum err audit_view_list_run(struct op *op)
     TRY(take_filter(doc, &page.filter));
     TRY(doc_integer(doc, "limit", 1, 1000, &limit));
     TRY(take_begin(op, doc, &page.filter, &options.after));
+    options.since_ms = page.filter.since_ms;
     TRY(audit_feed_new(&options, &feed));
     page.feed = feed;
     page.limit = (size_t)limit;

@@ -169,19 +169,18 @@ static bool may_see(const struct store_grant *grants, size_t count, const struct
     return false;
 }
 
-static enum err list_wallets(struct op *op, const struct object *object, json_t *list)
+enum err key_wallets(struct op *op, const struct uuid *object, bool any, json_t *list)
 {
     struct store_grant *grants = NULL;
     struct uuid *wallets = NULL;
     struct uuid after = {{0}};
     size_t grant_count = 0;
     size_t count = WALLETS_PAGE;
-    bool any = key_is_any(op);
     if (!any)
         TRY(store_grant_reach(op->ops->set.store, &op->who.id, op->arena, &grants, &grant_count));
     while (count == WALLETS_PAGE) {
-        TRY(store_member_of(op->ops->set.store, &object->row.id, &after, WALLETS_PAGE, op->arena,
-                            &wallets, &count));
+        TRY(store_member_of(op->ops->set.store, object, &after, WALLETS_PAGE, op->arena, &wallets,
+                            &count));
         for (size_t i = 0; i < count; i++) {
             if (any || may_see(grants, grant_count, &wallets[i]))
                 TRY(append(list, named_name(op, &wallets[i])));
@@ -265,7 +264,7 @@ static enum err describe(struct op *op, struct object *object, json_t *answer)
     TRY(doc_set(answer, "timeline", timeline));
     TRY(doc_set(answer, "sensitive", json_boolean(object->row.flags & OBJECT_SENSITIVE)));
     TRY(doc_set(answer, "extractable", json_boolean(object->row.flags & OBJECT_EXTRACTABLE)));
-    TRY(list_wallets(op, object, wallets));
+    TRY(key_wallets(op, &object->row.id, key_is_any(op), wallets));
     TRY(list_links(object, links));
     TRY(list_events(op, object, timeline));
     TRY(attributes_all(op, object, &all));

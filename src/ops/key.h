@@ -18,6 +18,10 @@ MUST_USE enum err key_summary(struct op *op, struct object *object, json_t **ret
 // null}. Cursor and limit are those of `doc`.
 MUST_USE enum err key_answer_page(struct op *op, const json_t *doc, struct store_query *query);
 
+// Appends the names of the wallets that hold an object: with `any` of all, else of those that the
+// asker has some access to.
+MUST_USE enum err key_wallets(struct op *op, const struct uuid *object, bool any, json_t *list);
+
 // Whether whoever asks may do this with every object, not only with what is open to him.
 bool key_is_any(const struct op *op);
 

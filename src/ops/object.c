@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Objects from and to the store. Invariants: material leaves only through object_release; what is
-// sealed is bound to id, type and flags, attributes to the row's version too; a name is unique
-// among one owner's objects that are not destroyed.
+// Objects from and to the store. Invariants: material leaves only through object_release, but for
+// certificates, which are no secret; what is sealed is bound to id, type and flags, attributes to
+// the row's version too; a name is unique among one owner's objects that are not destroyed.
 #include "ops/object.h"
 
 #include "authz/authz.h"
@@ -260,4 +260,18 @@ enum err object_release(struct op *op, const struct object *object, struct objec
     if ((row->flags & OBJECT_EXTRACTABLE) == 0)
         FAIL(ERR_NOT_EXTRACTABLE, "the object may not be extracted");
     return open_material(op, object, ret);
+}
+
+enum err object_certificate(struct op *op, const struct uuid *id, struct span *ret)
+{
+    struct object object = {.uid = span_str("")};
+    struct object_data data;
+    TRY(store_object_get(op->ops->set.store, id, op->arena, &object.row));
+    object.sealed_flags = object.row.flags;
+    object.sealed_key = object.row.key_id;
+    if (object.row.type != KMIP_OBJECT_TYPE_CERTIFICATE || object.row.material.len == 0)
+        FAIL(ERR_NOT_FOUND, "the object is no certificate, or is destroyed");
+    TRY(open_material(op, &object, &data));
+    *ret = data.material;
+    return ERR_OK;
 }

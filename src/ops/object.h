@@ -62,6 +62,10 @@ MUST_USE enum err object_open_attrs(struct ops *ops, struct arena *arena, struct
 MUST_USE enum err object_release(struct op *op, const struct object *object,
                                  struct object_data *ret);
 
+// The bytes (DER) of a living certificate, which is no secret, in the arena: for reports, not for
+// whoever asked. ERR_NOT_FOUND for anything else.
+MUST_USE enum err object_certificate(struct op *op, const struct uuid *id, struct span *ret);
+
 // Notes that the material was given to a client, if that is not noted yet. A reader cannot:
 // ERR_TO_WRITER, unless the batch is final. Neither state nor Last Change Date change.
 MUST_USE enum err object_note_served(struct op *op, struct object *object);

@@ -130,23 +130,6 @@ static enum err put_given(struct op *op, const struct attrs *given, struct attrs
 
 // ---- old and new ----
 
-static bool has_link(const struct object *object, uint32_t type, struct span *ret_uid)
-{
-    for (size_t i = 0; i < object->attrs.count; i++) {
-        const struct attr *attr = &object->attrs.items[i];
-        struct ttlv item;
-        struct ttlv uid;
-        uint32_t number = 0;
-        if (attr->tag == KMIP_TAG_LINK && ttlv_find(attr->bytes, KMIP_TAG_LINK_TYPE, &item) &&
-            ttlv_enumeration(&item, &number) == ERR_OK && number == type &&
-            ttlv_find(attr->bytes, KMIP_TAG_LINKED_OBJECT_IDENTIFIER, &uid)) {
-            *ret_uid = uid.value;
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum err check_old(struct op *op, const struct object *old, uint32_t type)
 {
     struct span newer;
@@ -155,7 +138,7 @@ static enum err check_old(struct op *op, const struct object *old, uint32_t type
                               ? "Re-key takes a symmetric key"
                               : "Re-key Key Pair takes the private key of a pair");
     TRY(rules_check_alive(op, old));
-    if (has_link(old, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK, &newer))
+    if (attributes_find_link(&old->attrs, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK, &newer))
         FAIL(ERR_WRONG_STATE, "the key was replaced already, by %.*s: re-key that one",
              (int)newer.len, (const char *)newer.data);
     return ERR_OK;
@@ -213,7 +196,7 @@ static enum err get_public(struct op *op, const struct object *private_key, stru
 {
     struct op inner = *op;
     struct request request = *op->request;
-    if (!has_link(private_key, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &request.uid))
+    if (!attributes_find_link(&private_key->attrs, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &request.uid))
         FAIL(ERR_INVALID, "the private key has no link to a public key to be re-keyed with it");
     inner.request = &request;
     TRY(object_get_attrs(&inner, ret));
