@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `keyward report NAME`: all of a report, page after page, as one list; with --limit or --cursor
-// the one page that is asked for.
+// the one page that is asked for. Of activity each page counts one stretch of time: what is counted
+// in several is added up.
+#include <stdlib.h>
+
 #include "cli/handlers.h"
 #include "cli/output.h"
 #include "cli/run.h"
@@ -51,6 +54,59 @@ static enum err add_all(struct cli *cli, bool one, json_t *answer)
     return ERR_OK;
 }
 
+static void free_text(char **text)
+{
+    free(*text);
+}
+
+// What tells a row of activity from others, as text. Caller frees; NULL without memory.
+static char *key_of(const json_t *row)
+{
+    CLEANUP(json_freep)
+    json_t *key =
+        json_pack("[O?, O?, O?, O?]", json_object_get(row, "kind"), json_object_get(row, "id"),
+                  json_object_get(row, "name"), json_object_get(row, "operation"));
+    return json_dumps(key, JSON_COMPACT);
+}
+
+static int add_number(json_t *sum, const json_t *row, const char *name)
+{
+    return json_integer_set(json_object_get(sum, name),
+                            json_integer_value(json_object_get(sum, name)) +
+                                json_integer_value(json_object_get(row, name)));
+}
+
+// Adds a row to the one with the same key, or to `rows` when it is the first.
+static enum err add_up(json_t *rows, json_t *found, json_t *row)
+{
+    CLEANUP(free_text) char *key = key_of(row);
+    json_t *sum = key == NULL ? NULL : json_object_get(found, key);
+    int failed = key == NULL;
+    if (failed == 0 && sum == NULL)
+        failed = json_object_set(found, key, row) | json_array_append(rows, row);
+    else if (failed == 0)
+        failed = add_number(sum, row, "allowed") | add_number(sum, row, "refused") |
+                 json_object_set(sum, "last", json_object_get(row, "last"));
+    if (failed != 0)
+        FAIL(ERR_MEMORY, "no memory for a report");
+    return ERR_OK;
+}
+
+static enum err add_up_activity(json_t *answer)
+{
+    size_t index;
+    json_t *row;
+    CLEANUP(json_freep) json_t *found = json_object();
+    CLEANUP(json_freep) json_t *rows = json_array();
+    const json_t *all = json_object_get(answer, "rows");
+    if (json_object_get(json_array_get(all, 0), "allowed") == NULL)
+        return ERR_OK;
+    json_array_foreach(all, index, row) TRY(add_up(rows, found, row));
+    if (json_object_set(answer, "rows", rows) != 0)
+        FAIL(ERR_MEMORY, "no memory for a report");
+    return ERR_OK;
+}
+
 enum err report_run(struct cli *cli)
 {
     CLEANUP(json_freep) json_t *answer = json_pack("{s:[]}", "rows");
@@ -58,5 +114,6 @@ enum err report_run(struct cli *cli)
     if (!one)
         cli->values[OPT_LIMIT] = PAGE_ROWS;
     TRY(add_all(cli, one, answer));
+    TRY(add_up_activity(answer));
     return output_document(cli, answer);
 }

@@ -9,6 +9,7 @@
 #include "ops/authority.h"
 #include "ops/grantee.h"
 #include "ops/named.h"
+#include "ops/walk.h"
 #include "store/people.h"
 
 enum { LIMIT_DEFAULT = 100, LOOKS_MAX = 5000, NAME_MAX = 32, PARTS_MAX = 9 };
@@ -46,14 +47,18 @@ static bool take_place(struct span text, const char *name, struct report_place *
     return take_hex(at + 3, (uint8_t *)ret->at, sizeof ret->at);
 }
 
+enum err report_bad_cursor(void)
+{
+    FAIL(ERR_INVALID, "\"cursor\" is not one that a page of this report has ended with: leave it "
+                      "out for the first page");
+}
+
 static enum err take_cursor(struct report *report)
 {
     struct span text;
     TRY(doc_text(report->doc, "cursor", CURSOR_MAX, false, &text));
     if (text.len > 0 && !take_place(text, report->name, &report->place))
-        FAIL(ERR_INVALID,
-             "\"cursor\" is not one that a page of this report has ended with: leave it out for "
-             "the first page");
+        return report_bad_cursor();
     return ERR_OK;
 }
 
@@ -145,6 +150,58 @@ enum err report_who(struct op *op, const struct report *report, uint32_t *ret_ki
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         given = given || json_object_get(report->doc, grantee_kind_name(all[i])) != NULL;
     return given ? grantee_take(op, report->doc, ret_kind, ret, &name) : ERR_OK;
+}
+
+enum err report_not_found(const struct report *report, uint32_t kind)
+{
+    const char *field = grantee_kind_name(kind);
+    bool group = kind == GRANTEE_ENDPOINT_GROUP || kind == GRANTEE_USER_GROUP;
+    FAIL(ERR_NOT_FOUND, "there is no %.*s%s \"%s\"", (int)strcspn(field, "_"), field,
+         group ? " group" : "", json_string_value(json_object_get(report->doc, field)));
+}
+
+// ---- objects ----
+
+enum err report_take_objects(struct op *op, const struct report *report, bool any, bool whoever,
+                             struct report_objects *ret)
+{
+    uint32_t kind = 0;
+    bool seen = whoever;
+    *ret = (struct report_objects){.any = any};
+    TRY(report_wallet(op, report, any, &ret->wallet));
+    TRY(report_who(op, report, &kind, &ret->owner));
+    if (kind == 0 || seen || report_is_self(op, &ret->owner))
+        return ERR_OK;
+    TRY(report_manages(op, &ret->owner, &seen));
+    return seen ? ERR_OK : report_not_found(report, kind);
+}
+
+enum err report_each_object(struct op *op, struct report *report,
+                            const struct report_objects *objects, report_look *look, void *context,
+                            bool *ret_full)
+{
+    CLEANUP(walk_freep) struct walk *walk = NULL;
+    bool owned = !uuid_is_zero(&objects->owner);
+    const struct store_query query = {.any_owner = !owned,
+                                      .owner = objects->owner,
+                                      .wallet = objects->wallet,
+                                      .after = report->place.at[0]};
+    *ret_full = false;
+    if (!objects->any && op->who.held)
+        return ERR_OK;
+    TRY(walk_new(op, &query, objects->any, &walk));
+    for (;;) {
+        const struct store_object *row = NULL;
+        *ret_full = !report_goes_on(report);
+        if (*ret_full)
+            return ERR_OK;
+        TRY(walk_next(walk, &row));
+        if (row == NULL)
+            return ERR_OK;
+        if (!owned || memcmp(&row->owner, &objects->owner, sizeof row->owner) == 0)
+            TRY(look(op, context, row));
+        report->place.at[0] = row->id;
+    }
 }
 
 enum err report_manages(struct op *op, const struct uuid *thing, bool *ret)

@@ -30,6 +30,9 @@ struct report {
 MUST_USE enum err report_begin(struct op *op, const char *name, struct report *ret);
 void report_done(struct report *report);
 
+// ERR_INVALID for a cursor that is none of this report's.
+MUST_USE enum err report_bad_cursor(void);
+
 // Whether the page has room for one more row and one more thing may be looked at, which counts.
 bool report_goes_on(struct report *report);
 
@@ -54,6 +57,29 @@ MUST_USE enum err report_wallet(struct op *op, const struct report *report, bool
 // ERR_INVALID for more than one. Says nothing about what the asker may see.
 MUST_USE enum err report_who(struct op *op, const struct report *report, uint32_t *ret_kind,
                              struct uuid *ret);
+
+// ERR_NOT_FOUND in the words in which whoever is named in the field of this kind would not be
+// found.
+MUST_USE enum err report_not_found(const struct report *report, uint32_t kind);
+
+// Which objects a report is about.
+struct report_objects {
+    bool any;           // all there are; else those that the asker reaches
+    struct uuid wallet; // only what is in it; zero: wherever it is
+    struct uuid owner;  // only what belongs to it; zero: to whomever
+};
+
+// Takes "wallet", and "endpoint" or "user" as the owner. `any` is about objects, `whoever` whether
+// the asker may name every endpoint and user.
+MUST_USE enum err report_take_objects(struct op *op, const struct report *report, bool any,
+                                      bool whoever, struct report_objects *ret);
+
+// Calls `look` for each object from the place's first identifier on, which it moves. *ret_full: the
+// page is full, and more may be to come.
+typedef enum err report_look(struct op *op, void *context, const struct store_object *row);
+MUST_USE enum err report_each_object(struct op *op, struct report *report,
+                                     const struct report_objects *objects, report_look *look,
+                                     void *context, bool *ret_full);
 
 // Whether the asker manages an endpoint or a group, and is not held (ops/hold.h).
 MUST_USE enum err report_manages(struct op *op, const struct uuid *thing, bool *ret);

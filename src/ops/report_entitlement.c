@@ -67,14 +67,7 @@ static enum err take_who(struct op *op, struct entitlement *all)
     if (!seen && authority_is_general(op))
         FAIL(ERR_NOT_PERMITTED, "what users reach is told to a Key Administrator, and to each user "
                                 "of himself");
-    if (!seen) {
-        const char *kind = grantee_kind_name(all->only_kind);
-        bool group =
-            all->only_kind == GRANTEE_ENDPOINT_GROUP || all->only_kind == GRANTEE_USER_GROUP;
-        FAIL(ERR_NOT_FOUND, "there is no %.*s%s \"%s\"", (int)strcspn(kind, "_"), kind,
-             group ? " group" : "", json_string_value(json_object_get(all->report.doc, kind)));
-    }
-    return ERR_OK;
+    return seen ? ERR_OK : report_not_found(&all->report, all->only_kind);
 }
 
 // ---- rows ----

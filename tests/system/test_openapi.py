@@ -124,7 +124,7 @@ def wallets(api):
     call("GET", "/wallets/{name}/objects", name="w")
     call("GET", "/keys/{id}", id=key)
     call("GET", "/keys/{id}/access", id=key)
-    for report in ("entitlement", "quiet-endpoints"):
+    for report in ("entitlement", "expiring", "never-rotated", "quiet-endpoints", "activity"):
         call("GET", f"/reports/{report}")
         call("GET", f"/reports/{report}", headers={"Accept": "text/csv"})
     call("POST", "/wallets/{name}:revoke", {"endpoint": "e2"}, name="w")

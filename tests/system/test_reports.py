@@ -1,25 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports (contract H6): each as table, CSV and JSON, by the command line and over HTTPS, to whom they may be told and to nobody
 else, page by page without a row lost or told twice. Time is made to pass by dating back what a stopped server has stored."""
+import collections
 import csv
+import datetime
 import io
 import sqlite3
-import time
+import subprocess
 
 import pytest
 from people import Person, local, make, wait_for_port
 from server import Server, wait_for
 
 DAY = 86400
-NAMES = ["entitlement", "quiet-endpoints"]
+NAMES = ["entitlement", "quiet-endpoints", "expiring", "never-rotated", "activity"]
 FORMULA = "=HYPERLINK(1)"  # a wallet may have this name
 
 
-def date_back(server, sql, *values):
+def day(days):
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def date_back(server, table, column, id_column, uid, days):
     """Changes the stopped server's store."""
     with sqlite3.connect(server.root / "var/lib/keyward/store.db") as db:
-        db.execute(sql, values)
+        done = db.execute(f"UPDATE {table} SET {column} = {column} - ? WHERE {id_column} = ?",
+                          (days * DAY, bytes.fromhex(uid.replace("-", ""))))
+        assert done.rowcount == 1
     db.close()
+
+
+def make_key(server, name, **more):
+    status, made = local(server, "POST", "/keys", name=name, **more)
+    assert status == 201, made
+    return made["id"]
+
+
+def certificate(where, days):
+    """One that ends within so many days, as PEM."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=stored", "-days", str(days), "-keyout",
+                    where / "key.pem", "-out", where / "cert.pem"], check=True, capture_output=True)
+    return (where / "cert.pem").read_text()
+
+
+def make_objects(server, where):
+    """What is old, what was rotated, what ends soon: {name: identifier}."""
+    made = {name: make_key(server, name, owner="db1", wallet="payroll") for name in ("old", "rotated", "young")}
+    made["ends"] = make_key(server, "ends", owner="db2", deactivation_date=day(20.5))
+    made["ends-late"] = make_key(server, "ends-late", deactivation_date=day(200))
+    status, new = local(server, "POST", f"/keys/{made['rotated']}:re-key")
+    assert status == 200, new
+    made["new"] = next(link["id"] for link in local(server, "GET", f"/keys/{made['rotated']}")[1]["links"])
+    status, stored = local(server, "POST", "/keys:import", format="pem", material=certificate(where, 10), name="stored", owner="db1")
+    assert status == 201, stored
+    made["stored"] = stored["keys"][0]["id"]
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +77,40 @@ def served(tmp_path_factory):
         for name in ("db1", "db2"):
             wait_for("the time of the last request", lambda n=name: server.json("endpoint", "show", n)["last_seen"])
         quiet = server.json("endpoint", "show", "db2")["id"]
+        server.keys = make_objects(server, tmp_path_factory.mktemp("certificate"))
         server.stop()
-        date_back(server, "UPDATE node_seen SET time = time - ? WHERE endpoint = ?", 40 * DAY, bytes.fromhex(quiet.replace("-", "")))
+        date_back(server, "node_seen", "time", "endpoint", quiet, 40)
+        for name, days in (("old", 400), ("rotated", 500), ("new", 370)):
+            date_back(server, "object", "initial_date", "id", server.keys[name], days)
         server.start()
         wait_for_port(server)
         server.people = {role: make(server, f"is-{role}", roles=[role]) for role in ("system", "key", "audit")}
         server.people["plain"] = make(server, "is-plain")
         server.keyward("wallet", "grant", "payroll", "--user", "is-plain", "--access", "read-only")
+        assert local(server, "POST", "/password-policy:set", password_days=60)[0] == 200
+        for label, days in (("soon", 5), ("later", 365)):
+            status, token = server.people["plain"].call("POST", "/tokens", label=label, days=days)
+            assert status == 201, token
+        wait_for("a token that has less than five days", lambda: report(server, "expiring", "--days", "6", "--of", "token")[0]["days_left"] == 4)
+        server.begun = time_of_trail(server)
         yield server
     finally:
         server.remove()
+
+
+def time_of_trail(server):
+    """The time of the next record; what was recorded until now lies before it."""
+    return records(server)[-1]["time"]
+
+
+def records(server, query=""):
+    found, cursor = [], ""
+    while cursor is not None:
+        status, page = local(server, "GET", f"/audit?limit=1000{query}{cursor}")
+        assert status == 200, page
+        found += page["records"]
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+    return found
 
 
 def report(server, name, *more):
@@ -83,18 +142,22 @@ def cell(value):
     return "'" + text if isinstance(value, str) and text[:1] in tuple("=+-@") else text
 
 
+def whose(served, name):
+    """(somebody it is told to in whole, what makes it stand still while it is told)"""
+    return (served.people["audit"], ("--until", served.begun)) if name == "activity" else (served.people["key"], ())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_report_as_table_csv_and_json_by_command_and_over_https(served, name):
-    auditor = served.people["audit"] if name == "activity" else served.people["system"]
-    rows = report(served, name)
+    person, more = whose(served, name)
+    rows = report(served, name, *more)
     assert rows and len({tuple(row) for row in rows}) == 1, "all rows have the same columns"
-    table = served.keyward("report", name, "-o", "table").stdout.splitlines()
+    table = served.keyward("report", name, *more, "-o", "table").stdout.splitlines()
     assert len(table) == len(rows) + 1 and table[0] == table[0].upper()
-    if name == "activity":
-        return  # what is told grows with the telling: its own test compares
-    assert as_csv(served.keyward("report", name, "-o", "csv").stdout) == [{k: cell(v) for k, v in row.items()} for row in rows]
-    told = ask(auditor, name)
-    answer = auditor.ask("GET", f"/api/v1/reports/{name}", headers={"Accept": "text/csv"})
+    assert as_csv(served.keyward("report", name, *more, "-o", "csv").stdout) == [{k: cell(v) for k, v in row.items()} for row in rows]
+    query = f"?until={served.begun}" if more else ""
+    told = ask(person, name, query)
+    answer = person.ask("GET", f"/api/v1/reports/{name}{query}", headers={"Accept": "text/csv"})
     assert answer.status == 200 and answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert as_csv(answer.body.decode()) == [{k: cell(v) for k, v in row.items()} for row in told]
 
@@ -120,35 +183,29 @@ def test_no_cell_becomes_a_formula(served):
     assert {row["description"] for row in rows if row["name"] == "w"} == {"'" + FORMULA}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "activity"])
 def test_pages_lose_and_double_nothing(served, name):
-    person = served.people["audit"] if name == "activity" else served.people["key"]
-    whole, paged, path = ask(person, name, "?limit=1000"), [], f"/api/v1/reports/{name}?limit=1"
-    for _ in range(100):
-        answer = person.ask("GET", path)
-        assert answer.status == 200, answer.body
+    whole, paged, path = ask(served.people["key"], name, "?limit=1000"), [], f"/api/v1/reports/{name}?limit=1"
+    while path:
+        answer = served.people["key"].ask("GET", path)
+        assert answer.status == 200 and len(answer.json()["rows"]) <= 1, answer.body
         paged += answer.json()["rows"]
-        if answer.json()["next_cursor"] is None:
-            break
-        path = answer.headers["link"].split(">")[0].lstrip("<")
-    if name == "activity":
-        return
+        path = answer.headers["link"].split(">")[0].lstrip("<") if answer.json()["next_cursor"] else None
     assert len(whole) > 1 and paged == whole
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cursor_of_another_report_is_refused(served, name):
     other = NAMES[NAMES.index(name) - 1]
-    person = served.people["audit"] if other == "activity" else served.people["key"]
-    cursor = person.call("GET", f"/reports/{other}?limit=1")[1]["next_cursor"]
+    cursor = whose(served, other)[0].call("GET", f"/reports/{other}?limit=1")[1]["next_cursor"]
     for wrong in (cursor, "x", "0190a5b2-4d1c-7f00-8a10-5e0c6a7b9d21", cursor[:-1], cursor + "0"):
         code, said = refused(served, name, "--cursor", wrong)
         assert code == 2 and "leave it out for the first page" in said, said
-    status, problem = served.people["audit" if name == "activity" else "key"].call("GET", f"/reports/{name}?cursor={cursor}")
-    assert status == 422 or status == 400, problem
+    status, problem = whose(served, name)[0].call("GET", f"/reports/{name}?cursor={cursor}")
+    assert status == 400 and problem["changed"] is False, problem
 
 
-@pytest.mark.parametrize("name", ["quiet-endpoints"])
+@pytest.mark.parametrize("name", ["quiet-endpoints", "expiring", "never-rotated"])
 @pytest.mark.parametrize("days", ["0", "-1", "36501", "99999999999999999999", "ten", "1.5"])
 def test_days_that_are_none_are_refused(served, name, days):
     code, said = refused(served, name, "--days", days)
@@ -165,12 +222,12 @@ def of(rows, kind, name):
 def test_entitlement_tells_who_reaches_what_and_by_what(served):
     rows = report(served, "entitlement")
     assert of(rows, "endpoint", "db1") == [
-        (None, "owner", False, "owner", None, 1), ("payroll", "read-only", False, "grant", None, 0),
+        (None, "owner", False, "owner", None, 6), ("payroll", "read-only", False, "grant", None, 4),
         ("w", "create", False, "default-wallet", None, 0)]
     assert of(rows, "endpoint", "db2") == [
-        (None, "owner", False, "owner", None, 1), ("payroll", "read-modify", True, "group", "rac", 0)]
-    assert of(rows, "endpoint_group", "rac") == [("payroll", "read-modify", True, "grant", None, 0)]
-    assert of(rows, "user", "is-plain") == [("payroll", "read-only", False, "grant", None, 0)]
+        (None, "owner", False, "owner", None, 2), ("payroll", "read-modify", True, "group", "rac", 4)]
+    assert of(rows, "endpoint_group", "rac") == [("payroll", "read-modify", True, "grant", None, 4)]
+    assert of(rows, "user", "is-plain") == [("payroll", "read-only", False, "grant", None, 4)]
     assert of(rows, "endpoint", "never") == [] and not [row for row in rows if row["wallet"] == "empty"]
 
 
@@ -257,3 +314,196 @@ def test_quiet_endpoints_are_told_to_whom_endpoints_are_listed(served):
     for who in ("system", "key"):
         assert {row["name"] for row in ask(served.people[who], "quiet-endpoints")} == {"db2", "never"}
     assert served.people["plain"].call("GET", "/reports/quiet-endpoints")[1]["rows"] == []
+
+
+# ---- expiring ----
+
+def ends(rows):
+    return {(row["kind"], row["name"], row["owner"]) for row in rows}
+
+
+SOON = {("object", "ends", "db2"), ("object", "stored", "db1")}
+
+
+def test_expiring_tells_keys_certificates_tokens_and_passwords(served):
+    rows = report(served, "expiring")
+    passwords = {("password", name, name) for name in (row["name"] for row in served.json("user", "list")["users"])}
+    assert ends(rows) == SOON | {("token", "soon", "is-plain")} | passwords
+    left = {row["name"]: row["days_left"] for row in rows}
+    assert left["ends"] == 20 and left["stored"] == 9 and left["soon"] == 4 and left["is-plain"] == 59
+    assert [row["type"] for row in rows if row["kind"] == "object"] == ["Symmetric Key", "Certificate"]
+    assert ends(report(served, "expiring", "--days", "7")) == {("token", "soon", "is-plain")}
+
+
+def test_expiring_tells_every_certificate_that_the_list_of_certificates_has(served):
+    rows = report(served, "expiring", "--days", "36500", "--of", "certificate")
+    listed = served.json("certificate", "list")["certificates"]
+    assert [(r["kind"], r["name"], r["expires"]) for r in rows] == [(r["kind"], r["name"], r["not_after"]) for r in listed]
+    assert {"authority", "server", "endpoint"} <= {row["kind"] for row in rows}
+
+
+def test_expiring_by_filters(served):
+    kinds = {"certificate": set(), "object": SOON, "token": {("token", "soon", "is-plain")}}
+    for of_, wanted in kinds.items():
+        assert ends(report(served, "expiring", "--of", of_)) == wanted
+    assert report(served, "expiring", "--wallet", "payroll") == [] == report(served, "expiring", "--wallet", "payroll", "--of", "token")
+    local(served, "POST", "/wallets/payroll:add", object=served.keys["ends"])
+    assert ends(report(served, "expiring", "--wallet", "payroll")) == {("object", "ends", "db2")}
+    local(served, "POST", "/wallets/payroll:remove", object=served.keys["ends"])
+    assert ends(report(served, "expiring", "--endpoint", "db1", "--days", "36500")) == {("endpoint", "db1", None), ("object", "stored", "db1")}
+    assert ends(report(served, "expiring", "--user", "is-plain")) == {("token", "soon", "is-plain"), ("password", "is-plain", "is-plain")}
+    for what in ("--wallet", "--endpoint", "--user"):
+        code, said = refused(served, "expiring", what, "nobody-has-it")
+        assert code == 5 and "nobody-has-it" in said, said
+    code, said = refused(served, "expiring", "--of", "everything")
+    assert code == 2 and '"of" must be one of' in said
+
+
+def test_expiring_is_told_to_each_as_far_as_it_is_his(served):
+    people, everything = served.people, report(served, "expiring", "--days", "36500")
+
+    def told(who):
+        return ends(ask(people[who], "expiring", "?days=36500"))
+
+    def of_kinds(*kinds):
+        return {row for row in ends(everything) if row[0] in kinds}
+    certificates = of_kinds("authority", "server", "endpoint")
+    assert certificates and told("audit") == certificates | of_kinds("token", "password")
+    assert told("system") == certificates | of_kinds("token", "password")
+    assert told("key") == of_kinds("object") | {("password", "is-key", "is-key")}
+    own = {("token", "soon", "is-plain"), ("token", "later", "is-plain"), ("password", "is-plain", "is-plain")}
+    assert told("plain") == own, "nothing in its wallet ends"
+    for query in ("endpoint=db1", "user=is-key", "wallet=w"):
+        status, problem = people["plain"].call("GET", f"/reports/expiring?{query}")
+        assert status == 404 and problem["detail"].startswith("there is no "), problem
+
+
+# ---- never rotated ----
+
+def names(rows):
+    return [row["id"] for row in rows]
+
+
+def test_never_rotated_tells_old_keys_in_use_without_a_successor(served):
+    rows, keys = report(served, "never-rotated"), served.keys
+    assert names(rows) == [keys["old"], keys["new"]]
+    assert [row["age_days"] for row in rows] == [400, 370]
+    assert [row["replaces"] for row in rows] == [None, keys["rotated"]], "a key that replaced another one is as old as itself"
+    assert all(row["wallets"] == ["payroll"] and row["owner"] == "db1" for row in rows)
+    assert names(report(served, "never-rotated", "--days", "380")) == [keys["old"]]
+    assert report(served, "never-rotated", "--days", "401") == []
+
+
+def test_never_rotated_by_filters(served):
+    keys = served.keys
+    for option, name in (("--wallet", "payroll"), ("--endpoint", "db1")):
+        assert names(report(served, "never-rotated", option, name)) == [keys["old"], keys["new"]]
+    assert report(served, "never-rotated", "--endpoint", "db2") == [] == report(served, "never-rotated", "--wallet", "w")
+    for what in ("--wallet", "--endpoint", "--user"):
+        code, said = refused(served, "never-rotated", what, "nobody-has-it")
+        assert code == 5 and "nobody-has-it" in said, said
+    code, said = refused(served, "never-rotated", "--endpoint", "db1", "--user", "is-plain")
+    assert code == 2 and "give one of" in said
+
+
+def test_never_rotated_is_told_of_what_somebody_reaches(served):
+    people, keys = served.people, served.keys
+    assert names(ask(people["key"], "never-rotated")) == [keys["old"], keys["new"]]
+    rows = ask(people["plain"], "never-rotated")
+    assert names(rows) == [keys["old"], keys["new"]] and rows[0]["wallets"] == ["payroll"]
+    for who in ("system", "audit"):
+        assert ask(people[who], "never-rotated") == []
+    for query in ("endpoint=db1", "user=is-key", "wallet=w"):
+        status, problem = people["plain"].call("GET", f"/reports/never-rotated?{query}")
+        assert status == 404 and problem["detail"].startswith("there is no "), problem
+
+
+def test_a_key_that_is_used_no_more_is_not_told(served):
+    uid = served.keys["young"]
+    assert report(served, "never-rotated", "--days", "1") == report(served, "never-rotated")
+    assert uid not in names(report(served, "never-rotated", "--days", "1"))
+    assert local(served, "POST", f"/keys/{served.keys['new']}:activate")[0] == 200
+    assert served.keys["new"] in names(report(served, "never-rotated"))
+    assert local(served, "POST", f"/keys/{served.keys['new']}:revoke", reason="superseded")[0] == 200
+    assert names(report(served, "never-rotated")) == [served.keys["old"]]
+
+
+# ---- activity ----
+
+def counted(server):
+    """What the report should say of all until server.begun, from the list of records."""
+    counts = collections.Counter()
+    for record in records(server, f"&until={server.begun}"):
+        if "principal" in record and record["outcome"] != "attempted":
+            who = record["principal"]
+            counts[who["kind"], who.get("name"), who["id"], record["verb"], record["outcome"] == "ERR_OK"] += 1
+    return counts
+
+
+def spread(rows):
+    counts = collections.Counter()
+    for row in rows:
+        for name, allowed in (("allowed", True), ("refused", False)):
+            counts[row["kind"], row["name"], row["id"], row["operation"], allowed] += row[name]
+    return +counts
+
+
+def test_activity_counts_what_the_trail_has(served):
+    rows = report(served, "activity", "--until", served.begun)
+    assert spread(rows) == counted(served)
+    assert {("endpoint", "db1"), ("user", "is-plain")} <= {(row["kind"], row["name"]) for row in rows}
+    assert all(row["first"] <= row["last"] < served.begun for row in rows)
+    keys = [(row["kind"], row["id"], row["name"], row["operation"]) for row in rows]
+    assert len(keys) == len(set(keys)), "the command adds up the pages"
+
+
+def test_activity_in_small_pages_adds_up_to_the_same(served):
+    auditor, query = served.people["audit"], f"?until={served.begun}"
+    rows, paged, path = report(served, "activity", "--until", served.begun), [], f"/api/v1/reports/activity{query}&limit=1"
+    assert spread(ask(auditor, "activity", query)) == spread(rows)
+    while path:
+        answer = auditor.ask("GET", path)
+        assert answer.status == 200 and len(answer.json()["rows"]) <= 1, answer.body
+        paged += answer.json()["rows"]
+        path = answer.headers["link"].split(">")[0].lstrip("<") if answer.json()["next_cursor"] else None
+    assert len(paged) > len(rows) and spread(paged) == spread(rows), "equal rows of several pages are to be added up"
+
+
+def test_activity_by_who_by_operation_and_of_one(served):
+    until = ("--until", served.begun)
+    rows = report(served, "activity", *until)
+    for by, dropped in (("who", ["operation"]), ("operation", ["kind", "name", "id"])):
+        wanted = collections.Counter()
+        for row in rows:
+            kept = {**row, **dict.fromkeys(dropped)}
+            wanted[kept["kind"], kept["name"], kept["id"], kept["operation"], True] += row["allowed"]
+            wanted[kept["kind"], kept["name"], kept["id"], kept["operation"], False] += row["refused"]
+        assert spread(report(served, "activity", "--by", by, *until)) == +wanted
+    assert {row["name"] for row in report(served, "activity", "--who", "db1", *until)} == {"db1"}
+    gets = report(served, "activity", "--operation", "Get", *until)
+    assert {row["operation"] for row in gets} == {"Get"} and {row["name"] for row in gets} == {"db1", "db2"}
+    assert report(served, "activity", "--who", "nobody-has-it", *until) == []
+    assert report(served, "activity", "--since", "2001-01-01", "--until", "2001-02-01") == []
+
+
+def test_activity_counts_refusals(served):
+    assert served.people["plain"].call("GET", "/audit")[0] == 403
+    rows = report(served, "activity", "--who", "is-plain", "--operation", "audit list")
+    assert [(row["allowed"], row["refused"] > 0) for row in rows] == [(0, True)]
+
+
+@pytest.mark.parametrize("since, until, why", [
+    ("2026-02-01", "2026-01-01", "does not lie before"), ("2026-01-01", "2026-01-01", "does not lie before"),
+    ("2300-01-01", None, "does not lie before"), ("yesterday", None, "is no time"), (None, "2026-13-01", "is no time")])
+def test_activity_of_a_time_that_is_none_is_refused(served, since, until, why):
+    more = [word for name, value in (("--since", since), ("--until", until)) if value for word in (name, value)]
+    code, said = refused(served, "activity", *more)
+    assert code == 2 and why in said, said
+
+
+def test_activity_is_told_to_audit_managers(served):
+    for who in ("system", "key", "plain"):
+        status, problem = served.people[who].call("GET", "/reports/activity")
+        assert status == 403, problem
+    code, said = refused(served, "activity", "--by", "colour")
+    assert code == 2 and '"by" must be one of' in said
