@@ -42,6 +42,7 @@
 #define PATH_PIN_LATCH    PATH_STATE_DIR "/pin.latch"
 #define PATH_AUDIT_DIR    PATH_STATE_DIR "/audit"
 #define PATH_SEEN_DIR     PATH_STATE_DIR "/seen"    // when readers heard of endpoints
+#define PATH_REFUSED      PATH_STATE_DIR "/refused" // who could not connect, sealed
 #define PATH_METRICS_DIR  PATH_STATE_DIR "/metrics" // what each engine has counted
 #define PATH_TLS_DIR      PATH_STATE_DIR "/tls"
 #define PATH_TLS_KEY      PATH_TLS_DIR "/server.key"

@@ -241,13 +241,14 @@ MUST_USE enum err model_get_replies(struct span in, struct arena *arena, struct 
 // again unless by MODEL_ASK_FINAL, as the request's status.
 enum { MODEL_FRAME_BATCH = 1, MODEL_FRAME_COURIER = 2, MODEL_FRAME_REFUSAL = 3 };
 
-// A client whose TLS handshake failed: fronts tell readers, who answer nothing. The certificate is
-// what was shown, which may be anybody's.
+// A client whose TLS handshake failed: fronts and web tell readers, who answer nothing. The
+// certificate is what was shown, which may be anybody's.
 enum { MODEL_REFUSAL_TEXT = 256 };
 struct model_refusal {
     struct span address; // without port
     struct span reason;
     struct span subject;
+    bool https;     // at the port of the REST interface, not at KMIP's
     bool certified; // a certificate was shown: its subject and SHA-256
     uint8_t fingerprint[32];
 };

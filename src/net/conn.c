@@ -155,6 +155,7 @@ static void arm_read(struct net_conn *conn, bool on)
 
 static void refuse_peer(struct net_conn *conn, const char *why)
 {
+    tls_note_shown(conn);
     log_end(conn, "tls_refused", why);
     tell_refused(conn, why);
     conn_close(conn);
@@ -526,14 +527,6 @@ const char *net_address(const struct net_conn *conn)
 const struct in6_addr *net_network(const struct net_conn *conn)
 {
     return &conn->address;
-}
-
-const char *net_shown(const struct net_conn *conn, const uint8_t **ret_fingerprint)
-{
-    if (conn->shown == NULL)
-        return NULL;
-    *ret_fingerprint = conn->shown->fingerprint;
-    return conn->shown->subject;
 }
 
 void net_set_user(struct net_conn *conn, void *user)

@@ -73,6 +73,8 @@ struct net {
     int64_t now_ms; // monotonic, of this turn
     int64_t log_window;
     uint32_t log_count;
+    int64_t report_second; // monotonic, of the reports that are counted
+    unsigned reports;
     bool stopping;
     uint8_t scratch[SCRATCH_LEN]; // one TLS record's worth, wiped after use
 };
@@ -125,6 +127,8 @@ void tls_keep_tickets(SSL_CTX *from, SSL_CTX *to);
 // and one is required, when it is not valid now, or weak.
 MUST_USE enum err tls_identify(SSL *ssl, enum net_client client, bool *ret_certified,
                                uint8_t ret_fingerprint[NET_FINGERPRINT_LEN]);
+// Keeps what was shown in a handshake that failed, unless it is kept already.
+void tls_note_shown(struct net_conn *conn);
 bool tls_is_named(SSL_CTX *tls, const char *name);
 // Why the last call on `ssl` failed, in words.
 const char *tls_reason(SSL *ssl);

@@ -40,7 +40,7 @@ struct net_handler {
     // The connection is gone while its request was unanswered; forget it.
     void (*gone)(void *data, struct net_conn *conn);
 
-    // A handshake failed, for this reason; may be NULL. net_shown tells more.
+    // A handshake failed, for this reason; may be NULL. net_report tells more.
     void (*refused)(void *data, struct net_conn *conn, const char *why);
 };
 
@@ -131,9 +131,9 @@ const struct in6_addr *net_network(const struct net_conn *conn);
 // True when the certificate that is shown now is one for this name or address.
 bool net_is_named(const struct net *net, const char *name);
 
-// The certificate that a peer has shown in a handshake that failed: NULL, or its subject (RFC 4514)
-// and in *ret_fingerprint its fingerprint.
-const char *net_shown(const struct net_conn *conn, const uint8_t **ret_fingerprint);
+// Appends what is known of a client whose handshake failed, for whoever looks after it
+// (model_put_refusal). False when there were too many within this second: the log has more.
+bool net_report(const struct net_conn *conn, const char *why, struct buf *out);
 
 // A pointer of the handler's, NULL at first.
 void net_set_user(struct net_conn *conn, void *user);

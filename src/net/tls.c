@@ -273,6 +273,13 @@ enum err tls_identify(SSL *ssl, enum net_client client, bool *ret_certified,
     return ERR_OK;
 }
 
+void tls_note_shown(struct net_conn *conn)
+{
+    if (conn->ssl != NULL)
+        note_shown(conn, SSL_get0_peer_certificate(conn->ssl));
+    ERR_clear_error();
+}
+
 bool tls_is_named(SSL_CTX *tls, const char *name)
 {
     X509 *cert = SSL_CTX_get0_certificate(tls);

@@ -497,12 +497,14 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
     if (ops->set.role != OPS_WRITER)
         wait_ms = sooner(wait_ms, seen_write(ops->seen));
     wait_ms = sooner(wait_ms, count_write(ops->counts));
+    wait_ms = sooner(wait_ms, refusals_idle(ops));
     *ret_wait_ms = sooner(wait_ms, sync_ms);
     return ERR_OK;
 }
 
 enum err ops_stop(struct ops *ops)
 {
+    refusals_stop(ops);
     if (ops->set.role != OPS_WRITER)
         return ERR_OK;
     TRY(audit_anchor(ops->set.root, ops->set.store));

@@ -63,7 +63,8 @@ MUST_USE enum err ops_run_batch(struct ops *ops, const struct batch *batch, stru
 MUST_USE enum err ops_run_courier(struct ops *ops, struct span ask, struct arena *arena,
                                   struct span *ret);
 
-// A front's report of a refused client (model_put_refusal), within a turn; readers keep it.
+// A report, of a front or of web, of a refused client (model_put_refusal), within a turn; readers
+// keep it.
 MUST_USE enum err ops_note_refusal(struct ops *ops, struct span body);
 
 // Ends the turn: commits, or writes the journal of reads. After an error no answer of the turn may

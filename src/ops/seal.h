@@ -12,7 +12,8 @@
 // are rotated: settings and endpoints by their own code, objects, and of named sets (wallets,
 // groups)
 // {.part = SEAL_NAMED, .id, .type = kind}. Answers that are kept for a day (ops/once.c) are not
-// sealed again: one that outlives its key is not told any more.
+// sealed again: one that outlives its key is not told any more. Who could not connect
+// (ops/refusals.c) is written anew.
 #define SEAL_NAMED      "named"
 #define SEAL_USER       "user"       // ops/account.c
 #define SEAL_CREDENTIAL "credential" // ops/credential.c

@@ -192,7 +192,7 @@ static enum err run_courier(struct engine *engine, const struct ipc_frame *frame
 static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_frame *frame)
 {
     struct batch batch;
-    if (frame->kind == MODEL_FRAME_REFUSAL && engine->peers[peer].role == ROLE_FRONT) {
+    if (frame->kind == MODEL_FRAME_REFUSAL && engine->peers[peer].role != ROLE_COURIER) {
         enum err noted = ops_note_refusal(engine->ops, frame->body);
         if (noted != ERR_OK)
             log_error("refusal_not_noted", noted);

@@ -33,7 +33,6 @@ enum {
     STOP_MS = 10 * 1000,   // for requests in hand when told to stop
     SECONDS_MAX = 86400,
     REQUEST_MESSAGE = 0x420078,
-    REPORTS_MAX = 20,  // of refused clients in a second
     SPIN_QUESTIONS = 8 // awaited at most, for a front to look again before it sleeps
 };
 
@@ -44,8 +43,6 @@ struct front {
     struct buf out;
     struct event control;
     int depth;
-    int64_t reports_second; // of refused clients
-    int reports;
     int64_t stop_at;        // monotonic ms; 0: serving
     bool orphaned;          // the supervisor is gone
     int new_key, new_ca;    // of an identity that is being handed out, -1: none
@@ -159,29 +156,13 @@ static void on_gone(void *data, struct net_conn *conn)
     net_set_user(conn, NULL);
 }
 
-// Why somebody cannot connect, for the administrator: a bounded number a second, the log has more.
+// Why somebody cannot connect, for the administrator.
 static void on_refused(void *data, struct net_conn *conn, const char *why)
 {
     struct front *front = data;
-    const uint8_t *fingerprint = NULL;
-    const char *subject = net_shown(conn, &fingerprint);
-    const char *address = net_address(conn);
-    const char *port = strrchr(address, ':');
     struct buf body CLEANUP(buf_done);
     buf_init(&body, 4 * MODEL_REFUSAL_TEXT, false);
-    int64_t second = clock_mono_ms() / 1000;
-    front->reports = second == front->reports_second ? front->reports + 1 : 1;
-    front->reports_second = second;
-    struct model_refusal refusal = {
-        .address = span_of(address, port == NULL ? strlen(address) : (size_t)(port - address)),
-        .reason = span_str(why),
-        .subject = span_str(subject),
-        .certified = subject != NULL};
-    if (front->reports > REPORTS_MAX)
-        return;
-    if (subject != NULL)
-        memcpy(refusal.fingerprint, fingerprint, sizeof refusal.fingerprint);
-    if (model_put_refusal(&body, &refusal) == ERR_OK)
+    if (net_report(conn, why, &body))
         engines_tell_readers(front->engines, MODEL_FRAME_REFUSAL, span_buf(&body));
 }
 

@@ -35,6 +35,9 @@ MUST_USE enum err engines_ask(struct engines *engines, enum proc_role role,
                               const struct batch *batch, int timeout_ms, engines_done done,
                               void *context);
 
+// Sends a frame that wants no answer to every reader that is connected.
+void engines_tell_readers(struct engines *engines, uint16_t kind, struct span body);
+
 // The `context` of what was asked of this role first and is not answered yet; NULL when nothing is.
 const void *engines_oldest(const struct engines *engines, enum proc_role role);
 

@@ -275,11 +275,21 @@ static void on_gone(void *data, struct net_conn *conn)
         exchange->conn = NULL;
 }
 
+// Why somebody cannot connect, for the administrator.
+static void on_refused(void *data, struct net_conn *conn, const char *why)
+{
+    struct server *server = data;
+    struct buf body CLEANUP(buf_done);
+    buf_init(&body, 4 * MODEL_REFUSAL_TEXT, false);
+    if (server->engines != NULL && net_report(conn, why, &body))
+        engines_tell_readers(server->engines, MODEL_FRAME_REFUSAL, span_buf(&body));
+}
+
 // ---- life ----
 
 static enum err set_up(struct server *server, const struct server_config *config)
 {
-    static const struct net_handler handler = {on_size, on_request, on_broken, on_gone, NULL};
+    static const struct net_handler handler = {on_size, on_request, on_broken, on_gone, on_refused};
     const struct net_config net = {.client = NET_CLIENT_ASKED,
                                    .connections = WEB_CONNECTIONS,
                                    .handshakes = WEB_HANDSHAKES,

@@ -2,7 +2,11 @@
 //
 // The life of an endpoint: each change holds from the next request on; tokens are refused after
 // five wrong ones; certificates overlap as long as they may; an endpoint that owns objects stays.
+#include <sys/stat.h>
+
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/paths.h"
 #include "tests/unit/ops_rig.h"
 
 static bool answers(const char *text)
@@ -375,6 +379,77 @@ static void refused_clients_are_told_and_strangers_make_room(void **state)
     OK(ops_note_refusal(rig.engines[OPS_WRITER], span_str("garbage")));
 }
 
+// The reader ends and another takes its place.
+static void restart_reader(void)
+{
+    struct ops_settings settings = {
+        .role = OPS_READER, .root = rig.root, .store = rig.stores[OPS_READER], .service_uid = 700};
+    int wait_ms;
+    ops_freep(&rig.engines[OPS_READER]);
+    OK(ops_new(&settings, &rig.engines[OPS_READER]));
+    ops_set_keeper(rig.engines[OPS_READER], (struct ipc *)&fake_keeper);
+    OK(ops_idle(rig.engines[OPS_READER], &wait_ms));
+}
+
+static struct stat file_of_refused(void)
+{
+    struct stat st;
+    assert_int_equal(fstatat(rig.root, PATH_REFUSED, &st, 0), 0);
+    return st;
+}
+
+static void refused_clients_survive_a_restart_in_a_bounded_file(void **state)
+{
+    (void)state;
+    int wait_ms;
+    char address[32];
+    struct ops *reader = rig.engines[OPS_READER];
+    struct buf file CLEANUP(buf_done);
+    buf_init(&file, 1024 * 1024, false);
+    OK(ops_idle(reader, &wait_ms));
+    OK(report("192.0.2.9", "the last before a kill", rig.other));
+    OK(ops_idle(reader, &wait_ms));
+    struct stat first = file_of_refused();
+    assert_int_equal(first.st_mode & 0777, 0600);
+    // However many come, nothing is written for a while, and the file has no more than the table.
+    for (int i = 0; i < 3000; i++) {
+        (void)snprintf(address, sizeof address, "203.0.%d.%d", i / 250, i % 250);
+        OK(report(address, "no certificate", NULL));
+        OK(ops_idle(reader, &wait_ms));
+        assert_in_range(wait_ms, 0, 10000);
+    }
+    assert_int_equal(file_of_refused().st_ino, first.st_ino);
+    assert_int_equal(file_of_refused().st_mtim.tv_nsec, first.st_mtim.tv_nsec);
+    // A kill loses what was not written, the end of the process nothing.
+    OK(ops_stop(reader));
+    assert_in_range(file_of_refused().st_size, 1, 256 * 1024);
+    OK(file_read(rig.root, PATH_REFUSED, file.limit, &file));
+    assert_null(memmem(file.data, file.len, "192.0.2.9", 9));
+    restart_reader();
+    OK(admin(VERB_ENDPOINT_SHOW, "{\"name\":\"other\"}", NULL, NULL));
+    assert_true(answers("the last before a kill"));
+    assert_true(answers("\"port\":\"kmip\""));
+    OK(report("192.0.2.9", "the last before a kill", rig.other));
+    OK(admin(VERB_ENDPOINT_TLS_FAILURES, "{\"limit\":256}", NULL, NULL));
+    assert_true(answers("\"endpoint\":\"other\""));
+    assert_true(answers("\"count\":2"));
+    assert_true(answers("203.0.11.249"));
+}
+
+static void a_file_of_refused_clients_that_is_damaged_is_begun_anew(void **state)
+{
+    (void)state;
+    OK(file_write(rig.root, PATH_REFUSED, span_str("not what was written here, and long enough")));
+    restart_reader();
+    OK(admin(VERB_ENDPOINT_TLS_FAILURES, "{}", NULL, NULL));
+    assert_true(answers("\"failures\":[]"));
+    OK(report("192.0.2.1", "after the damage", NULL));
+    OK(ops_stop(rig.engines[OPS_READER]));
+    restart_reader();
+    OK(admin(VERB_ENDPOINT_TLS_FAILURES, "{}", NULL, NULL));
+    assert_true(answers("after the damage"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +463,8 @@ int main(void)
         cmocka_unit_test(an_endpoint_whose_objects_are_destroyed_may_go),
         cmocka_unit_test(the_last_sight_is_told),
         cmocka_unit_test(refused_clients_are_told_and_strangers_make_room),
+        cmocka_unit_test(refused_clients_survive_a_restart_in_a_bounded_file),
+        cmocka_unit_test(a_file_of_refused_clients_that_is_damaged_is_begun_anew),
         cmocka_unit_test(a_token_counts_as_long_as_is_said),
         cmocka_unit_test(an_expired_token_opens_neither_door),
         cmocka_unit_test(a_certificate_ends_at_once_when_that_is_asked),
