@@ -13,6 +13,11 @@
 
 enum { PAGE = 256, PAGE_ARENA = 16 << 20, PLAIN_MAX = 4096, CONTEXTS_MAX = 64 << 20 };
 
+struct context_place {
+    uint64_t sequence;
+    uint64_t at;
+};
+
 struct source {
     uint32_t chain;
     uint64_t taken;    // last record that was handed out, or `after`
@@ -28,7 +33,8 @@ struct source {
     // a journal
     bool placed;
     struct audit_walk walk;
-    struct buf contexts; // of this segment: sequence, clear part, sealed part
+    struct buf contexts; // of this segment: clear part, sealed part
+    struct buf places;   // where in it each is: struct context_place, the sequence rising
     uint64_t recalled;   // the context that was opened last
     struct buf plain;
     struct audit_telling telling;
@@ -49,6 +55,7 @@ static void source_free(struct source *source)
     arena_freep(&source->arena);
     audit_walk_done(&source->walk);
     buf_done(&source->contexts);
+    buf_done(&source->places);
     buf_done(&source->plain);
     free(source);
 }
@@ -66,6 +73,7 @@ static enum err source_new(struct audit_feed *feed, uint32_t chain, uint64_t aft
         FAIL(ERR_MEMORY, "no memory to read the audit trail");
     *source = (struct source){.chain = chain, .taken = after, .walk = {.fd = -1}};
     buf_init(&source->contexts, CONTEXTS_MAX, false);
+    buf_init(&source->places, CONTEXTS_MAX, false);
     buf_init(&source->plain, PLAIN_MAX, true);
     if (chain == AUDIT_CHAIN_NODE)
         TRY(arena_new(PAGE_ARENA, &source->arena));
@@ -230,10 +238,12 @@ static enum err keep_context(struct source *source, const struct audit_entry *en
 {
     if (entry->kind == AUDIT_SEGMENT) {
         buf_clear(&source->contexts);
+        buf_clear(&source->places);
         source->recalled = 0;
         return ERR_OK;
     }
-    TRY(buf_put_u64(&source->contexts, entry->sequence));
+    const struct context_place place = {entry->sequence, source->contexts.len};
+    TRY(buf_put(&source->places, span_of(&place, sizeof place)));
     TRY(buf_put_var(&source->contexts, entry->clear));
     return buf_put_var(&source->contexts, entry->sealed);
 }
@@ -327,16 +337,26 @@ static bool open_with(const struct audit_keys *keys, const struct audit_entry *e
     return false;
 }
 
+static int by_sequence(const void *key, const void *place)
+{
+    uint64_t wanted = *(const uint64_t *)key;
+    uint64_t has = ((const struct context_place *)place)->sequence;
+    return wanted < has ? -1 : wanted > has;
+}
+
+// A segment may have hundreds of thousands: one for each connection.
 static bool find_context(const struct source *source, uint64_t sequence, struct audit_entry *ret)
 {
-    struct cursor in = cursor_of(span_buf(&source->contexts));
-    for (uint64_t at = 0; cursor_u64(&in, &at) == ERR_OK;) {
-        if (cursor_var(&in, &ret->clear) != ERR_OK || cursor_var(&in, &ret->sealed) != ERR_OK)
-            return false;
-        if (at == sequence)
-            return true;
-    }
-    return false;
+    const struct context_place *place =
+        source->places.len == 0
+            ? NULL
+            : bsearch(&sequence, source->places.data, source->places.len / sizeof *place,
+                      sizeof *place, by_sequence);
+    if (place == NULL)
+        return false;
+    struct cursor in = cursor_of(
+        span_of(source->contexts.data + place->at, source->contexts.len - (size_t)place->at));
+    return cursor_var(&in, &ret->clear) == ERR_OK && cursor_var(&in, &ret->sealed) == ERR_OK;
 }
 
 // Who asked, from the context of a journal's record; records in a row mostly share it.

@@ -257,27 +257,23 @@ static bool take_line(struct file *f, struct span text)
 
 struct lines {
     FILE *in;
-    char *text;
-    size_t room;
+    uint8_t text[AUDIT_LINE_MAX + 1];
     struct span line; // without its newline
     bool whole;       // it had one
 };
 
-static void lines_done(struct lines *lines)
-{
-    free(lines->text);
-}
-
+// Of a line that is too long only its beginning is read.
 static enum err next_line(struct lines *lines, bool *ret_more)
 {
-    ssize_t len = getline(&lines->text, &lines->room, lines->in);
-    if (len < 0 && ferror(lines->in))
+    size_t len = 0;
+    int c = getc_unlocked(lines->in);
+    *ret_more = c != EOF;
+    for (; c != EOF && c != '\n' && len < sizeof lines->text; c = getc_unlocked(lines->in))
+        lines->text[len++] = (uint8_t)c;
+    if (ferror(lines->in))
         FAIL(ERR_IO, "the file could not be read");
-    *ret_more = len > 0;
-    if (len <= 0)
-        return ERR_OK;
-    lines->whole = lines->text[len - 1] == '\n';
-    lines->line = span_of(lines->text, (size_t)len - (lines->whole ? 1 : 0));
+    lines->whole = c == '\n';
+    lines->line = span_of(lines->text, len);
     return ERR_OK;
 }
 
@@ -303,17 +299,21 @@ static bool take_any(struct file *f, const struct lines *lines)
 
 enum err audit_file_verify(FILE *in, const uint8_t *trusted, struct audit_file_verdict *ret)
 {
-    struct lines lines CLEANUP(lines_done) = {.in = in};
+    struct lines *lines = calloc(1, sizeof *lines);
     struct file *f = calloc(1, sizeof *f);
     bool more = true;
     enum err err = ERR_OK;
-    if (f == NULL)
+    if (f == NULL || lines == NULL) {
+        free(f);
+        free(lines);
         FAIL(ERR_MEMORY, "no memory to verify a file");
+    }
+    lines->in = in;
     f->verdict.sound = true;
     f->check.trusted = trusted;
     while (f->verdict.sound) {
-        err = next_line(&lines, &more);
-        if (err != ERR_OK || !more || !take_any(f, &lines))
+        err = next_line(lines, &more);
+        if (err != ERR_OK || !more || !take_any(f, lines))
             break;
     }
     if (err == ERR_OK && f->verdict.sound && !f->ended)
@@ -322,6 +322,7 @@ enum err audit_file_verify(FILE *in, const uint8_t *trusted, struct audit_file_v
     f->verdict.signed_sequence = f->check.signed_sequence;
     *ret = f->verdict;
     free(f);
+    free(lines);
     return err;
 }
 

@@ -126,6 +126,9 @@ static enum err count_seals(struct op *op, const json_t *seals, struct audit_ext
     if (count == 0 || count > SEALS_MAX)
         FAIL(ERR_INVALID, "\"seals\" has 1 to %d lines", SEALS_MAX);
     TRY(audit_signing_get(op->ops->set.store, &signing));
+    // Without a key nothing was sealed, and a key of zeros would verify what anybody makes up.
+    if (!signing.has_key)
+        FAIL(ERR_WRONG_STATE, "nothing was exported yet: begin with `keyward audit export`");
     TRY(store_audit_floor(op->ops->set.store, &floor));
     for (size_t i = 0; i < count; i++)
         TRY(count_seal(op, signing.public_key, json_array_get(seals, i), floor.sequence, extent));

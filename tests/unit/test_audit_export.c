@@ -364,6 +364,23 @@ static unsigned take_seals(struct span text, struct audit_sealed_range *ret)
     return seals;
 }
 
+static void a_line_without_end_is_not_read_to_its_end(void **state)
+{
+    enum { ENDLESS = 4 << 20 };
+    (void)state;
+    char *text = malloc(ENDLESS);
+    assert_non_null(text);
+    memset(text, 'x', ENDLESS);
+    FILE *in = fmemopen(text, ENDLESS, "r");
+    struct audit_file_verdict verdict;
+    OK(audit_file_verify(in, NULL, &verdict));
+    assert_false(verdict.sound);
+    assert_non_null(strstr(verdict.what, "line 1 is cut off or too long"));
+    assert_true(ftell(in) < ENDLESS / 8);
+    (void)fclose(in);
+    free(text);
+}
+
 static void seals_tell_the_server_what_was_exported(void **state)
 {
     (void)state;
@@ -404,6 +421,7 @@ int main(void)
         TEST(a_range_of_time_is_exported_alone),
         TEST(a_long_trail_goes_into_many_blocks),
         TEST(a_cell_is_no_formula),
+        TEST(a_line_without_end_is_not_read_to_its_end),
         TEST(seals_tell_the_server_what_was_exported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,15 @@ static void the_writer_signs_by_itself_and_when_it_stops(void **state)
     assert_int_equal(status("signed_through"), status("last"));
 }
 
+// A key that is not there yet would be one of zeros, under which signatures can be made up.
+static void before_there_is_a_key_no_seal_counts(void **state)
+{
+    (void)state;
+    FAILS(ERR_WRONG_STATE, admin(VERB_AUDIT_CONFIRM, "{\"seals\":[\"x\"]}", NULL, NULL));
+    turn(); // makes the key
+    FAILS(ERR_INVALID, admin(VERB_AUDIT_CONFIRM, "{\"seals\":[\"x\"]}", NULL, NULL));
+}
+
 static void what_is_old_and_exported_goes_by_itself(void **state)
 {
     (void)state;
@@ -178,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(the_writer_signs_by_itself_and_when_it_stops),
+        CASE(before_there_is_a_key_no_seal_counts),
         CASE(what_is_old_and_exported_goes_by_itself),
         CASE(seals_that_leave_a_gap_count_for_nothing),
         CASE(the_list_is_filtered),
