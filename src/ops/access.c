@@ -12,7 +12,7 @@
 #include "ops/user.h"
 #include "ops/verbs.h"
 
-enum { LIST_MAX = STORE_FIND_MAX, PAGE_DEFAULT = 100 };
+enum { LIST_MAX = STORE_FIND_MAX };
 
 const char *access_name(uint32_t access)
 {
@@ -219,22 +219,22 @@ static enum err answer_objects(struct op *op, const json_t *doc, const struct uu
     CLEANUP(doc_freep) json_t *answer = json_object();
     CLEANUP(reach_freep) struct reach *reach = NULL;
     struct store_query query = {0};
-    int64_t limit = PAGE_DEFAULT;
+    struct doc_page page;
     const struct store_object *at = NULL;
     struct uuid last = {{0}};
-    TRY(doc_cursor(doc, &query.after));
-    TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
+    TRY(doc_page(doc, &page));
+    query.after = page.after;
     TRY(reach_new(op, who, &query, &reach));
     json_t *list = json_array();
     TRY(doc_set(answer, "keys", list));
-    for (int64_t i = 0; i < limit; i++) {
+    for (uint32_t i = 0; i < page.limit; i++) {
         TRY(reach_next(reach, &at));
         if (at == NULL)
             break;
         TRY(add_object(op, list, who, at));
         last = at->id;
     }
-    TRY(doc_set(answer, "next_cursor", at != NULL ? doc_uuid(&last) : json_null()));
+    TRY(doc_page_end(answer, at != NULL ? &last : NULL));
     return doc_answer(op, json_incref(answer));
 }
 

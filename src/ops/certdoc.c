@@ -5,8 +5,6 @@
 
 #include "ops/ca.h"
 
-enum { PAGE_DEFAULT = 100 };
-
 json_int_t certdoc_days_left(int64_t not_after, int64_t now)
 {
     int64_t left = not_after - now;
@@ -52,7 +50,7 @@ static int digit(char c)
 
 enum err certdoc_page(const json_t *doc, struct store_issued_query *ret)
 {
-    int64_t limit = PAGE_DEFAULT;
+    int64_t limit = DOC_PAGE_DEFAULT;
     const json_t *cursor = json_object_get(doc, "cursor");
     TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
     ret->limit = (uint32_t)limit;

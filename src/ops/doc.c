@@ -161,13 +161,23 @@ enum err doc_text(const json_t *doc, const char *name, size_t max, bool required
     return ERR_OK;
 }
 
-enum err doc_cursor(const json_t *doc, struct uuid *ret)
+enum err doc_page(const json_t *doc, struct doc_page *ret)
 {
     struct span text;
+    struct doc_page page = {.limit = DOC_PAGE_DEFAULT};
+    int64_t limit = page.limit;
     TRY(doc_text(doc, "cursor", UUID_TEXT_LEN, false, &text));
-    if (text.len > 0 && uuid_parse(text, ret) != ERR_OK)
+    if (text.len > 0 && uuid_parse(text, &page.after) != ERR_OK)
         FAIL(ERR_INVALID, "\"cursor\" is not one that this server gave");
+    TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
+    page.limit = (uint32_t)limit;
+    *ret = page;
     return ERR_OK;
+}
+
+enum err doc_page_end(json_t *answer, const struct uuid *last)
+{
+    return doc_set(answer, "next_cursor", last == NULL ? json_null() : doc_uuid(last));
 }
 
 enum err doc_sequence(const json_t *doc, uint64_t *ret)

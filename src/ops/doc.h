@@ -22,8 +22,18 @@ MUST_USE enum err doc_params(const struct op *op, json_t **ret);
 MUST_USE enum err doc_integer(const json_t *doc, const char *name, int64_t least, int64_t most,
                               int64_t *ret);
 
-// The optional "cursor" of a paged answer: an identifier, or a sequence number.
-MUST_USE enum err doc_cursor(const json_t *doc, struct uuid *ret);
+// Which page of a list in order of an identifier is asked for: the optional "cursor" and "limit".
+enum { DOC_PAGE_DEFAULT = 100 };
+struct doc_page {
+    struct uuid after; // zero: from the beginning
+    uint32_t limit;    // 1 to STORE_FIND_MAX
+};
+MUST_USE enum err doc_page(const json_t *doc, struct doc_page *ret);
+
+// Sets "next_cursor": behind `last`, or null (last NULL) where the list ends.
+MUST_USE enum err doc_page_end(json_t *answer, const struct uuid *last);
+
+// The optional "cursor" of a list in order of sequence numbers.
 MUST_USE enum err doc_sequence(const json_t *doc, uint64_t *ret);
 
 // The optional "dry_run". ERR_INVALID unless true or false.

@@ -18,7 +18,7 @@
 #include "ops/refusals.h"
 #include "ops/verbs.h"
 
-enum { PAGE_DEFAULT = 100, LIFE_MIN_S = 60, LIFE_MAX_S = 30 * 86400, TRIES_MS = 60000 };
+enum { LIFE_MIN_S = 60, LIFE_MAX_S = 30 * 86400, TRIES_MS = 60000 };
 // Wrong tokens within TRIES_MS: for one endpoint, of one address, of all together.
 enum { TRIES_NAME = 5, TRIES_SOURCE = 20, TRIES_ALL = 300 };
 
@@ -343,13 +343,11 @@ enum err endpoint_list_run(struct op *op)
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_endpoint *rows = NULL;
-    struct uuid after = {{0}};
+    struct doc_page page;
     size_t count = 0;
-    int64_t limit = PAGE_DEFAULT;
     TRY(doc_params(op, &doc));
-    TRY(doc_cursor(doc, &after));
-    TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
-    TRY(store_endpoint_list(op->ops->set.store, &after, (uint32_t)limit, op->arena, &rows, &count));
+    TRY(doc_page(doc, &page));
+    TRY(store_endpoint_list(op->ops->set.store, &page.after, page.limit, op->arena, &rows, &count));
     json_t *list = json_array();
     TRY(doc_set(answer, "endpoints", list));
     for (size_t i = 0; i < count; i++) {
@@ -364,8 +362,7 @@ enum err endpoint_list_run(struct op *op)
         if (json_array_append_new(list, item) != 0)
             FAIL(ERR_MEMORY, "no memory for an answer");
     }
-    bool more = count == (size_t)limit;
-    TRY(doc_set(answer, "next_cursor", more ? doc_uuid(&rows[count - 1].id) : json_null()));
+    TRY(doc_page_end(answer, count == page.limit ? &rows[count - 1].id : NULL));
     return doc_answer(op, json_incref(answer));
 }
 

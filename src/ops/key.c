@@ -46,10 +46,10 @@ enum err key_answer_page(struct op *op, const json_t *doc, struct store_query *q
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_object *rows = NULL;
     size_t count = 0;
-    int64_t limit = KEY_PAGE_DEFAULT;
-    TRY(doc_cursor(doc, &query->after));
-    TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
-    query->limit = (uint32_t)limit;
+    struct doc_page page;
+    TRY(doc_page(doc, &page));
+    query->after = page.after;
+    query->limit = page.limit;
     TRY(store_object_find(op->ops->set.store, query, op->arena, &rows, &count));
     json_t *list = json_array();
     TRY(doc_set(answer, "keys", list));
@@ -60,8 +60,7 @@ enum err key_answer_page(struct op *op, const json_t *doc, struct store_query *q
         if (json_array_append_new(list, item) != 0)
             FAIL(ERR_MEMORY, "no memory for an answer");
     }
-    bool more = count == (size_t)limit;
-    TRY(doc_set(answer, "next_cursor", more ? doc_uuid(&rows[count - 1].id) : json_null()));
+    TRY(doc_page_end(answer, count == page.limit ? &rows[count - 1].id : NULL));
     return doc_answer(op, json_incref(answer));
 }
 

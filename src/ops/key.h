@@ -9,7 +9,7 @@
 #include "ops/doc.h"
 #include "ops/object.h"
 
-enum { KEY_TEXT_MAX = 1024, KEY_PAGE_DEFAULT = 100 };
+enum { KEY_TEXT_MAX = 1024 };
 
 // A key in one line, as lists show it. Opens the object's attributes. The caller frees *ret.
 MUST_USE enum err key_summary(struct op *op, struct object *object, json_t **ret);

@@ -230,7 +230,7 @@ struct page {
     struct walk *walk;
     struct arena *scratch;
     json_t *list;
-    int64_t limit;
+    uint32_t limit;
     struct uuid last; // examined last
     bool ended;
 };
@@ -240,7 +240,7 @@ static enum err fill(struct op *op, const struct filter *filter, struct page *pa
     for (int examined = 0; examined < EXAMINE_MAX; examined++) {
         const struct store_object *row = NULL;
         bool match = false;
-        if ((int64_t)json_array_size(page->list) == page->limit)
+        if (json_array_size(page->list) == page->limit)
             return ERR_OK;
         TRY(walk_next(page->walk, &row));
         if (row == NULL) {
@@ -291,18 +291,20 @@ enum err key_list_run(struct op *op)
     CLEANUP(arena_freep) struct arena *scratch = NULL;
     CLEANUP(walk_freep) struct walk *walk = NULL;
     struct filter filter;
-    struct page page = {.limit = KEY_PAGE_DEFAULT, .list = json_array()};
+    struct page page = {.list = json_array()};
+    struct doc_page asked;
     TRY(doc_set(answer, "keys", page.list));
     TRY(doc_params(op, &doc));
     TRY(take_filter(op, doc, &filter));
-    TRY(doc_cursor(doc, &filter.query.after));
-    TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &page.limit));
+    TRY(doc_page(doc, &asked));
+    filter.query.after = asked.after;
+    page.limit = asked.limit;
     TRY(arena_new(PAGE_BYTES, &scratch));
     TRY(walk_new(op, &filter.query, key_is_any(op), &walk));
     page.walk = walk;
     page.scratch = scratch;
     TRY(fill(op, &filter, &page));
-    TRY(doc_set(answer, "next_cursor", page.ended ? json_null() : doc_uuid(&page.last)));
+    TRY(doc_page_end(answer, page.ended ? NULL : &page.last));
     if (json_is_true(json_object_get(doc, "with_count")))
         TRY(count_all(op, &filter, scratch, answer));
     return doc_answer(op, json_incref(answer));

@@ -12,7 +12,7 @@
 #include "ops/seal.h"
 #include "store/people.h"
 
-enum { PAGE_DEFAULT = 100, TELL_MAX = 512 };
+enum { TELL_MAX = 512 };
 
 struct named_record {
     struct span name;
@@ -171,13 +171,11 @@ enum err named_list(struct op *op, uint32_t kind, const char *list_name, const c
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_named *rows = NULL;
-    struct uuid after = {{0}};
+    struct doc_page page;
     size_t count = 0;
-    int64_t limit = PAGE_DEFAULT;
     TRY(doc_params(op, &doc));
-    TRY(doc_cursor(doc, &after));
-    TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
-    TRY(store_named_list(op->ops->set.store, kind, &after, (uint32_t)limit, op->arena, &rows,
+    TRY(doc_page(doc, &page));
+    TRY(store_named_list(op->ops->set.store, kind, &page.after, page.limit, op->arena, &rows,
                          &count));
     json_t *list = json_array();
     TRY(doc_set(answer, list_name, list));
@@ -187,8 +185,7 @@ enum err named_list(struct op *op, uint32_t kind, const char *list_name, const c
         if (seen)
             TRY(list_item(op, &rows[i], members, list));
     }
-    bool more = count == (size_t)limit;
-    TRY(doc_set(answer, "next_cursor", more ? doc_uuid(&rows[count - 1].id) : json_null()));
+    TRY(doc_page_end(answer, count == page.limit ? &rows[count - 1].id : NULL));
     return doc_answer(op, json_incref(answer));
 }
 

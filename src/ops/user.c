@@ -17,7 +17,7 @@
 #include "ops/tries.h"
 #include "ops/verbs.h"
 
-enum { PAGE_DEFAULT = 100, LIST_MAX = STORE_FIND_MAX, EMAIL_MAX = 254 };
+enum { LIST_MAX = STORE_FIND_MAX, EMAIL_MAX = 254 };
 
 // ---- what operations share ----
 
@@ -120,13 +120,11 @@ enum err user_list_run(struct op *op)
     CLEANUP(doc_freep) json_t *doc = NULL;
     CLEANUP(doc_freep) json_t *answer = json_object();
     struct store_user *rows = NULL;
-    struct uuid after = {{0}};
+    struct doc_page page;
     size_t count = 0;
-    int64_t limit = PAGE_DEFAULT;
     TRY(doc_params(op, &doc));
-    TRY(doc_cursor(doc, &after));
-    TRY(doc_integer(doc, "limit", 1, STORE_FIND_MAX, &limit));
-    TRY(store_user_list(op->ops->set.store, 0, &after, (uint32_t)limit, op->arena, &rows, &count));
+    TRY(doc_page(doc, &page));
+    TRY(store_user_list(op->ops->set.store, 0, &page.after, page.limit, op->arena, &rows, &count));
     json_t *list = json_array();
     TRY(doc_set(answer, "users", list));
     for (size_t i = 0; i < count; i++) {
@@ -137,8 +135,7 @@ enum err user_list_run(struct op *op)
         if (json_array_append_new(list, item) != 0)
             FAIL(ERR_MEMORY, "no memory for an answer");
     }
-    bool more = count == (size_t)limit;
-    TRY(doc_set(answer, "next_cursor", more ? doc_uuid(&rows[count - 1].id) : json_null()));
+    TRY(doc_page_end(answer, count == page.limit ? &rows[count - 1].id : NULL));
     return doc_answer(op, json_incref(answer));
 }
 
