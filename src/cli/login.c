@@ -18,7 +18,7 @@
 #include "crypto/crypto.h"
 #include "crypto/pki.h"
 
-enum { PEM_MAX = 256 * 1024 };
+enum { PEM_MAX = 256 * 1024, CODE_MAX = 64 };
 
 struct login {
     struct cli *cli;
@@ -136,6 +136,22 @@ static enum err take_session(struct login *login, json_t *answer)
     return ERR_OK;
 }
 
+// At a terminal the password is asked for, and then the code, since nobody is told beforehand who
+// has a second factor.
+static enum err ask_code(const struct cli *cli, struct client_secrets *secrets)
+{
+    char code[CODE_MAX];
+    struct secret *value = NULL;
+    if (cli_has(cli, OPT_PASSWORD_FILE) || cli_has(cli, OPT_CODE_FILE) || !term_is_interactive())
+        return ERR_OK;
+    TRY(term_ask("Code of the second factor (Enter where there is none): ", code, sizeof code));
+    if (code[0] == '\0')
+        return ERR_OK;
+    TRY(secret_copy(span_str(code), &value));
+    secrets->items[secrets->count++] = (struct client_secret){"code", value};
+    return ERR_OK;
+}
+
 static enum err sign_in(struct login *login)
 {
     CLEANUP(json_freep) json_t *answer = NULL;
@@ -146,7 +162,9 @@ static enum err sign_in(struct login *login)
     if (doc == NULL)
         FAIL(ERR_INVALID, "the user's name is not text (UTF-8)");
     TRY(secrets_collect(cli, &secrets));
-    enum err err = client_call(cli, "POST", "/sessions", doc, &secrets, &answer);
+    enum err err = ask_code(cli, &secrets);
+    if (err == ERR_OK)
+        err = client_call(cli, "POST", "/sessions", doc, &secrets, &answer);
     client_secrets_done(&secrets);
     TRY(err);
     TRY(take_session(login, answer));

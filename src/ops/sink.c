@@ -344,6 +344,7 @@ enum err sink_set_run(struct op *op)
                    (long long)setting_number(config, "port"), setting_text(config, "transport"));
     TRY(arena_copy(op->arena, span_str(text), &op->detail));
     (void)json_object_del(config, "ca");
+    (void)json_object_del(config, "since");
     return doc_answer(op, json_incref(config));
 }
 

@@ -39,7 +39,7 @@ def log_server(tmp_path, authority):
 
 
 def forward(server, log_server, authority, *more):
-    server.keyward("syslog", "set", "--host", "127.0.0.1", "--port", log_server.port, "--ca", authority.pem, *more)
+    server.keyward("syslog", "set", "--host", "127.0.0.1", "--port", log_server.port, "--server-ca-file", authority.where / "ca.pem", *more)
 
 
 def state(server):
@@ -123,7 +123,7 @@ def served(server):
 
 def test_a_log_server_with_another_certificate_is_not_spoken_to(shared, log_server, tmp_path):
     other = Authority(tmp_path / "other")
-    shared.keyward("syslog", "set", "--host", "127.0.0.1", "--port", log_server.port, "--ca", other.pem, "--from", "start")
+    shared.keyward("syslog", "set", "--host", "127.0.0.1", "--port", log_server.port, "--server-ca-file", other.where / "ca.pem", "--from", "start")
     told = wait_for("the refusal", lambda: state(shared)["error"], 30)
     assert "certificate" in told and not log_server.messages()
     shared.keyward("syslog", "disable")
@@ -133,7 +133,7 @@ def test_a_log_server_with_another_certificate_is_not_spoken_to(shared, log_serv
     (["--host", "192.0.2.1", "--transport", "tcp"], "this host alone"),
     (["--host", "a b"], "no name and no address"),
     (["--host", "x", "--port", "0"], "port"),
-    (["--host", "x", "--ca", "nonsense"], "PEM"),
+    (["--host", "x", "--server-ca-file", "/dev/null"], "PEM"),
     (["--host", "x", "--away", "1"], "\"away_s\""),
 ])
 def test_a_bad_target_is_refused(shared, arguments, why):
@@ -183,7 +183,7 @@ def mail_server(tmp_path, authority):
 
 def use_mail(server, mail_server, authority, password="a mail password", *more):
     secret = server.secret_file("mail", password)
-    server.keyward("mail", "set", "--host", "localhost", "--port", mail_server.port, "--ca", authority.pem, "--user", "keyward",
+    server.keyward("mail", "set", "--host", "localhost", "--port", mail_server.port, "--server-ca-file", authority.where / "ca.pem", "--user", "keyward",
                    "--mail-password-file", secret, "--from", "keyward@example.org", "--to", "ops@example.org", *more)
 
 
@@ -292,7 +292,7 @@ def test_tls_from_the_start_serves_too(shared, authority, tmp_path):
     mail_server = MailServer(tmp_path / "mail", authority, implicit=True)
     mail_server.start()
     try:
-        shared.keyward("mail", "set", "--host", "127.0.0.1", "--port", mail_server.port, "--security", "tls", "--ca", authority.pem,
+        shared.keyward("mail", "set", "--host", "127.0.0.1", "--port", mail_server.port, "--security", "tls", "--server-ca-file", authority.where / "ca.pem",
                        "--from", "keyward@example.org", "--to", "ops@example.org")
         shared.keyward("mail", "test")
         assert wait_for("the test mail", mail_server.mails, 40)[0].to == ["ops@example.org"]

@@ -108,6 +108,44 @@ def test_a_sign_in_that_fails_leaves_the_profile_as_it_was(person):
     assert person.run("wallet", "list").returncode == 0
 
 
+def test_a_first_sign_in_that_fails_leaves_nothing_and_the_way_is_told(person):
+    wrong, ca = person.server.secret_file("wrong", "this is not the password"), person.server.root / TLS / "ca.crt"
+    assert person.login("--ca-file", ca, password=wrong).returncode == 3
+    assert not list((person.home / ".config/keyward").iterdir())
+    done = person.run("wallet", "list")
+    assert done.returncode == 7 and "keyward login https://HOST" in done.stderr
+
+
+def test_a_key_is_named_by_its_name_where_one_has_it(person):
+    assert person.login("--ca-file", person.server.root / TLS / "ca.crt").returncode == 0
+    key = json.loads(person.run("key", "create", "one of its name", "-o", "json").stdout)
+    assert json.loads(person.run("key", "show", "one of its name", "-o", "json").stdout)["id"] == key["id"]
+    assert person.run("wallet", "create", "named").returncode == 0
+    assert person.run("wallet", "add", "named", "one of its name").returncode == 0
+    nobody = person.run("key", "show", "nobody's")
+    assert nobody.returncode == 5 and "keyward key list" in nobody.stderr
+
+
+def test_a_refusal_says_whose_right_it_is(person):
+    assert person.login("--ca-file", person.server.root / TLS / "ca.crt").returncode == 0
+    done = person.run("user", "create", "x", "-o", "table")
+    assert done.returncode == 4 and "it takes System Administrator" in done.stderr and "keyward me show" in done.stderr
+    done = person.run("setup-link", "create", "-o", "table")
+    assert done.returncode == 4 and "on the server" in done.stderr
+    key = json.loads(person.run("key", "create", "-o", "json").stdout)["id"]
+    done = person.run("key", "revoke", key, "-o", "table")
+    assert done.returncode == 2 and "next: keyward help key revoke" in done.stderr
+
+
+def test_a_table_shows_what_lies_within_an_answer(place):
+    shown = place.keyward("role", "list", "-o", "table").stdout
+    assert "alice" in shown and "separation: no" in shown
+    shown = place.keyward("rotate", "status", "-o", "table").stdout
+    assert "data_keys" in shown and "objects" in shown
+    shown = place.keyward("user", "show", "alice", "-o", "table").stdout
+    assert "roles:" in shown and ".000Z" not in shown
+
+
 def test_an_api_token_needs_no_sign_in(person, tmp_path):
     assert person.login("--ca-file", person.server.root / TLS / "ca.crt", "--profile", "kv1").returncode == 0
     made = person.run("token", "create", "backup job", "--scope", "key", "--profile", "kv1", "-o", "json")
