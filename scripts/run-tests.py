@@ -56,15 +56,16 @@ def meson_tests():
     return passed, len(results) - passed
 
 
-def pytest(*paths, build=RELEASE):
-    """The tests of these files, with the programs of this build."""
+def pytest(*paths, build=RELEASE, workers=0):
+    """The tests of these files, with the programs of this build; a file's tests stay together on one of the workers."""
+    side_by_side = ["-n", str(workers), "--dist", "loadfile"] if workers else []
     environment = {**os.environ, "KEYWARD_BUILD": str(build), "KEYWARD_PROGRAMS": str(build / "src" / "prog")}
 
     def count():
         report = OUT / (paths[0].replace("/", "-") + ".xml")
         report.unlink(missing_ok=True)
         code = run(["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
-                    f"--junitxml={report}", *paths], env=environment)
+                    f"--junitxml={report}", *side_by_side, *paths], env=environment)
         if not report.exists():
             return 0, 1
         suite = ElementTree.parse(report).getroot().find("testsuite")
@@ -91,7 +92,7 @@ def steps():
         ("unit and contract tests", meson_tests),
         ("test tools", pytest("tests/crash/test_crashpoint.py", "tests/crash/test_replay.py", "tests/lib", build=SANITIZED)),
         ("fuzz sample", gate(["scripts/fuzz", "10"])),
-        ("system tests", pytest("tests/system")),
+        ("system tests", pytest("tests/system", workers=2)),
         ("KMIP tests", pytest("tests/kmip")),
         ("crash sample", pytest("tests/crash/test_operations.py")),
     ]
