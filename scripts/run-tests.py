@@ -81,6 +81,7 @@ def steps():
     return [
         ("format", gate(["clang-format-14", "--dry-run", "--Werror", *sources("src", "tests", "bench")])),
         ("includes", gate(["scripts/check-includes"])),
+        ("calls", gate(["scripts/check-calls"])),
         ("sizes", gate(["scripts/check-size"])),
         ("documents", gate(["scripts/check-docs"])),
         ("spec tables", gate(["scripts/gen-kmip", "--check"])),

@@ -101,6 +101,25 @@ def test_no_key_and_no_name_is_found_in_any_file(hsm_server, tmp_path, running):
     assert find_in_root(hsm_server.root, secrets) == []
 
 
+def test_what_administrators_are_told_holds_names_and_no_secret(hsm_server, tmp_path):
+    """The trail as it is exported and listed, alerts, people, keys: no key, and nothing that somebody signs in with."""
+    secrets = {**store_marked_objects(hsm_server), **store_marked_people(hsm_server)}
+    names = {"endpoint name", *(n for n in secrets if n.startswith(("name ", "secret name ")) or n == "made name"),
+             *(f"user {n}" for n in ("name", "full_name", "email", "group"))}
+    (key,) = hsm_server.json("key", "list", "--name", f"{MARK}-key-0")["keys"]
+    hsm_server.keyward("key", "export", key["id"], "--reason", "to look at it")
+    told = tmp_path / "told"
+    told.mkdir()
+    for form in ("json", "csv"):
+        hsm_server.keyward("audit", "export", "--format", form, "--file", told / f"trail.{form}")
+        assert b"to look at it" in (told / f"trail.{form}").read_bytes()
+    for number, words in enumerate([("audit", "list", "--limit", "1000"), ("alert", "list"), ("key", "list"), ("key", "show", key["id"]),
+                                    ("user", "list"), ("endpoint", "list"), ("hsm", "status")]):
+        (told / f"answer-{number}").write_text(hsm_server.keyward("-o", "json", *words).stdout)
+    found = {name for _, name in find_in_root(told, secrets)}
+    assert found & names and not found - names, found
+
+
 def test_the_search_finds_what_is_there(tmp_path):
     """The search itself must be able to fail."""
     secret = b"0123456789abcdefXYZ"

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every route tried by every role, by privileges, by a plain user, by tokens and by nobody (contract F2, H5, L-6).
+"""Every route tried by every role, by privileges, by a plain user, by tokens and by nobody (contract F2, H5).
 
 The routes and who may use them come from the served OpenAPI description; what that comes to is worked out here a second time.
 A request that was let in is one that is refused for its content: an unknown field, or a thing that does not exist, so that
 nothing is changed.
 """
+import contextlib
 import json
 import re
+import sqlite3
 
 import pytest
 from people import PASSWORD, Person, local, make, sign_in, wait_for_port
@@ -99,6 +101,25 @@ def test_every_route_by_nobody(served, routes):
             if not ("anyone" in words and status == 401):
                 wrong.append(f"{method} {path}: {status}")
     assert wrong == []
+
+
+def shared_rows(server):
+    """What the store holds but for wrong tries and the node's own (its trail, alerts, who was seen when), which knocking moves."""
+    with contextlib.closing(sqlite3.connect(f"file:{server.root}/var/lib/keyward/store.db?mode=ro", uri=True)) as store:
+        tables = [row[0] for row in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        assert {"object", "account", "endpoint", "setting", "outcome"} <= set(tables)
+        return {table: sorted(map(repr, store.execute(f"SELECT * FROM {table}")))
+                for table in tables if table != "tries" and not table.startswith("node_")}
+
+
+def test_ten_thousand_requests_of_nobody_change_nothing(served, routes):
+    before, stranger, asked = shared_rows(served), Person(served), 0
+    while asked < 10000:
+        for method, path, _ in routes:
+            answer = stranger.ask(method, path, None if method == "GET" else {"name": f"x{asked}", "token": "guessed", "user": "x"})
+            assert answer.status >= 400 or method == "GET", f"{method} {path}: {answer.status} {answer.body[:300]}"
+            asked += 1
+    assert shared_rows(served) == before
 
 
 def test_every_route_by_a_credential_that_does_not_count(served, routes):

@@ -3,6 +3,7 @@
 while the others go on serving (contract B13, ARCHITECTURE.md)."""
 import errno
 import os
+import re
 import shutil
 import signal
 import stat
@@ -62,6 +63,13 @@ def test_binaries_are_hardened(program):
     assert "GNU_RELRO" in text
     stack = [line for line in text.splitlines() if "GNU_STACK" in line]
     assert stack and "RWE" not in stack[0]
+
+
+@pytest.mark.parametrize("program", sorted(p.name for p in PROGRAMS.glob("keyward*") if p.is_file()))
+def test_no_secret_is_built_in(program):
+    text = subprocess.run(["strings", "-n", "6", PROGRAMS / program], capture_output=True, text=True, check=True).stdout
+    # Headers of PEM stand alone; with a body behind them they would be a key.
+    assert not re.search(r"-----BEGIN [A-Z ]+-----\n[A-Za-z0-9+/=]{16,}", text)
 
 
 def test_every_process_is_confined(server):

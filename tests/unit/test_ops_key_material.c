@@ -262,6 +262,14 @@ static void a_value_leaves_only_when_it_may_and_for_a_reason(void **state)
     FAILS(ERR_SENSITIVE, export_key(id_of("sensitive"), ",'reason':'test'", NULL));
     FAILS(ERR_NOT_EXTRACTABLE, export_key(id_of("kept"), ",'reason':'test'", NULL));
     assert_true(says("extracted") && rig.reply.doc.len == 0);
+    static const char *const formats[] = {"raw", "pem", "pkcs12"};
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        char members[64];
+        (void)snprintf(members, sizeof members, ",'reason':'test','format':'%s'", formats[i]);
+        FAILS(ERR_SENSITIVE, export_key(id_of("sensitive"), members, "passphrase"));
+        FAILS(ERR_NOT_EXTRACTABLE, export_key(id_of("kept"), members, "passphrase"));
+        assert_int_equal(rig.reply.doc.len, 0);
+    }
     FAILS(ERR_MISSING_DATA, export_key(open_key, "", NULL));
     FAILS(ERR_MISSING_DATA, export_key(open_key, ",'reason':'   '", NULL));
     FAILS(ERR_INVALID, export_key(open_key, ",'reason':'test','format':'zip'", NULL));

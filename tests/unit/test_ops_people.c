@@ -135,6 +135,8 @@ static void a_password_must_be_one_that_nobody_guesses(void **state)
     longest[256] = '\0';
     OK(ask(local, VERB_USER_CREATE, "{'name':'long'}", "password", longest, NULL));
     OK(sign_in_as("long", longest));
+    longest[255] ^= 1; // the whole of it counts
+    FAILS(ERR_AUTHENTICATION, sign_in_as("long", longest));
 }
 
 // ---- set-up links ----
