@@ -292,6 +292,18 @@ def test_it_must_be_clear_who_asks(web, name):
     assert "0123456789" not in web.log()
 
 
+def test_what_is_sent_comes_back_as_text(web):
+    """A browser that is shown a problem must not take it for a page."""
+    evil = "<script>alert(1)</script>"
+    with Local(web) as local:
+        answers = [local.ask("POST", "/api/v1/wallets", {evil: 1}), local.ask("POST", "/api/v1/wallets:" + "%3Cscript%3E", {}),
+                   local.ask("GET", "/api/v1/wallets/%3Cscript%3Ealert(1)%3C%2Fscript%3E"),
+                   local.ask("GET", "/api/v1/keys?sort=%3Cscript%3E"), local.ask("POST", "/api/v1/wallets", {"name": evil + "\n"})]
+    for answer in answers:
+        assert answer.status >= 400 and answer.headers["content-type"] == "application/problem+json", answer.body
+        assert answer.headers["x-content-type-options"] == "nosniff" and "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 def test_a_token_in_the_address_is_no_token(web):
     answer = ask(web, "GET", "/api/v1/keys?access_token=kw_0123456789")
     assert answer.status == 400 and b"kw_0123456789" not in answer.body

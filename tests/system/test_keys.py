@@ -206,5 +206,14 @@ def test_the_command_line_imports_files_as_they_are(served):
     made = server.json("key", "import", "--format", "raw", "--name", "in hex", "--encoding", "hex", "--material-file", raw)
     taken = server.json("key", "export", made["keys"][0]["id"], "--reason", "compare")
     assert base64.b64decode(taken["material"]) == b"sixteen letters?"
+    out = server.root / "taken.bin"
+    told = server.json("key", "export", made["keys"][0]["id"], "--reason", "compare", "--out", out)
+    assert out.read_bytes() == b"sixteen letters?" and out.stat().st_mode & 0o777 == 0o600
+    assert told["file"] == str(out) and "material" not in told
+    again = server.keyward("key", "export", made["keys"][0]["id"], "--reason", "once more", "--out", out, check=False)
+    assert again.returncode != 0 and str(out) in again.stderr and out.read_bytes() == b"sixteen letters?"
+    refused = server.keyward("key", "export", made["keys"][0]["id"], "--reason", " ", "--out", server.root / "none.bin", check=False)
+    assert refused.returncode != 0 and not (server.root / "none.bin").exists(), "what could not be fetched leaves no file"
+    assert "once more" not in server.keyward("audit", "list", "--verb", "key export").stdout, "a value that cannot be kept is not asked for"
     raw.chmod(0o644)
     assert server.keyward("key", "import", "--format", "raw", "--material-file", raw, check=False).returncode != 0

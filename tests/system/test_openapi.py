@@ -221,3 +221,18 @@ def test_the_description_is_whole(api):
         for method, route in methods.items():
             assert route["summary"].endswith(".") and route["responses"] and route["x-keyward-by"]
             assert method != "get" or "requestBody" not in route
+
+
+def test_no_field_names_a_place_on_the_server(api):
+    """Which library, program or file the server uses stands in files that its owner on the host edits, and in no request."""
+    places = re.compile(r"path|file|dir|folder|library|module|program|command|executable|environment|socket|prefix")
+    # Where the files will lie at the client: the words go into its package.
+    known = {("/api/v1/endpoints/{name}:package", "directory")}
+    found = set()
+    for path, methods in api.document["paths"].items():
+        for route in methods.values():
+            body = route.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            names = [*body.get("properties", {}), *(p["name"] for p in route.get("parameters", []) if "name" in p)]
+            found |= {(path, name) for name in names if places.search(name.lower())}
+    assert found == known
+    assert api.local.ask("POST", "/api/v1/hsm:initialize", {"vendor": "../../x", "module": "/tmp/evil.so"}).status == 400

@@ -4,6 +4,7 @@ are open; PyKMIP is the client."""
 import csv
 import io
 import re
+import socket
 import subprocess
 
 import pytest
@@ -13,6 +14,7 @@ from kmip.core.factories.attributes import AttributeFactory
 from kmip.pie.client import ProxyKmipClient
 from kmip.pie.exceptions import KmipOperationFailure
 
+from chaos import kmip
 from server import wait_for
 
 NOT_FOUND = enums.ResultReason.ITEM_NOT_FOUND
@@ -110,6 +112,24 @@ def test_suspending_and_deleting_refuse_the_next_request_of_an_open_connection(s
         assert refused(one.get, uid) == enums.ResultReason.AUTHENTICATION_NOT_SUCCESSFUL
     assert len(server.fetch(uid, "two")) == 32
     assert "one" not in server.keyward("endpoint", "list", "-o", "name").stdout.split()
+
+
+def test_a_saved_ticket_opens_nothing_to_a_suspended_endpoint(server):
+    where = server.enroll("saved")
+    endpoint = kmip.Endpoint("127.0.0.1", server.port, where / "ca.pem", where / "cert.pem", where / "key.pem")
+    made = kmip.context(endpoint.ca, endpoint.cert, endpoint.key)
+    with endpoint.connect(tls_context=made) as client:
+        uid = client.create()
+        session = client.socket.session
+    server.keyward("endpoint", "suspend", "saved")
+    reused = 0
+    for _ in range(8):  # which process takes a connection is chance
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=15) as raw, \
+                made.wrap_socket(raw, server_hostname=endpoint.host, session=session) as client.socket:
+            reused += client.socket.session_reused
+            with pytest.raises((kmip.Refused, kmip.Closed)):
+                client.state(uid)
+    assert reused
 
 
 def test_rotating_keeps_the_old_certificate_for_a_while_and_re_enrolling_does_not(server):
