@@ -7,6 +7,7 @@ import datetime
 import io
 import sqlite3
 import subprocess
+import time
 
 import pytest
 from people import Person, local, make, wait_for_port
@@ -21,13 +22,21 @@ def day(days):
     return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def date_back(server, table, column, id_column, uid, days):
-    """Changes the stopped server's store."""
+def change_store(server, statement, uid, number):
+    """Changes one row of the stopped server's store."""
     with sqlite3.connect(server.root / "var/lib/keyward/store.db") as db:
-        done = db.execute(f"UPDATE {table} SET {column} = {column} - ? WHERE {id_column} = ?",
-                          (days * DAY, bytes.fromhex(uid.replace("-", ""))))
-        assert done.rowcount == 1
+        assert db.execute(statement, (number, bytes.fromhex(uid.replace("-", "")))).rowcount == 1
     db.close()
+
+
+def make_older(server, uid, days):
+    change_store(server, "UPDATE object SET initial_date = initial_date - ? WHERE id = ?", uid, days * DAY)
+
+
+def make_quiet(server, uid, days):
+    for noted in (server.root / "var/lib/keyward/seen").iterdir():  # it would be taken into the store at the start
+        noted.unlink()
+    change_store(server, "INSERT OR REPLACE INTO node_seen (time, endpoint) VALUES (?, ?)", uid, int(time.time()) - days * DAY)
 
 
 def make_key(server, name, **more):
@@ -79,9 +88,9 @@ def served(tmp_path_factory):
         quiet = server.json("endpoint", "show", "db2")["id"]
         server.keys = make_objects(server, tmp_path_factory.mktemp("certificate"))
         server.stop()
-        date_back(server, "node_seen", "time", "endpoint", quiet, 40)
+        make_quiet(server, quiet, 40)
         for name, days in (("old", 400), ("rotated", 500), ("new", 370)):
-            date_back(server, "object", "initial_date", "id", server.keys[name], days)
+            make_older(server, server.keys[name], days)
         server.start()
         wait_for_port(server)
         server.people = {role: make(server, f"is-{role}", roles=[role]) for role in ("system", "key", "audit")}
