@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from people import Person, local, make, wait_for_port
+from people import PASSWORD, local, make, sign_in, wait_for_port
 from server import Server, wait_for
 
 DAY = 86400
@@ -385,6 +385,28 @@ def test_expiring_is_told_to_each_as_far_as_it_is_his(served):
     for query in ("endpoint=db1", "user=is-key", "wallet=w"):
         status, problem = people["plain"].call("GET", f"/reports/expiring?{query}")
         assert status == 404 and problem["detail"].startswith("there is no "), problem
+
+
+def test_whose_access_is_held_is_told_nothing_of_keys(served):
+    """A System Administrator has reset the password, and could sign in as the user."""
+    first = "as the thief would choose"
+    owner = make(served, "is-held")
+    status, made = owner.call("POST", "/keys", name="of is-held", deactivation_date=day(30))
+    assert status == 201, made
+    assert [row["name"] for row in ask(owner, "expiring", "?of=object")] == ["of is-held"]
+    assert [row["by"] for row in ask(owner, "entitlement")] == ["owner"]
+    assert served.people["system"].call("POST", "/users/is-held:reset-password", password=first)[0] == 200
+    thief = sign_in(served, "is-held", first)
+    assert thief.call("POST", "/me:change-password", password=first, new_password=PASSWORD)[0] == 200
+    for name in ("entitlement", "expiring", "never-rotated", "quiet-endpoints"):
+        status, problem = thief.call("GET", f"/reports/{name}")
+        assert status == 403 and "ask a Key Administrator to restore it" in problem["detail"], problem
+    for role in ("system", "audit"):
+        assert local(served, "POST", f"/roles/{role}:grant", user="is-held")[0] == 200
+    assert ask(thief, "expiring", "?of=object") == []
+    assert [row for row in ask(thief, "entitlement") if row["name"] == "is-held"] == []
+    assert local(served, "POST", f"/keys/{made['id']}:destroy", confirm="of is-held")[0] == 200  # other tests count
+    assert local(served, "POST", "/users/is-held:delete", reassign_to="is-key")[0] == 200
 
 
 # ---- never rotated ----
