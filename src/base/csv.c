@@ -108,33 +108,63 @@ static enum err put_cell(const json_t *value, bool first, struct buf *text, stru
     return buf_put_u8(out, '"');
 }
 
-static enum err put_row(const json_t *columns, const json_t *row, bool heading, struct buf *text,
-                        struct buf *out)
+static enum err put_heading(const json_t *columns, struct buf *text, struct buf *out)
 {
     const char *key;
     json_t *value;
     bool first = true;
     json_object_foreach((json_t *)(uintptr_t)columns, key, value)
     {
-        if (json_is_object(value))
-            continue;
-        CLEANUP(json_freep) json_t *name = heading ? json_string(key) : NULL;
-        TRY(put_cell(heading ? name : json_object_get(row, key), first, text, out));
+        CLEANUP(json_freep) json_t *name = json_string(key);
+        TRY(put_cell(name, first, text, out));
         first = false;
     }
     return first ? ERR_OK : buf_put_str(out, "\r\n");
+}
+
+static enum err put_row(const json_t *columns, const json_t *row, struct buf *text, struct buf *out)
+{
+    const char *key;
+    json_t *value;
+    bool first = true;
+    json_object_foreach((json_t *)(uintptr_t)columns, key, value)
+    {
+        TRY(put_cell(json_object_get(row, key), first, text, out));
+        first = false;
+    }
+    return first ? ERR_OK : buf_put_str(out, "\r\n");
+}
+
+// What some row has as more than an object, in the order in which it is met.
+static enum err find_columns(const json_t *rows, json_t *ret)
+{
+    size_t index;
+    const json_t *row;
+    const char *key;
+    json_t *value;
+    json_array_foreach(rows, index, row)
+    {
+        json_object_foreach((json_t *)(uintptr_t)row, key, value)
+        {
+            if (!json_is_object(value) && json_object_set_new(ret, key, json_true()) != 0)
+                FAIL(ERR_MEMORY, "no memory for a list");
+        }
+    }
+    return ERR_OK;
 }
 
 enum err csv_put(const json_t *rows, struct buf *out)
 {
     size_t index;
     const json_t *row;
-    const json_t *columns = json_array_get(rows, 0);
+    CLEANUP(json_freep) json_t *columns = json_object();
     struct buf text CLEANUP(buf_done);
     buf_init(&text, TEXT_MAX, true);
-    if (columns == NULL)
-        return ERR_OK;
-    TRY(put_row(columns, NULL, true, &text, out));
-    json_array_foreach(rows, index, row) TRY(put_row(columns, row, false, &text, out));
+    TRY(find_columns(rows, columns));
+    TRY(put_heading(columns, &text, out));
+    json_array_foreach(rows, index, row)
+    {
+        TRY(put_row(columns, row, &text, out));
+    }
     return ERR_OK;
 }

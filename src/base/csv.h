@@ -13,8 +13,8 @@
 // The rows of a list's document: its first member that is an array, NULL when there is none.
 const json_t *csv_rows_of(const json_t *doc);
 
-// Appends a line with the names of all members that the first row has, but those that are objects,
-// then a line for each row. Nothing for no rows.
+// Appends a line with the names of all members that some row has, but those that are objects in
+// each, then a line for each row. Nothing for no rows.
 MUST_USE enum err csv_put(const json_t *rows, struct buf *out);
 
 #endif

@@ -406,7 +406,7 @@ static void print_names(const struct cli *cli, const json_t *doc)
     }
 }
 
-// All columns that the first row has, so that a program finds the same ones whatever a person sees.
+// All that the rows have, so that a program finds the same columns whatever a person sees.
 static enum err print_csv(const struct cli *cli, const json_t *doc)
 {
     CLEANUP(json_freep) json_t *single = json_pack("[O]", doc);
