@@ -138,9 +138,26 @@ enum err endpoint_life_rotate_run(struct op *op)
     return doc_answer(op, answer);
 }
 
+// A Key Administrator comes here for the default wallet alone.
+static enum err check_texts(struct op *op, const json_t *doc, const struct store_endpoint *row)
+{
+    const struct store_privilege privilege = {op->who.id, row->id};
+    bool may = authority_has(op, RIGHT_SYSTEM);
+    bool asked = json_object_get(doc, "new_name") != NULL || json_object_get(doc, "type") != NULL ||
+                 json_object_get(doc, "description") != NULL;
+    if (!asked || may)
+        return ERR_OK;
+    TRY(store_privilege_has(op->ops->set.store, &privilege, &may));
+    if (!may)
+        FAIL(ERR_NOT_PERMITTED, "to rename or describe an endpoint is the System Administrator's "
+                                "and its managers': change \"default_wallet\" alone");
+    return ERR_OK;
+}
+
 static enum err take_texts(struct op *op, const json_t *doc, struct store_endpoint *row)
 {
     struct peer_record record;
+    TRY(check_texts(op, doc, row));
     TRY(peer_open(op->ops, op->arena, row, &record));
     if (json_object_get(doc, "new_name") != NULL) {
         TRY(named_take_name(doc, "new_name", &record.name));
@@ -154,12 +171,18 @@ static enum err take_texts(struct op *op, const json_t *doc, struct store_endpoi
     return peer_seal(op->ops, op->arena, &record, row);
 }
 
-// Who only manages the endpoint puts what it creates where they may change something themselves.
-static enum err check_default(struct op *op, const struct store_named *wallet)
+// Whoever reaches the wallet reaches what the endpoint creates: once it may create anything that is
+// the Key Administrator's to say. Before, others put it where they may change something themselves.
+static enum err check_default(struct op *op, const struct store_endpoint *row,
+                              const struct store_named *wallet)
 {
     uint32_t access = 0;
-    if (authority_has(op, RIGHT_SYSTEM | RIGHT_KEY))
+    if (authority_has(op, RIGHT_KEY))
         return ERR_OK;
+    if (row->enrolled != 0)
+        FAIL(ERR_NOT_PERMITTED, "the endpoint is enrolled: where its keys go is the Key "
+                                "Administrator's and the local administrator's to say, ask one of "
+                                "them");
     TRY(authority_access(op, &wallet->id, &access));
     if ((access & GRANT_MODIFY) == 0)
         FAIL(ERR_NOT_PERMITTED, "you may not change what is in the wallet \"default_wallet\"");
@@ -177,7 +200,7 @@ static enum err take_default_wallet(struct op *op, const json_t *doc, struct sto
         return ERR_OK;
     TRY(named_find(op, NAMED_WALLET, doc, "default_wallet", &wallet));
     row->default_wallet = wallet.id;
-    return check_default(op, &wallet);
+    return check_default(op, row, &wallet);
 }
 
 // {"name", "new_name", "type", "description", "default_wallet": name, "" for none} → the endpoint
@@ -201,10 +224,11 @@ static enum err give_objects(struct op *op, const json_t *doc, const struct stor
 {
     struct store_endpoint heir;
     struct span name;
+    if (!authority_has(op, RIGHT_KEY)) // else deleting an endpoint would be a way to its keys
+        FAIL(ERR_NOT_PERMITTED, "to give objects to another endpoint is the Key Administrator's "
+                                "(\"key give\") and the local administrator's: ask one of them");
     TRY(named_take_name(doc, "reassign_to", &name));
     TRY(endpoint_find(op, name, &heir));
-    if (authority_thing(op, &heir.id) != ERR_OK)
-        FAIL(ERR_NOT_PERMITTED, "you do not manage the endpoint \"reassign_to\"");
     enum err err = store_object_move(op->ops->set.store, &row->id, &heir.id, ret_count);
     if (err == ERR_INVALID)
         FAIL(ERR_INVALID, "\"reassign_to\" is the endpoint that is to be deleted");

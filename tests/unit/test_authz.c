@@ -257,6 +257,7 @@ static const struct expected {
     {"endpoint", RIGHT_SYSTEM, RELATED_MANAGER},
     {"endpoint list", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER},
     {"endpoint show", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER},
+    {"endpoint update", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER},
     {"endpoint access", RIGHT_SYSTEM | RIGHT_KEY, RELATED_MANAGER},
     {"endpoint objects", RIGHT_KEY, RELATED_MANAGER},
     {"endpoint add", RIGHT_SYSTEM | RIGHT_CREATE_ENDPOINT, 0},

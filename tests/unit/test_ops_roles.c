@@ -562,6 +562,32 @@ static void whoever_resets_a_password_gets_at_no_keys(void **state)
     FAILS(ERR_NOT_FOUND, ask(key.who, VERB_USER_RESTORE_ACCESS, "{'name':'none'}", NULL));
 }
 
+static void who_looks_after_endpoints_directs_their_keys_nowhere(void **state)
+{
+    (void)state;
+    struct person system = make_holder("system", "system", true);
+    struct person both = make_holder("both", "system", true);
+    OK(ask(local, VERB_ROLE_GRANT, "{'role':'key','user':'both'}", NULL));
+    OK(ask(system.who, VERB_WALLET_CREATE, "{'name':'trap'}", NULL));
+    OK(ask(system.who, VERB_ENDPOINT_ADD, "{'name':'own'}", NULL));
+    // Before an endpoint is enrolled it has no keys; "client" is.
+    OK(ask(system.who, VERB_ENDPOINT_UPDATE, "{'name':'own','default_wallet':'trap'}", NULL));
+    FAILS(ERR_NOT_PERMITTED,
+          ask(system.who, VERB_ENDPOINT_UPDATE, "{'name':'client','default_wallet':'trap'}", NULL));
+    assert_true(says("is the Key Administrator's"));
+    FAILS(ERR_NOT_PERMITTED,
+          ask(system.who, VERB_ENDPOINT_DELETE, "{'name':'client','reassign_to':'own'}", NULL));
+    assert_true(says("is the Key Administrator's"));
+    struct person key = make_holder("key", "key", false);
+    OK(ask(key.who, VERB_ENDPOINT_UPDATE, "{'name':'client','default_wallet':'trap'}", NULL));
+    FAILS(ERR_NOT_PERMITTED,
+          ask(key.who, VERB_ENDPOINT_UPDATE, "{'name':'client','new_name':'mine'}", NULL));
+    assert_true(says("change \"default_wallet\" alone"));
+    FAILS(ERR_NOT_FOUND, ask(key.who, VERB_ENDPOINT_SUSPEND, "{'name':'client'}", NULL));
+    OK(ask(both.who, VERB_ENDPOINT_UPDATE, "{'name':'client','default_wallet':''}", NULL));
+    OK(ask(both.who, VERB_ENDPOINT_DELETE, "{'name':'client','reassign_to':'own'}", NULL));
+}
+
 static void access_is_restored_only_once_the_user_has_a_password_of_its_own(void **state)
 {
     (void)state;
@@ -640,6 +666,7 @@ int main(void)
         TEST(the_passphrase_gives_a_role_with_the_right_to_pass_it_on),
         TEST(nobody_gets_a_role_by_resetting_the_password_of_its_holder),
         TEST(whoever_resets_a_password_gets_at_no_keys),
+        TEST(who_looks_after_endpoints_directs_their_keys_nowhere),
         TEST(access_is_restored_only_once_the_user_has_a_password_of_its_own),
         TEST(access_is_held_for_each_way_to_a_key_and_for_no_other_reason),
         TEST(what_is_taken_away_counts_no_more_from_the_next_request_on),
