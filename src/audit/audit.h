@@ -116,6 +116,9 @@ struct audit_extent {
     uint64_t reads[AUDIT_READERS_MAX];
 };
 
+// How far the chain goes, and the journals as far as they are anchored in it (about a second ago).
+MUST_USE enum err audit_extent_now(int root, struct store *store, struct audit_extent *ret);
+
 // What was exported, as the exporter has confirmed: from the floor on without a gap.
 MUST_USE enum err audit_exported_get(struct store *store, struct audit_extent *ret);
 MUST_USE enum err audit_exported_put(struct store *store, const struct audit_extent *extent);

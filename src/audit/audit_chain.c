@@ -271,6 +271,25 @@ static enum err list_known(int root, struct store *store, struct arena *arena,
     return ERR_OK;
 }
 
+enum err audit_extent_now(int root, struct store *store, struct audit_extent *ret)
+{
+    CLEANUP(arena_freep) struct arena *arena = NULL;
+    struct audit_extent extent = {0};
+    struct audit_journals journals;
+    struct store_audit head;
+    TRY(arena_new(ARENA_LIMIT, &arena));
+    TRY(store_audit_head(store, &head));
+    extent.chain = head.sequence;
+    TRY(audit_walk_list(root, &journals));
+    for (size_t i = 0; i < journals.count; i++) {
+        struct audit_anchored anchor;
+        TRY(audit_chain_anchor_get(store, arena, journals.index[i], &anchor));
+        extent.reads[journals.index[i]] = anchor.count;
+    }
+    *ret = extent;
+    return ERR_OK;
+}
+
 enum err audit_anchor(int root, struct store *store)
 {
     CLEANUP(arena_freep) struct arena *arena = NULL;

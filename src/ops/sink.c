@@ -314,10 +314,9 @@ static enum err begin_state(struct op *op, const char *from)
     if (strcmp(from, "start") != 0 && from[0] != '\0') {
         struct audit_feed_options options = {.root = op->ops->set.root,
                                              .store = op->ops->set.store};
-        struct store_audit head;
         const struct audit_item *item = NULL;
-        TRY(store_audit_head(op->ops->set.store, &head));
-        options.after.chain = head.sequence;
+        // From the last anchors on, else all journals would be read, within the writer's lock.
+        TRY(audit_extent_now(options.root, options.store, &options.after));
         TRY(audit_feed_new(&options, &feed));
         do
             TRY(audit_feed_next(feed, &item));

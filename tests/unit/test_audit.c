@@ -183,6 +183,24 @@ static void reads_are_journalled_and_found_after_a_restart(void **state)
     is_sound(4, 10);
 }
 
+static void the_extent_is_told_by_the_anchors(void **state)
+{
+    struct audit_extent before;
+    struct audit_extent extent;
+    (void)state;
+    change(2);
+    read_some(0, 3);
+    read_some(1, 4);
+    OK(audit_extent_now(fix.root, fix.store, &before));
+    assert_int_equal(before.chain, 2);
+    assert_int_equal(before.reads[0] + before.reads[1], 0); // not anchored yet
+    OK(audit_anchor(fix.root, fix.store));
+    OK(audit_extent_now(fix.root, fix.store, &extent));
+    assert_int_equal(extent.chain, 4); // an anchor for each
+    assert_true(extent.reads[0] >= 3 && extent.reads[1] >= 4);
+    assert_int_equal(extent.reads[2], 0);
+}
+
 static void nothing_is_in_the_file_before_the_write(void **state)
 {
     (void)state;
@@ -483,6 +501,7 @@ int main(void)
         TEST(the_key_tells_a_chain_that_an_intruder_wrote),
         TEST(a_cut_is_found_also_when_the_trail_has_gone_on),
         TEST(reads_are_journalled_and_found_after_a_restart),
+        TEST(the_extent_is_told_by_the_anchors),
         TEST(nothing_is_in_the_file_before_the_write),
         TEST(what_is_taken_back_was_never_there),
         TEST(a_write_is_due_for_fsync_within_100_ms),
