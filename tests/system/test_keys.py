@@ -210,10 +210,10 @@ def test_the_command_line_imports_files_as_they_are(served):
     told = server.json("key", "export", made["keys"][0]["id"], "--reason", "compare", "--out", out)
     assert out.read_bytes() == b"sixteen letters?" and out.stat().st_mode & 0o777 == 0o600
     assert told["file"] == str(out) and "material" not in told
-    again = server.keyward("key", "export", made["keys"][0]["id"], "--reason", "once more", "--out", out, check=False)
+    again = server.keyward("key", "export", made["keys"][0]["id"], "--reason", "to a file that is there", "--out", out, check=False)
     assert again.returncode != 0 and str(out) in again.stderr and out.read_bytes() == b"sixteen letters?"
     refused = server.keyward("key", "export", made["keys"][0]["id"], "--reason", " ", "--out", server.root / "none.bin", check=False)
     assert refused.returncode != 0 and not (server.root / "none.bin").exists(), "what could not be fetched leaves no file"
-    assert "once more" not in server.keyward("audit", "list", "--verb", "key export").stdout, "a value that cannot be kept is not asked for"
+    assert "to a file that is there" not in server.keyward("audit", "list", "--verb", "key export").stdout, "a value that cannot be kept is not asked for"
     raw.chmod(0o644)
     assert server.keyward("key", "import", "--format", "raw", "--material-file", raw, check=False).returncode != 0
