@@ -19,7 +19,8 @@ static const struct show {
 enum { SHOWS = sizeof shows / sizeof *shows };
 
 // What is different each time somebody looks.
-static const char *const volatile_fields[] = {"last_seen", "last_used", "last_tls_failure"};
+static const char *const volatile_fields[] = {"last_seen", "last_used", "last_tls_failure",
+                                              "timeline", "trail_since"};
 
 static enum err make_tag(struct span doc, char out[TAG_TEXT])
 {

@@ -7,12 +7,13 @@
 #include "base/clock.h"
 #include "ops/attributes.h"
 #include "ops/grantee.h"
+#include "ops/key_history.h"
 #include "ops/named.h"
 #include "ops/render.h"
 #include "ops/verbs.h"
 #include "wire/ttlv.h"
 
-enum { EVENTS_MAX = 16, WALLETS_PAGE = 100 };
+enum { WALLETS_PAGE = 100 };
 
 static json_t *enum_or_null(enum kmip_enum_id id, uint32_t value)
 {
@@ -207,50 +208,6 @@ static enum err list_links(const struct object *object, json_t *list)
     return ERR_OK;
 }
 
-struct event {
-    int64_t time;
-    const char *past, *planned;
-};
-
-static void insert(struct event *events, size_t count, struct event event)
-{
-    size_t at = count;
-    for (; at > 0 && events[at - 1].time > event.time; at--)
-        events[at] = events[at - 1];
-    events[at] = event;
-}
-
-// What the object's dates tell, in order of time.
-static enum err list_events(struct op *op, const struct object *object, json_t *list)
-{
-    const struct store_dates *dates = &object->row.dates;
-    const struct event known[] = {
-        {dates->initial, "created here", ""},
-        {dates->activation, "activated", "becomes active"},
-        {dates->process_start, "processing began", "processing may begin"},
-        {dates->protect_stop, "protecting ended", "protecting ends"},
-        {dates->compromise_occurrence, "compromise occurred", ""},
-        {dates->deactivation, "deactivated", "is deactivated"},
-        {dates->compromise, "reported as compromised", ""},
-        {dates->archive, "archived", ""},
-        {dates->destroy, "destroyed", ""},
-        {dates->last_change, "changed last", ""},
-    };
-    struct event events[EVENTS_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (known[i].time != 0)
-            insert(events, count++, known[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        bool planned = events[i].time > op->now;
-        TRY(append(list,
-                   json_pack("{s:o, s:s, s:b}", "time", doc_time(events[i].time), "event",
-                             planned ? events[i].planned : events[i].past, "planned", planned)));
-    }
-    return ERR_OK;
-}
-
 static enum err describe(struct op *op, struct object *object, json_t *answer)
 {
     struct attrs all;
@@ -259,13 +216,11 @@ static enum err describe(struct op *op, struct object *object, json_t *answer)
     TRY(doc_set(answer, "wallets", wallets));
     json_t *links = json_array();
     TRY(doc_set(answer, "links", links));
-    json_t *timeline = json_array();
-    TRY(doc_set(answer, "timeline", timeline));
     TRY(doc_set(answer, "sensitive", json_boolean(object->row.flags & OBJECT_SENSITIVE)));
     TRY(doc_set(answer, "extractable", json_boolean(object->row.flags & OBJECT_EXTRACTABLE)));
     TRY(key_wallets(op, &object->row.id, key_is_any(op), wallets));
     TRY(list_links(object, links));
-    TRY(list_events(op, object, timeline));
+    TRY(key_history_put(op, object, answer));
     TRY(attributes_all(op, object, &all));
     TRY(render_attrs(&all, &attributes));
     return doc_set(answer, "attributes", attributes);
