@@ -31,8 +31,8 @@ struct authz_decision {
 struct authz_decision authz_decide(const struct principal *who, enum verb verb,
                                    enum authz_relation relation, uint32_t service_uid);
 
-// The roles and privileges (enum right) that let a user use the verb; 0 where none does.
-uint32_t authz_rights(enum verb verb);
+// Who may use the verb (enum api_by, of which enum right is a part); 0: nobody.
+uint32_t authz_words(enum verb verb);
 
 // Which kind of process a batch came from, as the engine knows it from the supervisor.
 enum authz_channel { AUTHZ_FROM_FRONT, AUTHZ_FROM_WEB };

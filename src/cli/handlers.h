@@ -14,6 +14,7 @@ MUST_USE enum err service_start(struct cli *cli);
 MUST_USE enum err service_stop(struct cli *cli);
 MUST_USE enum err service_restart(struct cli *cli);
 MUST_USE enum err service_status(struct cli *cli);
+MUST_USE enum err doctor_run(struct cli *cli);
 MUST_USE enum err endpoint_add(struct cli *cli);
 MUST_USE enum err endpoint_enroll(struct cli *cli);
 MUST_USE enum err endpoint_rotate(struct cli *cli);

@@ -391,6 +391,8 @@ static enum err say_next(const struct setup *self)
     if (!self->softhsm)
         term_say("     keyward%s%s hsm initialize --vendor NAME             # root it in an HSM",
                  root, dir);
+    term_say("     keyward%s%s doctor                                   # what is still to do",
+             root, dir);
     term_say(" Took %.1f s.", (double)(clock_mono_ms() - self->started) / 1000);
     CLEANUP(json_freep)
     json_t *doc = json_pack("{s:s, s:s, s:s, s:b, s:s, s:O}", "root", cli->root, "kmip",

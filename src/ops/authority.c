@@ -4,6 +4,7 @@
 #include "ops/authority.h"
 
 #include "authz/authz.h"
+#include "ops/rights.h"
 #include "store/people.h"
 
 static bool permits(const struct op *op, enum authz_relation relation)
@@ -23,11 +24,13 @@ bool authority_has(const struct op *op, uint32_t rights)
     return local || (op->who.kind == PRINCIPAL_USER && (op->who.rights & rights) != 0);
 }
 
-static enum err refuse(bool seen)
+static enum err refuse(const struct op *op, bool seen)
 {
+    char text[RIGHTS_TEXT_MAX];
     if (!seen)
         FAIL(ERR_NOT_FOUND, "it is out of sight");
-    FAIL(ERR_NOT_PERMITTED, "the user has no right to this on what is meant");
+    rights_text(authz_words(op->request->verb), text);
+    FAIL(ERR_NOT_PERMITTED, "the user has no right to this on what is meant: it takes %s", text);
 }
 
 enum err authority_access(struct op *op, const struct uuid *wallet, uint32_t *ret)
@@ -57,7 +60,7 @@ enum err authority_wallet(struct op *op, const struct uuid *wallet)
         ((access & GRANT_MODIFY) != 0 && permits(op, AUTHZ_WALLET_MODIFY)) ||
         ((access & GRANT_MANAGE) != 0 && permits(op, AUTHZ_MANAGES)))
         return ERR_OK;
-    return refuse(access != 0);
+    return refuse(op, access != 0);
 }
 
 enum err authority_thing(struct op *op, const struct uuid *thing)
@@ -67,7 +70,7 @@ enum err authority_thing(struct op *op, const struct uuid *thing)
     if (authority_is_general(op))
         return ERR_OK;
     TRY(store_privilege_has(op->ops->set.store, &privilege, &manages));
-    return manages && permits(op, AUTHZ_MANAGES) ? ERR_OK : refuse(manages);
+    return manages && permits(op, AUTHZ_MANAGES) ? ERR_OK : refuse(op, manages);
 }
 
 enum err authority_give(struct op *op, const struct uuid *thing)
@@ -81,5 +84,5 @@ enum err authority_user(struct op *op, const struct uuid *user)
     bool self = memcmp(user, &op->who.id, sizeof *user) == 0;
     if (authority_is_general(op))
         return ERR_OK;
-    return self && permits(op, AUTHZ_SELF) ? ERR_OK : refuse(self);
+    return self && permits(op, AUTHZ_SELF) ? ERR_OK : refuse(op, self);
 }

@@ -174,7 +174,7 @@ void ops_abort(struct ops *ops)
 static enum err refuse(struct op *op, const char *why)
 {
     char text[RIGHTS_TEXT_MAX];
-    uint32_t wanted = authz_rights(op->request->verb);
+    uint32_t wanted = authz_words(op->request->verb) & RIGHT_ALL;
     op->detail = span_str(why);
     if (op->who.kind == PRINCIPAL_NOBODY)
         FAIL(ERR_AUTHENTICATION, "this is not for everybody: sign in, or show an API token");

@@ -19,7 +19,24 @@ static const struct word {
     {RIGHT_CREATE_GROUP, "create-endpoint-group", "Create Endpoint Group"},
 };
 
-enum { WORDS = sizeof words / sizeof *words };
+// How somebody must stand to the thing.
+static const struct word relations[] = {
+    {API_BY_MANAGER, "manager", "whoever manages it"},
+    {API_BY_OWNER, "owner", "its owner"},
+    {API_BY_READER, "reader", "whoever may read it"},
+    {API_BY_MODIFIER, "modifier", "whoever may modify it"},
+    {API_BY_SELF, "self", "the user meant"},
+};
+
+enum {
+    WORDS = sizeof words / sizeof *words,
+    TITLES = WORDS + sizeof relations / sizeof *relations
+};
+
+static const struct word *title_at(size_t i)
+{
+    return i < WORDS ? &words[i] : &relations[i - WORDS];
+}
 
 static enum err find(const json_t *value, const char *field, uint32_t *ret)
 {
@@ -68,16 +85,19 @@ enum err rights_take_list(const json_t *doc, const char *field, uint32_t usual, 
     return ERR_OK;
 }
 
-void rights_text(uint32_t rights, char out[RIGHTS_TEXT_MAX])
+void rights_text(uint32_t by, char out[RIGHTS_TEXT_MAX])
 {
     size_t len = 0;
     out[0] = '\0';
-    for (size_t i = 0; i < WORDS && len < RIGHTS_TEXT_MAX; i++) {
-        if ((rights & words[i].right) == 0)
+    for (size_t i = 0; i < TITLES && len < RIGHTS_TEXT_MAX; i++) {
+        if ((by & title_at(i)->right) == 0)
             continue;
-        bool last = (rights & ~(words[i].right * 2 - 1)) == 0;
+        by &= ~title_at(i)->right;
+        bool last = true;
+        for (size_t j = i + 1; j < TITLES; j++)
+            last = last && (by & title_at(j)->right) == 0;
         len += (size_t)snprintf(out + len, RIGHTS_TEXT_MAX - len, "%s%s",
-                                len == 0 ? "" : (last ? " or " : ", "), words[i].title);
+                                len == 0 ? "" : (last ? " or " : ", "), title_at(i)->title);
     }
 }
 

@@ -12,8 +12,9 @@ MUST_USE enum err rights_take_role(const json_t *doc, const char *field, uint32_
 
 enum { RIGHTS_TEXT_MAX = 160 };
 
-// For people: "System Administrator or Monitor".
-void rights_text(uint32_t rights, char out[RIGHTS_TEXT_MAX]);
+// For people, of words that say who may (enum api_by): "System Administrator or Monitor", "Key
+// Administrator or who manages it".
+void rights_text(uint32_t by, char out[RIGHTS_TEXT_MAX]);
 
 // The privileges below the roles that these roles hold within them: System Administrator those of
 // Monitor and Create Endpoint, Key Administrator that of Create Endpoint Group.
