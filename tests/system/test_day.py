@@ -146,6 +146,7 @@ class Day:
         shutil.copy(self.server.root / "var/lib/keyward/tls/ca.crt", person.home / "ca.pem")
         shutil.copy(self.authority.where / "ca.pem", person.home / "authority.pem")
         write_private(person.home / "wrong", "this is not the password")
+        write_private(person.home / "passphrase", "of a file")
         if person.name == "ken":
             write_private(person.home / "new-key.json", '{"name": "archive", "length": 256, "wallet": "payroll"}')
             subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
@@ -236,6 +237,7 @@ class Day:
         bearer = re.search(r"kwt_[0-9a-f]+", shown)
         if bearer:
             write_private(person.home / "token.header", f"Authorization: Bearer {bearer[0]}\n")
+            write_private(person.home / "token", bearer[0])
         if command.endswith("> both.pem"):  # Ana hands it round
             for other in self.people.values():
                 shutil.copy(person.home / "both.pem", other.home / "both.pem") if other is not person else None
@@ -311,7 +313,7 @@ def test_a_process_that_is_killed_is_there_again(day, role):
     killed = {victim.pid for victim in day.server.kill(role)}
     wait_for(f"another {role}", lambda: {p.pid for p in day.server.processes(role)} - killed)
     wait_for("the key", lambda: fetched(day), 30)
-    wait_for("the interface", lambda: day.type(day.people["aud"], "keyward audit status --ca-file both.pem")[0] in (0, 7), 30)
+    wait_for("the interface", lambda: day.type(day.people["ana"], "keyward me show")[0] == 0, 30)
 
 
 def test_the_records_of_the_day_reached_the_log_server(day):
