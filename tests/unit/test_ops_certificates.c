@@ -5,6 +5,8 @@
 // what is revoked.
 #include <jansson.h>
 
+#include "base/clock.h"
+#include "ops/ca.h"
 #include "ops/expiry.h"
 #include "store/issued.h"
 #include "tests/unit/ops_rig.h"
@@ -175,11 +177,11 @@ static void the_console_has_its_own_until_it_is_removed(void **state)
 }
 
 // A certificate for a key of our own, as an authority outside would sign it.
-static void make_outside(struct buf *key, struct buf *chain)
+static void make_outside(const char *host, struct buf *key, struct buf *chain)
 {
     struct buf ca_key CLEANUP(buf_done);
     struct buf ca CLEANUP(buf_done);
-    const char *const hosts[] = {"kv.example"};
+    const char *const hosts[] = {host};
     buf_init(&ca_key, 8192, true);
     buf_init(&ca, 8192, false);
     OK(pki_make_key(&ca_key));
@@ -211,7 +213,7 @@ static void what_was_signed_outside_is_checked_and_shown(void **state)
     buf_init(&key, 8192, true);
     buf_init(&chain, 16384, false);
     buf_init(&sent, 65536, false);
-    make_outside(&key, &chain);
+    make_outside("kv.example", &key, &chain);
     OK(buf_put_u8(&key, 0));
     const char *key_text = (const char *)key.data;
     FAILS(ERR_WRONG_STATE, install("server", NULL, span_buf(&chain), NULL));
@@ -232,6 +234,57 @@ static void what_was_signed_outside_is_checked_and_shown(void **state)
     FAILS(ERR_MISSING_DATA, install("console", NULL, span_str(""), NULL));
     OK(ask(VERB_CERTIFICATE_ROTATE, "{\"kind\":\"server\"}"));
     assert_true(answers("\"own\":true"));
+}
+
+static void a_package_names_the_server_as_clients_can_reach_it(void **state)
+{
+    (void)state;
+    char token[128];
+    struct buf key CLEANUP(buf_done);
+    struct buf chain CLEANUP(buf_done);
+    buf_init(&key, 8192, true);
+    buf_init(&chain, 16384, false);
+    OK(ask(VERB_CERTIFICATE_ROTATE,
+           "{\"kind\":\"server\",\"names\":[\"localhost\",\"127.0.0.1\",\"kv.example\"]}"));
+    OK(ask(VERB_ENDPOINT_ADD, "{\"name\":\"packed\"}"));
+    (void)snprintf(token, sizeof token, "%s", answer_text("token"));
+    OK(admin(VERB_ENDPOINT_PACKAGE, "{\"name\":\"packed\"}", "token", token));
+    assert_true(answers("SERVER=kv.example:5696\n"));
+    // A name with a wildcard is none: the token stays good until a name is given.
+    make_outside("*.kv.example", &key, &chain);
+    OK(buf_put_u8(&key, 0));
+    OK(install("server", "clients_ready", span_buf(&chain), (const char *)key.data));
+    OK(ask(VERB_ENDPOINT_ADD, "{\"name\":\"nameless\"}"));
+    (void)snprintf(token, sizeof token, "%s", answer_text("token"));
+    FAILS(ERR_INVALID, admin(VERB_ENDPOINT_PACKAGE, "{\"name\":\"nameless\"}", "token", token));
+    assert_true(says("give \"server\""));
+    OK(admin(VERB_ENDPOINT_PACKAGE, "{\"name\":\"nameless\",\"server\":\"a.kv.example\"}", "token",
+             token));
+    assert_true(answers("SERVER=a.kv.example:5696\n"));
+}
+
+// What was signed before the authority changed is not entered after it.
+static void a_certificate_of_the_authority_before_is_not_entered(void **state)
+{
+    (void)state;
+    struct ca_signed cert;
+    struct op op = {.ops = rig.engines[OPS_WRITER], .arena = rig.arena, .now = clock_wall_s()};
+    const struct uuid holder = {{1}};
+    struct buf key CLEANUP(buf_done);
+    struct buf csr CLEANUP(buf_done);
+    buf_init(&key, 8192, true);
+    buf_init(&csr, 8192, false);
+    OK(pki_make_key(&key));
+    OK(pki_make_csr(span_buf(&key), "late", &csr));
+    OK(ca_sign_client(&op, span_buf(&csr), "late", &cert));
+    OK(ask(VERB_CA_ROTATE, "{}"));
+    OK(store_begin(rig.stores[OPS_WRITER], STORE_WRITE));
+    FAILS(ERR_BUSY, ca_enter_client(&op, &cert, &holder));
+    store_rollback(rig.stores[OPS_WRITER]);
+    OK(ask(VERB_CA_CANCEL, "{}"));
+    OK(store_begin(rig.stores[OPS_WRITER], STORE_WRITE));
+    OK(ca_enter_client(&op, &cert, &holder));
+    store_rollback(rig.stores[OPS_WRITER]);
 }
 
 static void a_request_stays_until_it_is_answered_or_renewed(void **state)
@@ -364,6 +417,8 @@ int main(void)
         TEST(the_servers_certificate_rotates_with_its_key),
         TEST(the_console_has_its_own_until_it_is_removed),
         TEST(what_was_signed_outside_is_checked_and_shown),
+        TEST(a_package_names_the_server_as_clients_can_reach_it),
+        TEST(a_certificate_of_the_authority_before_is_not_entered),
         TEST(a_request_stays_until_it_is_answered_or_renewed),
         TEST(a_kill_between_the_files_is_made_good),
         TEST(revoked_certificates_are_listed),
