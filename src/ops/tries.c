@@ -12,7 +12,9 @@ bool tries_is_locked(const struct op *op, const struct store_tries *tries)
 
 enum err tries_refuse(const struct op *op, const struct store_tries *tries)
 {
-    FAIL(ERR_TOO_MANY, "too many wrong attempts came for this name: wait %lld seconds",
+    FAIL(ERR_TOO_MANY,
+         "too many wrong attempts came for this name: wait %lld seconds, or have a System "
+         "Administrator end that (keyward user unlock)",
          (long long)(tries->until - op->now));
 }
 
