@@ -72,6 +72,29 @@ bool span_is_utf8(struct span text)
     return true;
 }
 
+size_t span_control_len(struct span text)
+{
+    // UTF-8: what the last byte of the character may be, behind those before it.
+    static const struct {
+        size_t len;
+        uint8_t before[2], least, most;
+    } ranges[] = {
+        {2, {0xc2}, 0x80, 0x9f},       {2, {0xd8}, 0x9c, 0x9c},       {3, {0xe2, 0x80}, 0x8e, 0x8f},
+        {3, {0xe2, 0x80}, 0xa8, 0xae}, {3, {0xe2, 0x81}, 0xa6, 0xa9},
+    };
+    if (text.len == 0)
+        return 0;
+    if (text.data[0] < 0x20 || text.data[0] == 0x7f)
+        return 1;
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        size_t last = ranges[i].len - 1;
+        if (text.len > last && memcmp(text.data, ranges[i].before, last) == 0 &&
+            text.data[last] >= ranges[i].least && text.data[last] <= ranges[i].most)
+            return ranges[i].len;
+    }
+    return 0;
+}
+
 void buf_init(struct buf *buf, size_t limit, bool secret)
 {
     *buf = (struct buf){.limit = limit, .secret = secret};

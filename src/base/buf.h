@@ -51,6 +51,11 @@ MUST_USE enum err span_strdup(struct span text, char **ret_text);
 // True for well-formed UTF-8 without NUL (RFC 3629: no surrogates, no overlong forms).
 bool span_is_utf8(struct span text);
 
+// Bytes of the character that text begins with when it is one that does something to a terminal
+// instead of being seen: C0, DEL, C1, or what turns or breaks a line (U+061C, U+200E, U+200F,
+// U+2028 to U+202E, U+2066 to U+2069). 0 for every other.
+size_t span_control_len(struct span text);
+
 // An empty buf that grows on the heap up to `limit` bytes. Allocates nothing yet.
 void buf_init(struct buf *buf, size_t limit, bool secret);
 

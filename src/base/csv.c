@@ -96,14 +96,13 @@ static enum err put_cell(const json_t *value, bool first, struct buf *text, stru
     TRY(buf_put_str(out, first ? "\"" : ",\""));
     if (is_formula(value, span_buf(text)))
         TRY(buf_put_u8(out, '\''));
-    for (size_t i = 0; i < text->len; i++) {
+    for (size_t i = 0; i < text->len;) {
         uint8_t c = text->data[i];
-        bool c1 = c == 0xc2 && i + 1 < text->len && text->data[i + 1] < 0xa0;
-        bool control = (c < 0x20 && c != '\n') || c == 0x7f || c1;
+        size_t control = c == '\n' ? 0 : span_control_len(span_of(text->data + i, text->len - i));
         if (c == '"')
             TRY(buf_put_u8(out, '"'));
-        TRY(buf_put_u8(out, control ? '?' : c));
-        i += c1;
+        TRY(buf_put_u8(out, control > 0 ? '?' : c));
+        i += control > 0 ? control : 1;
     }
     return buf_put_u8(out, '"');
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 
 enum { LINE_MAX_BYTES = 2048 };
@@ -23,17 +24,21 @@ void log_setup(const char *process, enum log_level least)
     least_level = least;
 }
 
-// Copies text to out, escaping control characters and DEL. Returns the length written.
+// Copies text to out, escaping the bytes of control characters. Returns the length written.
 static size_t escape(const char *text, size_t len, char *out, size_t room)
 {
     static const char digits[] = "0123456789abcdef";
     size_t at = 0;
+    size_t control = 0; // bytes that are left of one
     for (size_t i = 0; i < len && at + 4 < room; i++) {
         uint8_t c = (uint8_t)text[i];
-        if (c >= 0x20 && c != 0x7f) {
+        if (control == 0)
+            control = span_control_len(span_of(text + i, len - i));
+        if (control == 0) {
             out[at++] = (char)c;
             continue;
         }
+        control--;
         out[at++] = '\\';
         out[at++] = 'x';
         out[at++] = digits[c >> 4];

@@ -16,8 +16,12 @@
 
 enum { ANSWER_MAX = 1024, LINE_MAX_BYTES = 4096 };
 
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+enum { SIGNALS = sizeof signals / sizeof *signals };
+
 static int asked_tty = -1;
 static struct termios before;
+static struct sigaction handled[SIGNALS]; // what was done about each before
 
 bool term_is_interactive(void)
 {
@@ -29,6 +33,11 @@ static void on_interrupt(int number)
 {
     (void)tcsetattr(asked_tty, TCSAFLUSH, &before);
     (void)!write(asked_tty, "\n", 1);
+    for (size_t i = 0; i < SIGNALS; i++) {
+        void (*earlier)(int) = handled[i].sa_handler;
+        if (signals[i] == number && earlier != SIG_DFL && earlier != SIG_IGN)
+            earlier(number); // a file that is being made goes
+    }
     _exit(128 + number);
 }
 
@@ -56,18 +65,16 @@ static enum err ask(const char *prompt, bool echo, struct buf *line)
     if (!echo)
         quiet.c_lflag &= ~(tcflag_t)ECHO;
     asked_tty = tty;
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     struct sigaction restore = {.sa_handler = on_interrupt};
-    struct sigaction old[sizeof signals / sizeof *signals];
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        (void)sigaction(signals[i], &restore, &old[i]);
+    for (size_t i = 0; i < SIGNALS; i++)
+        (void)sigaction(signals[i], &restore, &handled[i]);
     (void)tcsetattr(tty, TCSAFLUSH, &quiet);
     enum err err = file_write_all(tty, span_str(prompt), "the terminal");
     if (err == ERR_OK)
         err = read_line(tty, line);
     (void)tcsetattr(tty, TCSAFLUSH, &before);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        (void)sigaction(signals[i], &old[i], NULL);
+    for (size_t i = 0; i < SIGNALS; i++)
+        (void)sigaction(signals[i], &handled[i], NULL);
     if (!echo)
         (void)!write(tty, "\n", 1);
     return err;
@@ -96,12 +103,27 @@ enum err term_ask(const char *prompt, char *out, size_t room)
 void term_clean(const char *text, char *out, size_t room)
 {
     size_t len = 0;
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0' && len + 1 < room; p++) {
-        bool c1 = *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-        out[len++] = (*p < 0x20 && *p != '\n') || *p == 0x7f || c1 ? '?' : (char)*p;
-        p += c1;
+    size_t left = strlen(text);
+    while (left > 0 && len + 1 < room) {
+        size_t control = *text == '\n' ? 0 : span_control_len(span_of(text, left));
+        size_t step = control > 0 ? control : 1;
+        out[len++] = control > 0 ? '?' : *text;
+        text += step;
+        left -= step;
     }
     out[len] = '\0';
+}
+
+enum err term_put(const void *bytes, size_t len, struct buf *out)
+{
+    const uint8_t *from = bytes;
+    for (size_t i = 0; i < len;) {
+        bool kept = from[i] == '\n' || from[i] == '\t';
+        size_t control = kept ? 0 : span_control_len(span_of(from + i, len - i));
+        TRY(buf_put_u8(out, control > 0 ? '?' : from[i]));
+        i += control > 0 ? control : 1;
+    }
+    return ERR_OK;
 }
 
 static void say(const char *before_text, const char *after, const char *fmt, va_list args)

@@ -24,7 +24,10 @@ void term_step(bool done, int64_t started_ms, const char *fmt, ...) PRINTF_LIKE(
 // One line on standard error, control characters replaced.
 void term_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-// Copies text with every control character (C0, DEL, C1) replaced by '?'.
+// Copies text with every control character (span_control_len) but newline replaced by '?'.
 void term_clean(const char *text, char *out, size_t room);
+
+// Appends what somebody else made for a terminal to show: the same for any bytes, tabs kept, too.
+MUST_USE enum err term_put(const void *bytes, size_t len, struct buf *out);
 
 #endif

@@ -73,6 +73,34 @@ static void utf8_is_checked(void **state)
     assert_false(span_is_utf8(span_of("a\0b", 3)));
 }
 
+static void characters_that_rule_a_terminal_are_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t len;
+    } cases[] = {
+        {"\x1b[", 1},
+        {"\n", 1},
+        {"\x7f", 1},
+        {"\xc2\x9b", 2},
+        {"\xd8\x9c", 2},
+        {"\xe2\x80\x8f", 3},
+        {"\xe2\x80\xa8", 3},
+        {"\xe2\x80\xaex", 3},
+        {"", 0},
+        {"a", 0},
+        {"\xc2\xa0", 0},
+        {"\xc2", 0},
+        {"\xc3\x9b", 0},
+        {"\xe2\x80\xa6", 0},
+        {"\xe2\x81\xa9", 3},
+        {"\xe2\x82\xac", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(span_control_len(span_str(cases[i].text)), cases[i].len);
+}
+
 static void arena_stops_at_its_limit(void **state)
 {
     (void)state;
@@ -94,6 +122,7 @@ int main(void)
         cmocka_unit_test(cursor_reads_back_what_buf_wrote),
         cmocka_unit_test(cursor_refuses_to_run_past_the_end),
         cmocka_unit_test(utf8_is_checked),
+        cmocka_unit_test(characters_that_rule_a_terminal_are_known),
         cmocka_unit_test(arena_stops_at_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

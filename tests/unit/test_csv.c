@@ -52,8 +52,8 @@ static void quotes_are_doubled_and_control_characters_replaced(void **state)
 {
     (void)state;
     check("[{\"a\": \"say \\\"so\\\", twice\"}, {\"a\": \"two\\nlines\"}, {\"a\": "
-          "\"\\u001b[31m\\u009b\\r\"}, {\"a\": \"\\u00e4\"}]",
-          "\"a\"\r\n\"say \"\"so\"\", twice\"\r\n\"two\nlines\"\r\n\"?[31m??\"\r\n\"\u00e4\"\r\n");
+          "\"\\u001b[31m\\u009b\\r\"}, {\"a\": \"\\u202e\\u00e4\"}]",
+          "\"a\"\r\n\"say \"\"so\"\", twice\"\r\n\"two\nlines\"\r\n\"?[31m??\"\r\n\"?\u00e4\"\r\n");
 }
 
 static void a_column_stands_for_whatever_some_row_has(void **state)
