@@ -25,6 +25,17 @@ enum err file_raise(const char *what, const char *path)
     FAIL(ERR_IO, "could not %s \"%s\": %s", what, path, strerror_r(code, text, sizeof text));
 }
 
+bool file_hold_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        // The lowest that is free is the one that is missing.
+        int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd)
+            return false;
+    }
+    return true;
+}
+
 void file_closep(int *fd)
 {
     if (*fd >= 0)

@@ -55,6 +55,11 @@ MUST_USE enum err file_open_dir(const char *path, int *ret_fd);
 // The same below another directory.
 MUST_USE enum err file_open_dir_at(int dir, const char *path, int *ret_fd);
 
+// For a program that may be started with descriptors 0, 1 or 2 closed: puts something there, so
+// that no file that is opened later is taken for one of them. Reading 0 and writing 1 and 2 fails.
+// False when that cannot be done.
+bool file_hold_standard(void);
+
 // Closes *fd unless negative; for CLEANUP.
 void file_closep(int *fd);
 

@@ -14,6 +14,7 @@
 #include "cli/handlers.h"
 #include "cli/output.h"
 #include "cli/run.h"
+#include "cli/secrets.h"
 #include "cli/service.h"
 #include "cli/target.h"
 #include "cli/term.h"
@@ -71,7 +72,7 @@ static enum err verify_offline(struct cli *cli, const char *what, const char *pa
     TRY(run_verifier(argv, &text));
     verdict = json_loadb((const char *)text.data, text.len, 0, NULL);
     if (verdict == NULL)
-        FAIL(ERR_MESSAGE, "keyward-audit gave no verdict");
+        FAIL(ERR_INTERNAL, "keyward-audit gave no verdict");
     TRY(output_document(cli, verdict));
     if (!json_is_true(json_object_get(verdict, "sound")))
         FAIL(ERR_DAMAGED, "\"%s\" is not in order: %s", path,
@@ -117,7 +118,7 @@ static enum err write_blocks(struct cli *cli, int fd, const char *path, unsigned
         const json_t *text = json_object_get(answer, "text");
         json_t *next = json_object_get(answer, "next_cursor");
         if (!json_is_string(text))
-            FAIL(ERR_MESSAGE, "the server's answer lacks the field \"text\"");
+            FAIL(ERR_INTERNAL, "the server's answer lacks the field \"text\"");
         TRY(file_write_all(fd, span_of(json_string_value(text), json_string_length(text)), path));
         more = json_is_string(next);
         if (more && json_object_set(doc, "cursor", next) != 0)
@@ -131,19 +132,9 @@ enum err audit_export(struct cli *cli)
     const char *path = NULL;
     unsigned blocks = 0;
     TRY(need_file(cli, &path));
-    CLEANUP(file_closep)
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == EEXIST)
-        FAIL(ERR_CONFLICT, "\"%s\" exists already and is not overwritten: move it away", path);
-    if (fd < 0)
-        return file_raise("create", path);
-    enum err err = write_blocks(cli, fd, path, &blocks);
-    if (err == ERR_OK && fsync(fd) != 0)
-        err = file_raise("write", path);
-    if (err != ERR_OK) {
-        (void)unlink(path);
-        return err;
-    }
+    int fd = -1;
+    TRY(secrets_create(AT_FDCWD, path, &fd));
+    TRY(secrets_finish(&fd, write_blocks(cli, fd, path, &blocks)));
     return verify_offline(cli, "--file", path);
 }
 

@@ -132,8 +132,9 @@ static enum err call(struct cli *cli, const char *method, const char *path, stru
     enum err err = http_call(cli->http, method, path, body, HTTP_TIMEOUT_MS, answer, &sent);
     cli->unsure = sent && err != ERR_OK && strcmp(method, "GET") != 0;
     TRY(err);
-    return answer->status >= 400 ? client_problem(cli, answer->status, span_buf(&answer->body))
-                                 : ERR_OK;
+    return http_answer_is_good(answer)
+               ? ERR_OK
+               : client_problem(cli, answer->status, span_buf(&answer->body));
 }
 
 // Caller: http_answer_done, also after an error.
@@ -156,7 +157,8 @@ static enum err parse(struct span body, json_t **ret)
 {
     *ret = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
     if (*ret == NULL)
-        FAIL(ERR_MESSAGE, "what the server answered is no JSON document");
+        FAIL(ERR_INTERNAL, "what the server answered is no JSON document: is this the address of "
+                           "a Keyward server?");
     return ERR_OK;
 }
 
@@ -165,8 +167,10 @@ enum err client_call(struct cli *cli, const char *method, const char *path, cons
 {
     struct http_answer answer = {0};
     enum err err = ask(cli, method, path, doc, secrets, &answer);
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
         err = parse(span_buf(&answer.body), ret);
+        cli->unsure = err != ERR_OK && strcmp(method, "GET") != 0;
+    }
     http_answer_done(&answer);
     return err;
 }

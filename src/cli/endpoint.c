@@ -118,7 +118,7 @@ static enum err take_pem(const json_t *answer, const char *field, struct span *r
 {
     const char *pem = json_string_value(json_object_get(answer, field));
     if (pem == NULL || strstr(pem, "-----BEGIN CERTIFICATE-----") == NULL)
-        FAIL(ERR_MESSAGE, "the server's answer lacks the field \"%s\"", field);
+        FAIL(ERR_INTERNAL, "the server's answer lacks the field \"%s\"", field);
     *ret = span_str(pem);
     return ERR_OK;
 }
@@ -205,7 +205,7 @@ enum err endpoint_add(struct cli *cli)
     CLEANUP(secret_freep) struct secret *token = NULL;
     const json_t *text = json_object_get(answer, "token");
     if (!json_is_string(text))
-        FAIL(ERR_MESSAGE, "the server's answer lacks the field \"token\"");
+        FAIL(ERR_INTERNAL, "the server's answer lacks the field \"token\"");
     TRY(secret_copy(span_of(json_string_value(text), json_string_length(text)), &token));
     return enroll(&self, cli->names[0], token);
 }
@@ -219,8 +219,16 @@ enum err endpoint_rotate(struct cli *cli)
 
 // ---- package ----
 
-// Asks for the archive and writes it into the file that is open, so that a full disk or a name that
-// is taken costs no token.
+// On a full disk the token is not used up.
+static enum err reserve(int fd, const char *out)
+{
+    int failed = posix_fallocate(fd, 0, PACKAGE_BYTES_MAX);
+    errno = failed;
+    return failed == 0 ? ERR_OK : file_raise("write", out);
+}
+
+// Asks for the archive and writes it into the file that is open and has room, so that a full disk
+// or a name that is taken costs no token.
 static enum err fetch(struct cli *cli, int fd, const char *out)
 {
     struct client_secrets secrets;
@@ -237,12 +245,13 @@ static enum err fetch(struct cli *cli, int fd, const char *out)
     TRY(client_encode(&path, cli->names[0]));
     TRY(buf_put_str(&path, ":package"));
     TRY(buf_put_u8(&path, 0));
+    TRY(reserve(fd, out));
     TRY(secrets_collect(cli, &secrets));
     enum err err = client_fetch(cli, "POST", (const char *)path.data, doc, &secrets, &archive);
     client_secrets_done(&secrets);
     TRY(err);
     TRY(file_write_all(fd, span_buf(&archive), out));
-    return fsync(fd) == 0 ? ERR_OK : file_raise("write", out);
+    return ftruncate(fd, (off_t)archive.len) == 0 ? ERR_OK : file_raise("write", out);
 }
 
 enum err endpoint_package(struct cli *cli)
@@ -252,12 +261,7 @@ enum err endpoint_package(struct cli *cli)
     if (out == NULL)
         FAIL(ERR_INVALID, "give --out FILE: where the package is to be written");
     TRY(secrets_create(AT_FDCWD, out, &fd));
-    enum err err = fetch(cli, fd, out);
-    file_closep(&fd);
-    if (err != ERR_OK) {
-        (void)unlink(out);
-        return err;
-    }
+    TRY(secrets_finish(&fd, fetch(cli, fd, out)));
     term_step(true, 0,
               "Package of endpoint %s in %s: unpack it at the client, where its "
               "README.txt says what to paste",

@@ -5,8 +5,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include "base/paths.h"
 #include "cli/args.h"
@@ -97,17 +95,15 @@ static enum err run_verb(struct cli *cli, int argc, char **argv, char *verb)
 int cli_hsmclient(int argc, char **argv)
 {
     struct cli cli = {.root_fd = -1};
-    struct rlimit none = {0, 0};
     char *verb = argc > 1 ? verb_of(argv[1]) : NULL;
     bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0);
+    run_harden("hsmclient");
     for (int i = 2; i < argc; i++)
         help = help || strcmp(argv[i], "--help") == 0;
     if (verb == NULL || help) {
         (void)fputs(usage, help ? stdout : stderr);
         return help ? 0 : 2;
     }
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        term_say("hsmclient: core dumps could not be switched off");
     enum err err = secret_setup();
     if (err == ERR_OK)
         err = run_verb(&cli, argc, argv, verb);

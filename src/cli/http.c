@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 
-enum { URL_MAX = 8192, HEADER_MAX = 2048 };
+enum { URL_MAX = 8192, HEADER_MAX = 2048, HEAD_MAX = 64 * 1024 };
 
 struct http {
     CURL *curl;
@@ -28,6 +28,11 @@ struct http {
 void http_answer_done(struct http_answer *answer)
 {
     buf_done(&answer->body);
+}
+
+bool http_answer_is_good(const struct http_answer *answer)
+{
+    return answer->status >= 200 && answer->status < 300;
 }
 
 void http_free(struct http *http)
@@ -166,6 +171,17 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     return buf_put(&answer->body, span_of(data, size * count)) == ERR_OK ? size * count : 0;
 }
 
+// Headers are not kept; without an end to them curl would read on until the time is over.
+static size_t count_head(char *data, size_t size, size_t count, void *context)
+{
+    size_t *left = context;
+    (void)data;
+    if (size * count > *left)
+        return 0;
+    *left -= size * count;
+    return size * count;
+}
+
 static enum err told(const struct http *http, CURLcode code, bool sent)
 {
     long os_error = 0;
@@ -183,7 +199,8 @@ static enum err told(const struct http *http, CURLcode code, bool sent)
              "sign in with --fingerprint",
              http->address, http->why);
     if (code == CURLE_WRITE_ERROR)
-        FAIL(ERR_TOO_LARGE, "the answer is longer than %d bytes", HTTP_ANSWER_MAX);
+        FAIL(ERR_INTERNAL, "the answer is longer than %d bytes, or its headers than %d",
+             HTTP_ANSWER_MAX, HEAD_MAX);
     if (sent)
         FAIL(ERR_UNAVAILABLE, "the connection to the server broke: %s", http->why);
     FAIL(ERR_UNAVAILABLE, "the server at \"%s\" cannot be reached: %s", http->address, http->why);
@@ -209,6 +226,7 @@ static CURLcode set_request(const struct http *http, const char *method, const c
         curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms),
         curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->why),
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body),
+        curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, count_head),
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)body.len),
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, get ? NULL : (const char *)body.data),
         curl_easy_setopt(curl, get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L),
@@ -272,7 +290,9 @@ static enum err perform(struct http *http, struct http_answer *answer, bool *ret
     long status = 0;
     char *type = NULL;
     long request_bytes = 0;
-    if (curl_easy_setopt(http->curl, CURLOPT_WRITEDATA, answer) != CURLE_OK)
+    size_t head_left = HEAD_MAX;
+    if (curl_easy_setopt(http->curl, CURLOPT_WRITEDATA, answer) != CURLE_OK ||
+        curl_easy_setopt(http->curl, CURLOPT_HEADERDATA, &head_left) != CURLE_OK)
         FAIL(ERR_INTERNAL, "a request could not be made");
     CURLcode code = curl_easy_perform(http->curl);
     (void)curl_easy_getinfo(http->curl, CURLINFO_REQUEST_SIZE, &request_bytes);
@@ -338,6 +358,6 @@ enum err http_peek(const char *address, struct buf *ret_pem)
     (void)curl_easy_getinfo(curl, CURLINFO_CERTINFO, &info);
     TRY(take_certificates(info, ret_pem));
     if (ret_pem->len == 0)
-        FAIL(ERR_MESSAGE, "the server at \"%s\" shows no certificate", address);
+        FAIL(ERR_INTERNAL, "the server at \"%s\" shows no certificate", address);
     return ERR_OK;
 }

@@ -36,11 +36,15 @@ MUST_USE enum err http_show_csrf(struct http *http, const char *value);
 
 // `path` with query, as it goes over the wire. An empty body is sent as none. Blocks up to
 // timeout_ms. ERR_UNAVAILABLE (*ret_sent false: nothing was sent; TLS that is not in order is told
-// in words), ERR_NOT_PERMITTED (the socket belongs to somebody else), ERR_TIMEOUT, ERR_MESSAGE.
+// in words), ERR_NOT_PERMITTED (the socket belongs to somebody else), ERR_TIMEOUT, ERR_INTERNAL (no
+// answer that could be meant).
 MUST_USE enum err http_call(struct http *http, const char *method, const char *path,
                             struct span body, int timeout_ms, struct http_answer *ret,
                             bool *ret_sent);
 void http_answer_done(struct http_answer *answer);
+
+// True for the statuses that say that it was done; a redirection is none of them.
+bool http_answer_is_good(const struct http_answer *answer);
 
 // The certificates (PEM) that the server at the address shows, itself first, whoever signed them:
 // for whoever compares a fingerprint before trusting. Sends no request.

@@ -17,13 +17,13 @@ static enum err take_material(const json_t *answer, struct buf *out)
     const json_t *material = json_object_get(answer, "material");
     const char *encoding = json_string_value(json_object_get(answer, "encoding"));
     if (!json_is_string(material) || encoding == NULL)
-        FAIL(ERR_MESSAGE, "the server's answer lacks the value");
+        FAIL(ERR_INTERNAL, "the server's answer lacks the value");
     struct span text =
         span_of((const uint8_t *)json_string_value(material), json_string_length(material));
     return strcmp(encoding, "base64") == 0 ? base64_take(text, out) : buf_put(out, text);
 }
 
-static enum err fetch(struct cli *cli, int fd, const char *out)
+static enum err fetch(struct cli *cli, int fd, const char *out, json_t **ret_answer)
 {
     CLEANUP(json_freep) json_t *answer = NULL;
     struct buf material CLEANUP(buf_done);
@@ -31,26 +31,24 @@ static enum err fetch(struct cli *cli, int fd, const char *out)
     TRY(run_call(cli, &answer));
     TRY(take_material(answer, &material));
     TRY(file_write_all(fd, span_buf(&material), out));
-    if (fsync(fd) != 0)
-        return file_raise("write", out);
     (void)json_object_del(answer, "material");
     if (json_object_set_new(answer, "encoding", json_string("file")) != 0 ||
         json_object_set_new(answer, "file", json_string(out)) != 0)
         FAIL(ERR_MEMORY, "no memory for an answer");
-    return output_document(cli, answer);
+    *ret_answer = answer;
+    answer = NULL;
+    return ERR_OK;
 }
 
 enum err key_export(struct cli *cli)
 {
     const char *out = cli->values[OPT_OUT];
+    CLEANUP(json_freep) json_t *answer = NULL;
     int fd = -1;
     if (out == NULL)
         return run_command(cli);
     // First: a value that has left and cannot be kept is in the trail for nothing.
     TRY(secrets_create(AT_FDCWD, out, &fd));
-    enum err err = fetch(cli, fd, out);
-    file_closep(&fd);
-    if (err != ERR_OK)
-        (void)unlink(out);
-    return err;
+    TRY(secrets_finish(&fd, fetch(cli, fd, out, &answer)));
+    return output_document(cli, answer);
 }

@@ -129,7 +129,7 @@ static enum err take_session(struct login *login, json_t *answer)
 {
     const json_t *session = json_object_get(answer, "session");
     if (!json_is_string(session))
-        FAIL(ERR_MESSAGE, "the server's answer lacks the field \"session\"");
+        FAIL(ERR_INTERNAL, "the server's answer lacks the field \"session\"");
     TRY(write_profile(login, span_of(json_string_value(session), json_string_length(session))));
     (void)json_object_del(answer, "session");
     (void)json_object_del(answer, "csrf");

@@ -9,7 +9,7 @@
 #include "base/csv.h"
 #include "cli/term.h"
 
-enum { CELL_MAX = 256, COLUMNS_MAX = 32, DEPTH_MAX = 8, CSV_MAX = 1 << 30 };
+enum { CELL_MAX = 256, COLUMNS_MAX = 32, DEPTH_MAX = 8, TEXT_MAX = 1 << 30 };
 
 static const char *const check_names[] = {"checks", "steps"};
 
@@ -133,9 +133,11 @@ static int width_of(const char *text)
     return width;
 }
 
+// On one line, whatever lines the text has: none of them is a row.
 static void print_cell(const char *text, int width, bool last)
 {
-    (void)printf("%s", text);
+    for (const char *p = text; *p != '\0'; p++)
+        (void)putchar(*p == '\n' ? ' ' : *p);
     if (!last)
         (void)printf("%*s", width - width_of(text) + 2, "");
 }
@@ -208,10 +210,9 @@ static void print_heading(const struct columns *columns)
 {
     for (size_t c = 0; c < columns->count; c++) {
         char name[32];
-        for (size_t i = 0; i < sizeof name; i++) {
-            char letter = columns->names[c][i];
-            name[i] = letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
-        }
+        term_clean(columns->names[c], name, sizeof name);
+        for (char *p = name; *p != '\0'; p++)
+            *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
         print_cell(name, columns->widths[c], c + 1 == columns->count);
     }
     (void)printf("\n");
@@ -412,17 +413,63 @@ static enum err print_csv(const struct cli *cli, const json_t *doc)
     CLEANUP(json_freep) json_t *single = json_pack("[O]", doc);
     const json_t *rows = rows_of(cli, doc);
     struct buf text CLEANUP(buf_done);
-    buf_init(&text, CSV_MAX, false);
+    buf_init(&text, TEXT_MAX, false);
     TRY(csv_put(rows == NULL ? single : rows, &text));
     (void)fwrite(text.data, 1, text.len, stdout);
+    return ERR_OK;
+}
+
+static int append(const char *text, size_t len, void *context)
+{
+    return buf_put(context, span_of(text, len)) == ERR_OK ? 0 : -1;
+}
+
+// A control character of two or three bytes of UTF-8 as JSON writes it plainly.
+static enum err put_control(struct span bytes, struct buf *out)
+{
+    const uint8_t *b = bytes.data;
+    unsigned code = b[0];
+    if (bytes.len == 2)
+        code = (b[0] & 0x1fU) << 6 | (b[1] & 0x3fU);
+    else if (bytes.len == 3)
+        code = (b[0] & 0x0fU) << 12 | (b[1] & 0x3fU) << 6 | (b[2] & 0x3fU);
+    return buf_printf(out, "\\u%04x", code);
+}
+
+// The same document, and nothing in it that a terminal would obey: jansson escapes C0 alone.
+static enum err print_json(const json_t *doc)
+{
+    struct buf text CLEANUP(buf_done);
+    struct buf clean CLEANUP(buf_done);
+    buf_init(&text, TEXT_MAX, true);
+    buf_init(&clean, TEXT_MAX, true);
+    if (json_dump_callback(doc, append, &text, JSON_INDENT(2)) != 0)
+        FAIL(ERR_TOO_LARGE, "the answer is longer than %d bytes", TEXT_MAX);
+    for (size_t i = 0; i < text.len;) {
+        struct span rest = span_of(text.data + i, text.len - i);
+        size_t control = text.data[i] == '\n' ? 0 : span_control_len(rest);
+        if (control > 0)
+            TRY(put_control(span_of(rest.data, control), &clean));
+        else
+            TRY(buf_put_u8(&clean, rest.data[0]));
+        i += control > 0 ? control : 1;
+    }
+    (void)fwrite(clean.data, 1, clean.len, stdout);
+    (void)printf("\n");
+    return ERR_OK;
+}
+
+enum err output_flush(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout) != 0)
+        FAIL(ERR_IO, "standard output takes no more");
     return ERR_OK;
 }
 
 enum err output_document(const struct cli *cli, const json_t *doc)
 {
     if (cli->output == OUTPUT_JSON) {
-        if (json_dumpf(doc, stdout, JSON_INDENT(2)) == 0)
-            (void)printf("\n");
+        TRY(print_json(doc));
     } else if (cli->output == OUTPUT_NAME) {
         print_names(cli, doc);
     } else if (cli->output == OUTPUT_CSV) {
@@ -430,7 +477,5 @@ enum err output_document(const struct cli *cli, const json_t *doc)
     } else {
         print_table(cli, doc);
     }
-    if (fflush(stdout) != 0 || ferror(stdout) != 0)
-        FAIL(ERR_IO, "standard output takes no more");
-    return ERR_OK;
+    return output_flush();
 }

@@ -23,7 +23,7 @@ static enum err append(json_t *answer, const json_t *page)
 {
     json_t *rows = json_object_get(answer, "rows");
     if (!json_is_array(rows) || !json_is_array(json_object_get(page, "rows")))
-        FAIL(ERR_MESSAGE, "the server's answer lacks the field \"rows\"");
+        FAIL(ERR_INTERNAL, "the server's answer lacks the field \"rows\"");
     if (json_array_extend(rows, json_object_get(page, "rows")) != 0 ||
         json_object_set(answer, "next_cursor", json_object_get(page, "next_cursor")) != 0)
         FAIL(ERR_MEMORY, "no memory for a report");
@@ -47,7 +47,7 @@ static enum err add_all(struct cli *cli, bool one, json_t *answer)
         if (next == NULL || one)
             break;
         if (strlen(next) >= sizeof cursor)
-            FAIL(ERR_MESSAGE, "the server's answer has a cursor that is too long");
+            FAIL(ERR_INTERNAL, "the server's answer has a cursor that is too long");
         memcpy(cursor, next, strlen(next) + 1);
         cli->values[OPT_CURSOR] = cursor;
     }

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -278,14 +279,26 @@ static enum err check_word(const char *word, const char *what)
     return ERR_OK;
 }
 
+// A program gets what the server answered, a terminal only what it can show.
+static enum err print_raw(struct span body)
+{
+    struct buf clean CLEANUP(buf_done);
+    buf_init(&clean, HTTP_ANSWER_MAX, true);
+    if (isatty(STDOUT_FILENO) == 1) {
+        TRY(term_put(body.data, body.len, &clean));
+        body = span_buf(&clean);
+    }
+    return file_write_all(STDOUT_FILENO, body, "standard output");
+}
+
 static enum err send_raw(struct cli *cli, const char *path, struct span body)
 {
     struct http_answer answer;
     bool sent = false;
     enum err err = http_call(cli->http, cli->names[0], path, body, HTTP_TIMEOUT_MS, &answer, &sent);
     if (err == ERR_OK)
-        err = file_write_all(STDOUT_FILENO, span_buf(&answer.body), "standard output");
-    if (err == ERR_OK && answer.status >= 400) {
+        err = print_raw(span_buf(&answer.body));
+    if (err == ERR_OK && !http_answer_is_good(&answer)) {
         err = client_problem(cli, answer.status, span_buf(&answer.body));
         json_freep(&cli->problem); // has just been printed
     }
@@ -369,18 +382,23 @@ static enum err dispatch(struct cli *cli)
     return cli->command->run != NULL ? cli->command->run(cli) : run_command(cli);
 }
 
-// Secrets pass through this process: no core dump, nobody may trace it.
-static void harden(void)
+// That whoever reads what is printed, or the server, goes away, and that a file may not grow, are
+// errors as any other.
+void run_harden(const char *program)
 {
     struct rlimit none = {0, 0};
+    if (!file_hold_standard())
+        _exit(1);
     if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        term_say("keyward: core dumps could not be switched off");
+        term_say("%s: core dumps could not be switched off", program);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
 }
 
 int cli_keyward(int argc, char **argv)
 {
     struct cli cli = {.root_fd = -1};
-    harden();
+    run_harden("keyward");
     if (argc > 1 && strcmp(argv[1], "__complete") == 0) {
         completion_print(argc - 2, argv + 2);
         return 0;
@@ -390,6 +408,8 @@ int cli_keyward(int argc, char **argv)
         err = args_parse(argc, argv, &cli);
     if (err == ERR_OK)
         err = dispatch(&cli);
+    if (err == ERR_OK)
+        err = output_flush();
     if (err != ERR_OK)
         run_complain(&cli, "keyward", err);
     http_freep(&cli.http);

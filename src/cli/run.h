@@ -7,6 +7,10 @@
 
 #include "cli/client.h"
 
+// First of all, since secrets pass through this process: no core dump, nobody may trace it. What is
+// missing of standard input, output and error is made good, a reader that goes away ends nothing.
+void run_harden(const char *program);
+
 // A value as its kind wants it, NULL when the text is none. Caller frees.
 json_t *run_value(enum field_kind kind, const char *value);
 

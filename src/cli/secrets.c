@@ -6,6 +6,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -171,25 +173,68 @@ enum err secrets_collect(const struct cli *cli, struct client_secrets *ret)
     return err;
 }
 
+// The file that is being made. When the program is told to end meanwhile, no half of it stays.
+static struct {
+    int dir;
+    char path[PATH_MAX];
+    struct sigaction before[3];
+} made = {.dir = -1};
+
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+
+static void stop_watching(void)
+{
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        (void)sigaction(ends[i], &made.before[i], NULL);
+}
+
+static void on_end(int number)
+{
+    (void)unlinkat(made.dir, made.path, 0);
+    stop_watching();
+    (void)raise(number);
+}
+
+static void watch(void)
+{
+    struct sigaction end = {.sa_handler = on_end};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        (void)sigaction(ends[i], &end, &made.before[i]);
+}
+
 enum err secrets_create(int dir, const char *path, int *ret_fd)
 {
+    if (strlen(path) >= sizeof made.path)
+        FAIL(ERR_INVALID, "the name of the file to be written is longer than %d bytes", PATH_MAX);
     int fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST)
         FAIL(ERR_CONFLICT, "\"%s\" exists already and is not overwritten: move it away", path);
+    if (fd < 0 && errno == ENOENT)
+        FAIL(ERR_NOT_FOUND, "\"%s\" cannot be made: its directory does not exist, make that first",
+             path);
     if (fd < 0)
         return file_raise("create", path);
+    made.dir = dir;
+    (void)snprintf(made.path, sizeof made.path, "%s", path);
+    watch();
     *ret_fd = fd;
     return ERR_OK;
 }
 
+enum err secrets_finish(int *fd, enum err err)
+{
+    if (err == ERR_OK && fsync(*fd) != 0)
+        err = file_raise("write", made.path);
+    if (err != ERR_OK)
+        (void)unlinkat(made.dir, made.path, 0);
+    stop_watching();
+    file_closep(fd);
+    return err;
+}
+
 enum err secrets_write_new(int dir, const char *path, struct span bytes)
 {
-    CLEANUP(file_closep) int fd = -1;
+    int fd = -1;
     TRY(secrets_create(dir, path, &fd));
-    enum err err = file_write_all(fd, bytes, path);
-    if (err == ERR_OK && fsync(fd) != 0)
-        err = file_raise("write", path);
-    if (err != ERR_OK)
-        (void)unlinkat(dir, path, 0);
-    return err;
+    return secrets_finish(&fd, file_write_all(fd, bytes, path));
 }

@@ -21,8 +21,13 @@ MUST_USE enum err secrets_read(const char *path, struct secret **ret);
 // terminal a missing one is ERR_INVALID that names its option. Caller: client_secrets_done.
 MUST_USE enum err secrets_collect(const struct cli *cli, struct client_secrets *ret);
 
-// Makes a new private file, empty and open. ERR_CONFLICT when there is one already.
+// Makes a new private file, empty and open. ERR_CONFLICT when there is one already. Until
+// secrets_finish an interrupt removes it again; one at a time.
 MUST_USE enum err secrets_create(int dir, const char *path, int *ret_fd);
+
+// Closes it. It stays, on the disk, when `err` is ERR_OK and nothing fails here, and is removed
+// otherwise. Gives `err`, or what failed here.
+MUST_USE enum err secrets_finish(int *fd, enum err err);
 
 // Writes a new private file. ERR_CONFLICT when there is one already; never overwrites.
 MUST_USE enum err secrets_write_new(int dir, const char *path, struct span bytes);

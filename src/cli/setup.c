@@ -179,7 +179,7 @@ static enum err look(struct setup *self)
     TRY(client_call(self->cli, "GET", "/status", NULL, NULL, &status));
     const char *state = json_string_value(json_object_get(status, "state"));
     if (state == NULL)
-        FAIL(ERR_MESSAGE, "the server's status does not tell whether it is set up");
+        FAIL(ERR_INTERNAL, "the server's status does not tell whether it is set up");
     self->has_wallet = strcmp(state, "empty") != 0;
     self->is_set_up = self->has_wallet && file_exists(self->cli->root_fd, PATH_TLS_CERT);
     self->hsm_enabled = json_is_true(json_object_get(status, "hsm_enabled"));
@@ -360,7 +360,7 @@ static enum err make_link(const struct setup *self, json_t **ret)
     TRY(client_call(self->cli, "POST", "/setup-links", NULL, NULL, &answer));
     *ret = json_incref(json_object_get(answer, "token"));
     if (!json_is_string(*ret))
-        FAIL(ERR_MESSAGE, "the server's answer holds no set-up link");
+        FAIL(ERR_INTERNAL, "the server's answer holds no set-up link");
     return ERR_OK;
 }
 

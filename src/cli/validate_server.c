@@ -147,7 +147,7 @@ static enum err make_key(struct validate_server *server)
     TRY(call(server, "POST", "/keys", doc, NULL, &answer));
     const char *id = json_string_value(json_object_get(answer, "id"));
     if (id == NULL || json_array_append_new(server->keys, json_string(id)) != 0)
-        FAIL(ERR_MESSAGE, "the server made a key but does not tell its id");
+        FAIL(ERR_INTERNAL, "the server made a key but does not tell its id");
     return ERR_OK;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "supervise/supervisor.h"
 
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
     char programs[PATH_MAX];
     char root[PATH_MAX];
     log_setup("supervisor", LOG_LEVEL_INFO);
+    if (!file_hold_standard())
+        return 1;
     if (!parse(argc, argv, &options)) {
         (void)fputs(usage, stderr);
         return 2;
