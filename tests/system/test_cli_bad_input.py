@@ -3,6 +3,7 @@
 not what a program expects: it ends, says why, leaves no half file, and sends nothing to a terminal that the terminal obeys."""
 import concurrent.futures
 import contextlib
+import datetime
 import fcntl
 import json
 import os
@@ -19,7 +20,10 @@ import threading
 
 import prepared
 import pytest
-from server import PROGRAMS, wait_for, write_private
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from server import PROGRAMS, write_private
 from test_https import make_cert
 
 EVIL = "a\x1b]0;owned\x07b\x9b31mc\x7fd\u202ee\u2066f\r\ng"
@@ -45,8 +49,8 @@ def run(*words, **more):
 class Hostile:
     """An HTTPS server that answers each request with `answer(connection)`."""
 
-    def __init__(self, folder):
-        self.cert, key = make_cert(folder, "hostile")
+    def __init__(self, folder, made=None):
+        self.cert, key = made or make_cert(folder, "hostile")
         self.seen, self.answer = [], None
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.cert, key)
@@ -189,11 +193,18 @@ def test_a_terminal_gets_nothing_that_it_obeys(hostile, words):
         assert text and spoken(text) == []
 
 
-def test_an_authority_that_is_not_valid_yet_is_named(hostile, tmp_path):
-    """As on a machine whose clock stands at 1970."""
-    cert, _ = make_cert(tmp_path, "later", days="-1")
-    done = run("wallet", "list", "--address", f"https://localhost:{hostile.port}", "--ca-file", cert, "--api-token-file", hostile.token)
-    assert done.returncode == 7 and b"not trusted" in done.stderr
+def test_a_certificate_that_is_not_valid_yet_is_named(tmp_path):
+    """As any is on a machine whose clock stands at 1970."""
+    key, name, now = ec.generate_private_key(ec.SECP256R1()), x509.Name([]), datetime.datetime.utcnow()
+    cert = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+            .not_valid_before(now + datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=2))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False).sign(key, hashes.SHA256()))
+    (tmp_path / "crt").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    early = Hostile(tmp_path, (tmp_path / "crt", tmp_path / "key"))
+    done = run(*early.words("wallet", "list"))
+    early.listener.close()
+    assert done.returncode == 7 and b"not yet valid" in done.stderr and early.seen == []
 
 
 # ---- files that are written (B-44) ----
