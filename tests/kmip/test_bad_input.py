@@ -8,6 +8,8 @@ import client as kmip
 import pytest
 import ttlv
 import watch
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from client import FAILED
 from spec import BOOLEAN, BYTE_STRING, DATE_TIME, ENUMERATION, INTEGER, INTERVAL, SPEC, STRUCTURE, TEXT_STRING
 from ttlv import Item, Raw, item
@@ -259,6 +261,17 @@ def test_rsa_private_key_of_equal_primes_is_refused(connect):
     assert answer.reason_is(*INVALID), answer.node
 
 
+def test_certificate_of_ten_thousand_extensions_is_answered(connect):
+    """300 KB that a parser must look at; whatever it says, it says it (and `unharmed` looks at the rest)."""
+    more = [x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.3.{number}"), b"\5\0") for number in range(10000)]
+    client = connect()
+    der = watch.certificate(watch.ec_key(), "many", more=more).public_bytes(serialization.Encoding.DER)
+    answer = client.batch(kmip.register((1, 4), kmip.certificate(der))).items[0]
+    assert answer.ok or answer.reason_is(*INVALID, "Response Too Large"), answer.node
+    if answer.ok:
+        client.destroy(answer.payload.get("Unique Identifier"))
+
+
 @pytest.mark.parametrize("change", [("Object Type", "Certificate"), ("Cryptographic Length", 128),
                                     ("Cryptographic Algorithm", "3DES")])
 def test_object_that_contradicts_its_attributes_is_refused(connect, change):
@@ -407,12 +420,25 @@ def test_credential_does_not_change_who_one_is(connect, other_endpoint):
         assert answer.reason_is("Item Not Found", "Authentication Not Successful"), answer.node
 
 
+def test_ten_thousand_passwords_in_a_row_make_nobody_else(connect, other_endpoint):
+    """What a credential says is not looked at, so there is nothing to guess: who asks is the certificate's."""
+    uid, thief = connect().create(), connect(where=other_endpoint)
+    asked = [ttlv.encode(kmip.message((1, 4), kmip.get(uid), headers=[kmip.authentication("client", f"guess {number}")]))
+             for number in range(100)]
+    for _ in range(100):
+        thief.send(b"".join(asked))
+        assert all(thief.receive().items[0].reason_is("Item Not Found") for _ in asked)
+    connect().destroy(uid)
+
+
 @pytest.mark.parametrize("credential", [
     item("Authentication", []), item("Authentication", [item("Credential", [])]),
     item("Authentication", [item("Credential", [item("Credential Type", 0x80000009), item("Credential Value", [])])]),
+    item("Authentication", [item("Credential", [item("Credential Type", "Ticket"), item("Credential Value", [
+        item("Ticket", [item("Ticket Type", "Login"), item("Ticket Value", b"of another server")])])])]),
     item("Authentication", [item("Credential", [item("Credential Type", "Username and Password"),
                                                 item("Credential Value", [item("Username", "x" * 100000)])])]),
-], ids=["empty", "credential empty", "type unknown", "user name of 100,000 bytes"])
+], ids=["empty", "credential empty", "type unknown", "ticket", "user name of 100,000 bytes"])
 def test_odd_credential_is_ignored_or_refused(connect, credential):
     answer = connect().batch(QUERY, headers=[credential]).items[0]
     assert answer.ok or answer.reason_is(*INVALID, "Authentication Not Successful"), answer.node

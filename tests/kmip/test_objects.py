@@ -281,7 +281,8 @@ def test_identifier_as_an_enumeration_or_integer_of_2_x_is_answered(connect):
 # ---- B-15: no clear bytes in place of wrapped ones ------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["itself", "nobody's", "another owner's", "revoked", "not for wrapping", "unknown method"])
+@pytest.mark.parametrize("kind", ["itself", "nobody's", "another owner's", "revoked", "not for wrapping", "unknown method", "two wrappings",
+                                  "a wrapping without a key"])
 def test_key_that_cannot_be_wrapped_is_not_given_in_clear(connect, other_endpoint, kind):
     client, material = connect(), bytes(range(100, 132))
     uid = client.call(kmip.register((1, 4), kmip.symmetric_key(material), [
@@ -295,7 +296,12 @@ def test_key_that_cannot_be_wrapped_is_not_given_in_clear(connect, other_endpoin
     elif wrapper is None:
         wrapper = client.create(usage="Encrypt" if kind == "not for wrapping" else "Wrap Key", active=True)
     method = 0x80000009 if kind == "unknown method" else "Encrypt"
-    client.send(ttlv.encode(kmip.message((1, 4), kmip.get(uid, wrapping=kmip.wrapping_specification(wrapper, method)))))
+    asked = kmip.get(uid, wrapping=kmip.wrapping_specification(wrapper, method))
+    if kind == "two wrappings":
+        asked.value[-1].value.append(kmip.wrapping_specification(wrapper, method))
+    elif kind == "a wrapping without a key":
+        asked = kmip.get(uid, wrapping=item("Key Wrapping Specification", [item("Wrapping Method", "Encrypt")]))
+    client.send(ttlv.encode(kmip.message((1, 4), asked)))
     data = client.receive_bytes()
     assert material not in data
     assert kmip.Response(ttlv.decode(data)).items[0].status == FAILED

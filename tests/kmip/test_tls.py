@@ -9,8 +9,9 @@ import warnings
 import client as kmip
 import pytest
 import watch
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 REFUSED = (ssl.SSLError, kmip.Closed, ConnectionError)
@@ -64,6 +65,11 @@ def test_client_without_certificate_is_refused(endpoint, protocol):
     assert is_refused(endpoint, tls_context=kmip.context(endpoint.ca, least=protocol, most=protocol))
 
 
+ODD = {"not valid yet": {"begins": 3600, "ends": 7200}, "for no use in particular": {"usage": None},
+       "name with a NUL": {"subject": "client\0.example"}, "name of all": {"subject": "*"}, "subject of 4,000 bytes": {"subject": x509.Name([
+           x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "u" * 64) for _ in range(60)])}}
+
+
 def stranger(kind, endpoint, directory):
     """An endpoint whose certificate the server must not accept."""
     own, key = watch.load(endpoint.cert), watch.ec_key()
@@ -88,6 +94,16 @@ def stranger(kind, endpoint, directory):
         chain = [watch.certificate(key, own.subject, **signed), fake]
     elif kind == "chain of 20":
         chain = long_chain(key, own.subject, fake, fake_key)
+    elif kind == "signed with MD5":
+        fake_key = watch.rsa_key()
+        fake = watch.certificate(fake_key, authority.subject, authority=True, usage=None)
+        chain = [watch.certificate(key, own.subject, fake.subject, fake_key, digest=hashes.MD5()), fake]
+    elif kind in ODD:
+        chain = [watch.certificate(key, **{"subject": own.subject, **signed, **ODD[kind]}), fake]
+    elif kind == "name that the authority may not give":
+        only = x509.NameConstraints([x509.DNSName("elsewhere.example")], None)
+        fake = watch.certificate(fake_key, authority.subject, authority=True, usage=None, more=[only])
+        chain = [watch.certificate(key, own.subject, **signed, more=[x509.SubjectAlternativeName([x509.DNSName("localhost")])]), fake]
     else:
         chain = [watch.certificate(key, "", **signed), fake]
     return watch.imposter(endpoint, *watch.write_pem(directory, "stranger", key, *chain))
@@ -104,7 +120,8 @@ def long_chain(key, subject, root, root_key):
 
 @pytest.mark.parametrize("kind", [
     "other authority of the same name", "other authority, expired", "signed by itself", "signed by an endpoint",
-    "for servers only, signed by itself", "signed with SHA-1", "RSA of 1024 bits", "chain of 20", "empty subject"])
+    "for servers only, signed by itself", "signed with SHA-1", "RSA of 1024 bits", "chain of 20", "empty subject",
+    "signed with MD5", "name that the authority may not give", *ODD])
 def test_stranger_is_refused(endpoint, tmp_path, kind):
     one = stranger(kind, endpoint, tmp_path)
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

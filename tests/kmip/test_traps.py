@@ -8,7 +8,7 @@ import watch
 from client import FAILED, SUCCESS, Typed
 from spec import (
     BIG_INTEGER, DATE_TIME, ENUMERATION, INTERVAL, LONG_INTEGER, SPEC, STRUCTURE, TEXT_STRING, plain)
-from ttlv import item
+from ttlv import Item, item
 
 NOBODY = "there-is-no-such-object"
 QUERY = kmip.query("Query Operations")
@@ -324,9 +324,23 @@ def test_locate_with_numbers_at_the_edge_is_answered(key, some_version, asked):
         assert {child.value for child in answer.payload.all("Unique Identifier")} <= {uid}
 
 
-def test_locate_with_a_thousand_conditions_is_answered(connect):
-    answer = connect().batch(kmip.locate((1, 4), [(f"x-{number}", "v") for number in range(1000)])).items[0]
+@pytest.mark.parametrize("count", [1000, 10000])
+def test_locate_with_many_conditions_is_answered(connect, count):
+    answer = connect().batch(kmip.locate((1, 4), [(f"x-{number}", "v") for number in range(count)])).items[0]
     assert not answer.ok or not answer.payload.all("Unique Identifier")
+
+
+def test_locate_from_a_later_to_an_earlier_date_finds_nothing_or_is_refused(key, some_version):
+    client, uid = key
+    dates = [("Initial Date", 2 ** 40), ("Initial Date", 0)]
+    answer = client.batch(kmip.locate(some_version, dates)).items[0]
+    assert not answer.ok or {child.value for child in answer.payload.all("Unique Identifier")} <= {uid}
+
+
+def test_locate_with_an_offset_that_is_no_integer_is_refused(connect):
+    wide = Item(SPEC.tag("Offset Items").value, LONG_INTEGER, 2 ** 63 - 1)
+    answer = connect((2, 1)).batch(kmip.operation("Locate", wide)).items[0]
+    assert answer.status == FAILED, answer.node
 
 
 # ---- 6, 7, 13: attributes of 1.x -----------------------------------------------------------

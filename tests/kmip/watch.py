@@ -65,11 +65,12 @@ def spki(key):
 
 
 def certificate(key, subject, issuer=None, issuer_key=None, usage=ExtendedKeyUsageOID.CLIENT_AUTH, authority=False,
-                begins=-3600, ends=3600, digest=None):
-    """A certificate for tests; signed by itself unless an issuer's name and key are given. Times are seconds from now."""
+                begins=-3600, ends=3600, digest=None, more=()):
+    """A certificate for tests; signed by itself unless an issuer's name and key are given. Times are seconds from now; `more` are
+    further extensions."""
     now = datetime.datetime.utcnow()
     name = subject if isinstance(subject, x509.Name) else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(issuer or name).public_key(key.public_key())
+    made = (x509.CertificateBuilder(extensions=[x509.Extension(one.oid, False, one) for one in more]).subject_name(name).issuer_name(issuer or name).public_key(key.public_key())
             .serial_number(x509.random_serial_number()).not_valid_before(now + datetime.timedelta(seconds=begins))
             .not_valid_after(now + datetime.timedelta(seconds=ends))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True))
