@@ -272,6 +272,24 @@ def test_certificate_of_ten_thousand_extensions_is_answered(connect):
         client.destroy(answer.payload.get("Unique Identifier"))
 
 
+def test_link_that_a_client_makes_up_is_a_word_alone(connect, other_endpoint):
+    """A private key that is registered as the other half of a public key that it does not fit, and that is somebody else's:
+    clients may say so, and reach nothing by it."""
+    client, owner = connect(), connect(where=other_endpoint)
+    theirs = owner.call(kmip.register((1, 4), kmip.asymmetric_key("Public Key", "X.509", watch.spki(watch.ec_key()), "EC", 256))).get(
+        "Unique Identifier")
+    before = owner.attributes(theirs)
+    private = kmip.asymmetric_key("Private Key", "PKCS#8", watch.pkcs8(watch.ec_key()), "EC", 256)
+    link = [item("Link Type", "Public Key Link"), item("Linked Object Identifier", theirs)]
+    uid = client.call(kmip.register((1, 4), private, [("Link", link)])).get("Unique Identifier")
+    answer = client.batch(kmip.rekey_pair(uid)).items[0]
+    assert answer.reason_is(*INVALID, "Item Not Found", "Illegal Operation"), answer.node
+    assert client.batch(kmip.get(theirs)).items[0].reason_is("Item Not Found")
+    assert repr(owner.attributes(theirs)) == repr(before)
+    client.destroy(uid)
+    owner.destroy(theirs)
+
+
 @pytest.mark.parametrize("change", [("Object Type", "Certificate"), ("Cryptographic Length", 128),
                                     ("Cryptographic Algorithm", "3DES")])
 def test_object_that_contradicts_its_attributes_is_refused(connect, change):
