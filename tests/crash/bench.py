@@ -160,6 +160,10 @@ def is_store(path):
     return any(f"/var/lib/keyward/{name}" in path for name in ("store.db", "audit/", "seen/"))
 
 
+class NotBegun(Exception):
+    """The server did not come up before anything was disturbed, or the operation's preparation failed: nothing was tried."""
+
+
 # After call n the power goes; acknowledged: the client had its answer by then; again: the operation is then done once more.
 Cut = collections.namedtuple("Cut", "n image acknowledged again")
 
@@ -238,9 +242,12 @@ class Bench:
     def _span(self, operation, server, *options):
         """Runs the operation under the counter. Returns (points, acknowledged)."""
         with open(self.place / "server.log", "wb") as log, self._traced(server, log, *options, library=self.library) as traced:
-            await_keys(server, server.keys)
-            operation.before(server)
-            traced.arm()
+            try:
+                await_keys(server, server.keys)
+                operation.before(server)
+                traced.arm()
+            except Exception as failure:
+                raise NotBegun(f"{failure}; {(self.place / 'server.log').read_text()[-2000:]}") from failure
             acknowledged = operation.act(server)
             try:
                 traced.disarm()
@@ -271,6 +278,8 @@ class Bench:
             else:
                 check(operation, server, acknowledged)
             return ""
+        except NotBegun:
+            raise
         except Exception as broken:
             return f"{operation.name} {mode} {n}{' without RAM' if power_cut else ''}: {broken}"
         finally:

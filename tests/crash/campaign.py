@@ -12,7 +12,7 @@ import random
 import subprocess
 import time
 
-from bench import Bench, fingerprint
+from bench import Bench, NotBegun, fingerprint
 from plan import Run, keys, plan, retarget
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -109,8 +109,12 @@ def run_row(results, token, name, modes, seed, until, say=print):
 def timed(attempt):
     """The beginnings of a result's line. What is broken is run once more: what is broken stays broken."""
     began = time.monotonic()
-    problem = attempt()
-    line = {"problem": problem, **({"twice": attempt()} if problem else {})}
+    line = {"problem": attempt()}
+    if line["problem"]:
+        try:
+            line["twice"] = attempt()
+        except NotBegun as failure:
+            line["twice"] = str(failure)
     return {**line, "seconds": round(time.monotonic() - began, 2)}
 
 
@@ -120,7 +124,11 @@ def run_points(bench, record, row, run):
     for _ in range(TRIES):
         if (run.mode, run.key) in row.done():
             return
-        line = timed(lambda: bench.attempt(record.operation, run.mode, n))
+        try:
+            line = timed(lambda: bench.attempt(record.operation, run.mode, n))
+        except NotBegun as failure:
+            yield {"mode": run.mode, "n": n, "met": "not begun", "problem": "", "why": str(failure), "seconds": 0}
+            continue
         met = keys(bench.points[:n])
         yield {"mode": run.mode, "n": n, "met": met[-1] if len(met) == n else "not reached", "spare": run.spare,
                "token_lost": bench.token_lost, **line}

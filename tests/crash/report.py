@@ -28,7 +28,8 @@ class Sum:
     """What a row's lines come to."""
 
     def __init__(self, row):
-        self.lines = [line for line in row.lines if "mode" in line]
+        self.lines = [line for line in row.lines if "mode" in line and line["met"] != "not begun"]
+        self.idle = sum(line.get("met") == "not begun" for line in row.lines)
         self.seconds = sum(line["seconds"] for line in self.lines)
         self.broken = [line for line in self.lines if line["problem"]]
         self.met = {mode: len({key for _, key in row.head["wanted"][mode]} & self._met(mode)) for mode in MODES} if row.lines else {}
@@ -66,7 +67,9 @@ def text(results):
     runs = sum(len(total.lines) for _, total in found)
     broken = sum(len(total.broken) for _, total in found)
     minutes = sum(total.seconds for _, total in found) / 60
+    idle = sum(total.idle for _, total in found)
     facts = [f"{runs} runs, {broken} broken, {minutes:.0f} minutes of work, waiting included.",
+             *([f"Beside them {idle} did not begin: the server was not up in 20 seconds, before anything was disturbed."] if idle else []),
              *programs(begun),
              f"{time.strftime('%Y-%m-%d', time.gmtime())}; {version('softhsm2')}, {version('opencryptoki')}, "
              f"{version('libsqlite3-0')}."]

@@ -6,6 +6,7 @@ The programs are those of the release build, or of the directory that KEYWARD_PR
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -32,9 +33,16 @@ def wait_for(what, condition, seconds=15.0):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has, and none of those that the kernel gives to the clients' ends of connections: one of them may be
+    taken before the server takes it, for as long as somebody's connection lasts."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.SystemRandom().randrange(first // 2, first)))
+            except OSError:
+                continue
+            return s.getsockname()[1]
 
 
 def write_private(path, text):
