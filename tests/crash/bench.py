@@ -32,7 +32,7 @@ import crashpoint
 import prepared
 import replay
 import tokens
-from server import PROGRAMS, Server, processes_below, wait_for
+from server import PROGRAMS, Server, free_port, processes_below, wait_for
 
 MODES = {"kill": ("--kill", "{n}"), "EIO": ("--fail", "{n}:EIO"), "ENOSPC": ("--fail", "{n}:ENOSPC"),
          "from EIO": ("--fail-from", "{n}:EIO"), "from ENOSPC": ("--fail-from", "{n}:ENOSPC")}
@@ -366,6 +366,8 @@ class Bench:
             server.made = None
         try:
             image.write(str(server.root))
+            server.port = free_port()  # that of the recorded run may be somebody else's by now
+            prepared.own_port(server)
             empty_ram(server)
             self._put_store(record, server, image)
             check(record.operation, server, acknowledged, cut.again)
