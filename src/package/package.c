@@ -141,7 +141,8 @@ enum err package_take_server(struct span text, struct package_server *ret)
     static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
     struct package_server server = {.port = ret->port};
     struct span port = {NULL, 0};
-    struct span host = text.len > 0 ? split(text, &port) : text;
+    // The second test is for compilers, which cannot know that bytes have a place.
+    struct span host = text.len > 0 && text.data != NULL ? split(text, &port) : text;
     bool bracketed = host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
     if (bracketed)
         host = span_of(host.data + 1, host.len - 2);
