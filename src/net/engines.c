@@ -63,7 +63,6 @@ struct engines {
     size_t table_size;
     struct question *spare; // free ones, by `next`
     size_t count;
-    uint64_t moved;
     int64_t now_ms;
 };
 
@@ -123,7 +122,6 @@ static enum err take_spare(struct engines *all, struct question **ret)
     struct question *question = all->spare;
     all->spare = question->next;
     all->count++;
-    all->moved++;
     question->next = NULL;
     *ret = question;
     return ERR_OK;
@@ -140,7 +138,6 @@ static void *end_question(struct question *question)
     question->next = all->spare;
     all->spare = question;
     all->count--;
-    all->moved++;
     return asker;
 }
 
@@ -472,9 +469,4 @@ void engines_flush(struct engines *engines, int64_t now_ms)
 size_t engines_count(const struct engines *engines)
 {
     return engines->count;
-}
-
-uint64_t engines_moved(const struct engines *engines)
-{
-    return engines->moved;
 }

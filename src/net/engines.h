@@ -59,7 +59,4 @@ void engines_flush(struct engines *engines, int64_t now_ms);
 // Questions that have not been answered.
 size_t engines_count(const struct engines *engines);
 
-// Questions asked and ended so far, for who wants to see whether something has happened.
-uint64_t engines_moved(const struct engines *engines);
-
 #endif

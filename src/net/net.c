@@ -162,9 +162,9 @@ static void on_tick(evutil_socket_t fd, short what, void *data)
     conn_check_deadlines(net);
 }
 
-enum err net_turn(struct net *net, bool wait)
+enum err net_turn(struct net *net)
 {
-    int result = event_base_loop(net->base, wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    int result = event_base_loop(net->base, EVLOOP_ONCE);
     conn_free_dead(net);
     net->now_ms = clock_mono_ms();
     if (result < 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A short look for more work before going to sleep. To fall asleep and be woken costs a process
-// some 25 µs of latency, the time of a whole Get; the next frame is often nearer than that.
+// some 25 µs of latency; the next frame is often nearer than that.
 //
 // One window lasts SPIN_US from spin_start, and each look gives way to whoever wants the processor.
 // Who wanted it more than that keeps it: after SPIN_AWAY_US without it, the next SPIN_REST windows

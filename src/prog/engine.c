@@ -65,7 +65,7 @@ struct engine {
     struct answer answers[TURN_BATCHES];
     size_t answer_count;
     struct arena *arena;
-    struct spin spin; // after a turn
+    struct spin spin; // the writer's, after a turn
     bool left_over;   // frames that did not fit into the last turn
     bool stop;
 };
@@ -373,7 +373,7 @@ static enum err serve(struct engine *engine)
         if (works)
             TRY(run_turn(engine));
         flush_all(engine);
-        if (works && !works_alone(engine))
+        if (works && engine->role == ROLE_WRITER)
             spin_start(&engine->spin);
     }
     for (size_t i = 0; i < engine->peer_count; i++)

@@ -23,7 +23,6 @@
 #include "net/engines.h"
 #include "net/net.h"
 #include "proc/proc.h"
-#include "proc/spin.h"
 #include "wire/limits.h"
 #include "wire/ttlv.h"
 
@@ -48,8 +47,6 @@ struct front {
     int new_key, new_ca;    // of an identity that is being handed out, -1: none
     struct kmip_call *call; // decoded just now, for `asker`
     struct net_conn *asker;
-    struct spin spin; // while few answers are awaited
-    uint64_t moved;   // engines_moved when its window opened
 };
 
 // ---- answering ----
@@ -433,25 +430,11 @@ static bool is_done(const struct front *front)
     return front->orphaned || stopped;
 }
 
-// Is it worth to look again before going to sleep? Where many answers are awaited sleep is short
-// and shared by all.
-static bool looks_again(struct front *front)
-{
-    size_t awaited = engines_count(front->engines);
-    uint64_t moved = engines_moved(front->engines);
-    if (awaited == 0 || awaited > SPIN_QUESTIONS)
-        return false;
-    if (moved != front->moved)
-        spin_start(&front->spin);
-    front->moved = moved;
-    return spin_on(&front->spin);
-}
-
 static enum err serve(struct front *front)
 {
     TRY(proc_ready());
     while (!is_done(front)) {
-        TRY(net_turn(front->net, !looks_again(front)));
+        TRY(net_turn(front->net));
         engines_flush(front->engines, clock_mono_ms());
     }
     return ERR_OK;

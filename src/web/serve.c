@@ -184,7 +184,7 @@ static bool is_done(const struct serving *self)
 static enum err serve(struct serving *self)
 {
     while (!is_done(self))
-        TRY(net_turn(server_net(self->server), true));
+        TRY(net_turn(server_net(self->server)));
     if (self->orphaned)
         FAIL(ERR_UNAVAILABLE, "the supervisor is gone");
     return ERR_OK;
