@@ -31,8 +31,7 @@ enum {
     OUT_KEEP = 256 * 1024, // of the answer buffer, between answers
     STOP_MS = 10 * 1000,   // for requests in hand when told to stop
     SECONDS_MAX = 86400,
-    REQUEST_MESSAGE = 0x420078,
-    SPIN_QUESTIONS = 8 // awaited at most, for a front to look again before it sleeps
+    REQUEST_MESSAGE = 0x420078
 };
 
 struct front {
