@@ -8,6 +8,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
 
+import people  # noqa: E402
 import prepared  # noqa: E402
 import tokens  # noqa: E402
 from server import Server  # noqa: E402
@@ -40,6 +41,18 @@ def server(make_server):
     made = make_server()
     made.setup()
     return made
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    """A server without an HSM whose HTTPS port is open, for all tests of a file."""
+    made = Server(tmp_path_factory.mktemp("web") / "server")
+    try:
+        made.setup(https=True)
+        people.wait_for_port(made)
+        yield made
+    finally:
+        made.remove()
 
 
 @pytest.fixture

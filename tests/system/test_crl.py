@@ -4,22 +4,8 @@ by certificates once an administrator has said where. openssl does the checking.
 import re
 import subprocess
 
-import pytest
-
 import people
 from https import Connection
-from server import Server
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("crl") / "server")
-    try:
-        server.setup(https=True)
-        people.wait_for_port(server)
-        yield server
-    finally:
-        server.remove()
 
 
 def openssl(*arguments, **more):

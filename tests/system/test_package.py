@@ -18,21 +18,9 @@ from kmip.pie.exceptions import KmipOperationFailure
 
 import people
 from https import HEADERS, Connection
-from server import Server
 
 FILES = {"key.pem", "cert.pem", "ca.pem", "client.pem", "client.p12", "client.p12.password", "okvclient.ora", "ssl", "ssl/CA.pem",
          "ssl/cert.pem", "ssl/key.pem", "README.txt"}
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("package") / "server")
-    try:
-        server.setup(https=True)
-        people.wait_for_port(server)
-        yield server
-    finally:
-        server.remove()
 
 
 def add(server, name):

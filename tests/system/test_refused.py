@@ -8,20 +8,9 @@ import pytest
 
 import people
 from https import Connection
-from server import Server, wait_for
+from server import wait_for
 
 REFUSED = "var/lib/keyward/refused"
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("refused") / "server")
-    try:
-        server.setup(https=True)
-        people.wait_for_port(server)
-        yield server
-    finally:
-        server.remove()
 
 
 def make_cert(where, name, days):

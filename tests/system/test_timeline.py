@@ -1,23 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The timeline of a key: its dates for whoever may see the key, who did what and when for whoever may read the audit trail."""
-import pytest
 from kmip.core import enums
 
 import people
-from server import Server, wait_for
+from server import wait_for
 
 AES = enums.CryptographicAlgorithm.AES
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("timeline") / "server")
-    try:
-        server.setup(https=True)
-        people.wait_for_port(server)
-        yield server
-    finally:
-        server.remove()
 
 
 def timeline(shown):
