@@ -3,9 +3,8 @@
 // Records as JSON, one object each.
 #include "audit/audit_json.h"
 
-#include <stdio.h>
-
 #include "base/clock.h"
+#include "base/hex.h"
 
 static void json_freep(json_t **json)
 {
@@ -20,8 +19,7 @@ static json_t *text_of(struct span text)
         return json_stringn(text.len == 0 ? "" : (const char *)text.data, text.len);
     char hex[2 * AUDIT_DETAIL_MAX + 3] = "0x";
     size_t len = text.len > AUDIT_DETAIL_MAX ? AUDIT_DETAIL_MAX : text.len;
-    for (size_t i = 0; i < len; i++)
-        (void)snprintf(hex + 2 + 2 * i, 3, "%02x", text.data[i]);
+    hex_text(span_of(text.data, len), hex + 2);
     return json_string(hex);
 }
 
@@ -90,8 +88,7 @@ static void set_request(json_t *object, const struct audit_entry *entry,
 static json_t *hex_of(const uint8_t *bytes, size_t len)
 {
     char hex[2 * ED25519_SIGNATURE_LEN + 1];
-    for (size_t i = 0; i < len; i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    hex_text(span_of(bytes, len), hex);
     return json_string(hex);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "crypto/crypto.h"
 
 #define JSON_CHECK ",\"check\":\""
@@ -43,36 +44,6 @@ enum column {
 
 static const char *const rows[] = {"block", "record", "seal"};
 
-static enum err put_hex(struct buf *out, struct span bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        TRY(buf_printf(out, "%02x", bytes.data[i]));
-    return ERR_OK;
-}
-
-static int digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// Lower case alone, so that there is one way to write it.
-static bool get_hex(struct span text, uint8_t *out, size_t room, size_t *ret_len)
-{
-    if (text.len % 2 != 0 || text.len / 2 > room)
-        return false;
-    for (size_t i = 0; i < text.len; i += 2) {
-        int high = digit(text.data[i]);
-        int low = digit(text.data[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i / 2] = (uint8_t)(high << 4 | low);
-    }
-    *ret_len = text.len / 2;
-    return true;
-}
-
 static bool get_number(struct span text, uint64_t *ret)
 {
     uint64_t value = 0;
@@ -101,7 +72,7 @@ static enum err put_check(enum audit_format format, size_t begin, uint8_t digest
                           struct buf *out)
 {
     advance(digest, span_of(out->data + begin, out->len - begin));
-    TRY(put_hex(out, span_of(digest, AUDIT_CHECK_LEN)));
+    TRY(hex_put(out, span_of(digest, AUDIT_CHECK_LEN)));
     return buf_put_str(out, format == AUDIT_JSON_LINES ? "\"}\n" : "\n");
 }
 
@@ -115,7 +86,7 @@ bool audit_line_check(enum audit_format format, struct span text, uint8_t digest
         return false;
     size_t from = text.len - need;
     advance(digest, span_of(text.data, from));
-    return get_hex(span_of(text.data + from, 2 * AUDIT_CHECK_LEN), check, sizeof check, &len) &&
+    return hex_bytes(span_of(text.data + from, 2 * AUDIT_CHECK_LEN), check, sizeof check, &len) &&
            memcmp(check, digest, sizeof check) == 0;
 }
 
@@ -138,9 +109,9 @@ static enum err put_json_own(const struct audit_line *line, struct buf *out)
     else
         TRY(buf_printf(out, "\"time\":\"%s\",", time));
     TRY(buf_printf(out, "\"%s\":\"", seal ? "signature" : "public_key"));
-    TRY(put_hex(out, span_of(line->bytes, line->len)));
+    TRY(hex_put(out, span_of(line->bytes, line->len)));
     TRY(buf_printf(out, "\",\"%s\":\"", seal ? "digest" : "before"));
-    TRY(put_hex(out, span_of(line->hash, AUDIT_HASH_LEN)));
+    TRY(hex_put(out, span_of(line->hash, AUDIT_HASH_LEN)));
     return buf_put_str(out, "\"" JSON_CHECK);
 }
 
@@ -153,9 +124,9 @@ static enum err put_json_record(const struct audit_line *line, const json_t *tol
     free(text);
     TRY(err);
     TRY(buf_put_str(out, ",\"record\":\""));
-    TRY(put_hex(out, span_of(line->bytes, line->len)));
+    TRY(hex_put(out, span_of(line->bytes, line->len)));
     TRY(buf_put_str(out, "\",\"record_hash\":\""));
-    TRY(put_hex(out, span_of(line->hash, AUDIT_HASH_LEN)));
+    TRY(hex_put(out, span_of(line->hash, AUDIT_HASH_LEN)));
     return buf_put_str(out, "\"" JSON_CHECK);
 }
 
@@ -190,9 +161,10 @@ static bool get_json_own(const json_t *object, struct audit_line *ret)
     ret->sequence = number_at(object, "after");
     ret->end = json_is_true(json_object_get(object, "end"));
     return uuid_parse(id, &ret->id) == ERR_OK &&
-           get_hex(text_at(object, seal ? "signature" : "public_key"), ret->bytes,
-                   sizeof ret->bytes, &ret->len) &&
-           get_hex(text_at(object, seal ? "digest" : "before"), ret->hash, AUDIT_HASH_LEN, &len) &&
+           hex_bytes(text_at(object, seal ? "signature" : "public_key"), ret->bytes,
+                     sizeof ret->bytes, &ret->len) &&
+           hex_bytes(text_at(object, seal ? "digest" : "before"), ret->hash, AUDIT_HASH_LEN,
+                     &len) &&
            len == AUDIT_HASH_LEN && (seal || get_time(text_at(object, "time"), &ret->time_ms));
 }
 
@@ -208,8 +180,8 @@ static bool get_json(const json_t *object, struct audit_line *ret)
     }
     ret->kind = AUDIT_LINE_RECORD;
     ret->sequence = number_at(object, "sequence");
-    return get_hex(text_at(object, "record"), ret->bytes, sizeof ret->bytes, &ret->len) &&
-           get_hex(text_at(object, "record_hash"), ret->hash, AUDIT_HASH_LEN, &len) &&
+    return hex_bytes(text_at(object, "record"), ret->bytes, sizeof ret->bytes, &ret->len) &&
+           hex_bytes(text_at(object, "record_hash"), ret->hash, AUDIT_HASH_LEN, &len) &&
            len == AUDIT_HASH_LEN;
 }
 
@@ -278,9 +250,9 @@ static enum err put_csv(const struct audit_line *line, const json_t *told, struc
         TRY(buf_printf(out, ",,,,,,,,,,,%s,%llu,%llu,%s,", id, (unsigned long long)line->block,
                        (unsigned long long)line->sequence, line->end ? "end" : ""));
     }
-    TRY(put_hex(out, span_of(line->bytes, line->len)));
+    TRY(hex_put(out, span_of(line->bytes, line->len)));
     TRY(buf_put_u8(out, ','));
-    TRY(put_hex(out, span_of(line->hash, AUDIT_HASH_LEN)));
+    TRY(hex_put(out, span_of(line->hash, AUDIT_HASH_LEN)));
     return buf_put_u8(out, ',');
 }
 
@@ -323,8 +295,8 @@ static bool get_csv(const struct span cells[COLUMNS], struct audit_line *ret)
         kind++;
     ret->kind = (enum audit_line_kind)kind;
     if (kind > AUDIT_LINE_SEAL || !get_number(cells[COLUMN_CHAIN], &chain) ||
-        !get_hex(cells[COLUMN_BYTES], ret->bytes, sizeof ret->bytes, &ret->len) ||
-        !get_hex(cells[COLUMN_HASH], ret->hash, AUDIT_HASH_LEN, &len) || len != AUDIT_HASH_LEN)
+        !hex_bytes(cells[COLUMN_BYTES], ret->bytes, sizeof ret->bytes, &ret->len) ||
+        !hex_bytes(cells[COLUMN_HASH], ret->hash, AUDIT_HASH_LEN, &len) || len != AUDIT_HASH_LEN)
         return false;
     ret->chain = (uint32_t)chain;
     if (ret->kind == AUDIT_LINE_RECORD)

@@ -3,11 +3,12 @@
 // getrandom(2) and UUIDs.
 #include "base/rand.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+
+#include "base/hex.h"
 
 void rand_bytes(void *out, size_t len)
 {
@@ -61,14 +62,6 @@ void uuid_text(const struct uuid *uuid, char out[UUID_TEXT_LEN + 1])
     *at = '\0';
 }
 
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (uint8_t)tolower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum err uuid_parse(struct span text, struct uuid *ret)
 {
     struct uuid uuid;
@@ -78,8 +71,8 @@ enum err uuid_parse(struct span text, struct uuid *ret)
     for (int i = 0; i < UUID_LEN; i++) {
         if ((i == 4 || i == 6 || i == 8 || i == 10) && text.data[at++] != '-')
             FAIL(ERR_INVALID, "an identifier lacks a hyphen");
-        int high = hex_value(text.data[at]);
-        int low = hex_value(text.data[at + 1]);
+        int high = hex_digit(text.data[at]);
+        int low = hex_digit(text.data[at + 1]);
         if (high < 0 || low < 0)
             FAIL(ERR_INVALID, "an identifier holds a character that is not hexadecimal");
         uuid.bytes[i] = (uint8_t)(high << 4 | low);

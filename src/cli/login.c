@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "base/kv.h"
 #include "cli/client.h"
 #include "cli/handlers.h"
@@ -41,8 +42,7 @@ static bool is_fingerprint(const char *text, const uint8_t hash[PKI_FINGERPRINT_
     }
     hex[len] = '\0';
     char own[2 * PKI_FINGERPRINT_LEN + 1];
-    for (size_t i = 0; i < PKI_FINGERPRINT_LEN; i++)
-        (void)snprintf(own + 2 * i, 3, "%02x", hash[i]);
+    hex_text(span_of(hash, PKI_FINGERPRINT_LEN), own);
     return *text == '\0' && strcasecmp(hex, own) == 0;
 }
 

@@ -4,9 +4,9 @@
 // alone needs C_GetAttributeValue; without it the list is empty and the trace says so. An object
 // that cannot be read (a half-written one) is passed over and traced.
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "base/log.h"
 #include "hsm/p11.h"
 
@@ -38,10 +38,9 @@ static enum err list_object(struct p11 *p11, CK_OBJECT_HANDLE object, bool key, 
     if (!p11_session_attribute(p11, object, key ? CKA_ID : CKA_VALUE, value, sizeof value,
                                &value_len))
         log_event(LOG_LEVEL_WARN, "object_unreadable handle=%lu label=\"%s\"", object, label);
-    for (size_t i = 0; i < value_len; i++) {
-        (void)snprintf(id + 2 * i, 3, "%02x", value[i]);
+    hex_text(span_of(value, value_len), id);
+    for (size_t i = 0; i < value_len; i++)
         number = number > INT32_MAX ? number : number << 8 | value[i];
-    }
     json_t *entry = json_pack("{s:s, s:s, s:s, s:I}", "class", key ? "secret key" : "data", "label",
                               label, key ? "id" : "value", id, "number", number);
     if (entry == NULL || json_array_append_new(array, entry) != 0)

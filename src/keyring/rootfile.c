@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/hex.h"
 #include "base/paths.h"
 #include "crypto/crypto.h"
 
@@ -59,8 +60,7 @@ enum err rootfile_find(struct span name, enum root_file *ret)
 enum err rootfile_put_hex(struct buf *out, const char *key, struct span bytes)
 {
     TRY(buf_printf(out, "%s=", key));
-    for (size_t i = 0; i < bytes.len; i++)
-        TRY(buf_printf(out, "%02x", bytes.data[i]));
+    TRY(hex_put(out, bytes));
     return buf_put_str(out, "\n");
 }
 
@@ -121,24 +121,11 @@ enum err rootfile_take_u32(struct span *text, const char *key, uint32_t *ret)
     return ERR_OK;
 }
 
-static int digit_of(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum err rootfile_unhex(struct span text, uint8_t *out, size_t size, size_t *ret_len)
 {
     if (text.len % 2 != 0 || text.len / 2 > size)
         FAIL(ERR_DAMAGED, "%zu hexadecimal digits are too many or odd", text.len);
-    for (size_t i = 0; i < text.len / 2; i++) {
-        int high = digit_of(text.data[2 * i]);
-        int low = digit_of(text.data[2 * i + 1]);
-        if (high < 0 || low < 0)
-            FAIL(ERR_DAMAGED, "a hexadecimal digit is wrong");
-        out[i] = (uint8_t)(high * 16 + low);
-    }
-    *ret_len = text.len / 2;
+    if (!hex_bytes(text, out, size, ret_len))
+        FAIL(ERR_DAMAGED, "a hexadecimal digit is wrong");
     return ERR_OK;
 }

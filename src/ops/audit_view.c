@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "ops/keys.h"
 #include "ops/verbs.h"
 
@@ -39,7 +40,7 @@ json_t *audit_view_hex(const uint8_t *bytes, size_t len)
     char text[2 * 64 + 1];
     if (len > 64)
         return NULL;
-    doc_hex(span_of(bytes, len), text);
+    hex_text(span_of(bytes, len), text);
     return json_string(text);
 }
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/hex.h"
 #include "ops/ca.h"
 #include "ops/certdoc.h"
 #include "ops/endpoint.h"
@@ -150,7 +151,7 @@ static enum err list_dependents(struct op *op, struct store_issued_query *query,
             FAIL(ERR_MEMORY, "no memory for an answer");
     }
     if (found > 0)
-        doc_hex(span_of(rows[found - 1].fingerprint, sizeof query->after), cursor);
+        hex_text(span_of(rows[found - 1].fingerprint, sizeof query->after), cursor);
     return doc_set(answer, "next_cursor",
                    found == query->limit ? json_string(cursor) : json_null());
 }

@@ -3,6 +3,7 @@
 // What a certificate says, as administrators read it.
 #include "ops/certdoc.h"
 
+#include "base/hex.h"
 #include "ops/ca.h"
 
 json_int_t certdoc_days_left(int64_t not_after, int64_t now)
@@ -15,8 +16,8 @@ json_t *certdoc_describe(const struct pki_info *info, int64_t now)
 {
     char serial[2 * PKI_SERIAL_MAX + 1];
     char fingerprint[2 * PKI_FINGERPRINT_LEN + 1];
-    doc_hex(span_of(info->serial, info->serial_len), serial);
-    doc_hex(span_of(info->fingerprint, sizeof info->fingerprint), fingerprint);
+    hex_text(span_of(info->serial, info->serial_len), serial);
+    hex_text(span_of(info->fingerprint, sizeof info->fingerprint), fingerprint);
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I}", "subject", info->subject, "issuer",
                      info->issuer, "serial", serial, "fingerprint", fingerprint, "not_before",
                      doc_time(info->not_before), "not_after", doc_time(info->not_after),

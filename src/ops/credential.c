@@ -5,6 +5,7 @@
 #include "ops/credential.h"
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/secret.h"
 #include "crypto/crypto.h"
 #include "ops/seal.h"
@@ -18,7 +19,7 @@ void credential_make(uint32_t kind, char text[CREDENTIAL_TEXT_LEN + 1], uint8_t 
     const char *prefix = kind == STORED_SESSION ? "kws_" : kind == STORED_TOKEN ? "kwt_" : "kwl_";
     rand_bytes(secret, sizeof secret);
     memcpy(text, prefix, PREFIX_LEN);
-    doc_hex(span_of(secret, sizeof secret), text + PREFIX_LEN);
+    hex_text(span_of(secret, sizeof secret), text + PREFIX_LEN);
     explicit_bzero(secret, sizeof secret);
     crypto_sha256(span_of(text, CREDENTIAL_TEXT_LEN), hash);
 }

@@ -258,13 +258,3 @@ json_t *doc_time(int64_t seconds)
     clock_text(seconds * 1000, text);
     return json_string(text);
 }
-
-void doc_hex(struct span bytes, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < bytes.len; i++) {
-        *out++ = digits[bytes.data[i] >> 4];
-        *out++ = digits[bytes.data[i] & 15];
-    }
-    *out = '\0';
-}

@@ -55,8 +55,6 @@ MUST_USE enum err doc_set(json_t *object, const char *name, json_t *value);
 json_t *doc_string(struct span text);
 json_t *doc_uuid(const struct uuid *id);
 
-// Lower-case hexadecimal, terminated: out has room for 2 * bytes.len + 1.
-void doc_hex(struct span bytes, char *out);
 json_t *doc_time(int64_t seconds); // RFC 3339, null for 0
 
 #endif

@@ -8,6 +8,7 @@
 #include "ops/endpoint.h"
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/secret.h"
 #include "crypto/crypto.h"
 #include "ops/account.h"
@@ -70,7 +71,7 @@ void endpoint_make_token(struct store_endpoint *row, int64_t now, int64_t life_s
 {
     uint8_t token[ENDPOINT_TOKEN_LEN / 2];
     rand_bytes(token, sizeof token);
-    doc_hex(span_of(token, sizeof token), text);
+    hex_text(span_of(token, sizeof token), text);
     explicit_bzero(token, sizeof token);
     crypto_sha256(span_str(text), row->token_hash);
     row->token_expires = now + life_s;
@@ -316,7 +317,7 @@ static enum err describe_more(struct op *op, const struct store_endpoint *row, j
         TRY(doc_set(item, "old_certificate_until", doc_time(row->previous_until)));
     if (memcmp(row->fingerprint, none, sizeof none) == 0)
         return ERR_OK;
-    doc_hex(span_of(row->fingerprint, sizeof row->fingerprint), fingerprint);
+    hex_text(span_of(row->fingerprint, sizeof row->fingerprint), fingerprint);
     return doc_set(item, "fingerprint", json_string(fingerprint));
 }
 

@@ -3,6 +3,7 @@
 // Which verb shows what another one edits is told by their routes: scripts/gen-api makes the table.
 #include "ops/etag.h"
 
+#include "base/hex.h"
 #include "crypto/crypto.h"
 #include "ops/dispatch.h"
 #include "ops/doc.h"
@@ -34,7 +35,7 @@ static enum err make_tag(struct span doc, char out[TAG_TEXT])
     crypto_sha256(span_str(text), hash);
     free(text);
     out[0] = '"';
-    doc_hex(span_of(hash, TAG_BYTES), out + 1);
+    hex_text(span_of(hash, TAG_BYTES), out + 1);
     out[TAG_TEXT - 2] = '"';
     out[TAG_TEXT - 1] = '\0';
     return ERR_OK;

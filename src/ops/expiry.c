@@ -4,6 +4,7 @@
 // store/issued.h that have no end.
 #include "ops/expiry.h"
 
+#include "base/hex.h"
 #include "ops/ca.h"
 #include "ops/certdoc.h"
 #include "ops/endpoint.h"
@@ -87,7 +88,7 @@ static enum err append(struct op *op, const struct expiry *row, json_t *list)
 {
     char fingerprint[2 * sizeof row->fingerprint + 1];
     const char *kind = expiry_kind_name(row->kind);
-    doc_hex(span_of(row->fingerprint, sizeof row->fingerprint), fingerprint);
+    hex_text(span_of(row->fingerprint, sizeof row->fingerprint), fingerprint);
     json_t *name = row->kind == EXPIRY_ENDPOINT ? endpoint_name(op, &row->holder) : json_null();
     json_t *item = json_pack("{s:s, s:o, s:s, s:o, s:I}", "kind", kind, "name", name, "fingerprint",
                              fingerprint, "not_after", doc_time(row->not_after), "days_left",
@@ -131,7 +132,7 @@ enum err expiry_list_run(struct op *op)
     for (size_t i = 0; i < count; i++)
         TRY(append(op, &rows[i], list));
     if (count == page.limit)
-        doc_hex(span_of(rows[count - 1].fingerprint, sizeof page.after), cursor);
+        hex_text(span_of(rows[count - 1].fingerprint, sizeof page.after), cursor);
     TRY(doc_set(answer, "next_cursor", cursor[0] != '\0' ? json_string(cursor) : json_null()));
     return doc_answer(op, json_incref(answer));
 }

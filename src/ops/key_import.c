@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "crypto/container.h"
 #include "crypto/keypair.h"
 #include "crypto/pki.h"
@@ -80,21 +81,13 @@ static enum err take_item(void *arg, const struct container_item *item)
     return ERR_OK;
 }
 
-static int digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum err take_hex(struct span text, struct buf *out)
 {
     if (text.len % 2 != 0)
         FAIL(ERR_INVALID, "\"material\" is cut off: hexadecimal has two digits for each byte");
     for (size_t i = 0; i < text.len; i += 2) {
-        int high = digit(text.data[i]);
-        int low = digit(text.data[i + 1]);
+        int high = hex_digit(text.data[i]);
+        int low = hex_digit(text.data[i + 1]);
         if (high < 0 || low < 0)
             FAIL(ERR_INVALID, "\"material\" is not hexadecimal");
         TRY(buf_put_u8(out, (uint8_t)(high << 4 | low)));

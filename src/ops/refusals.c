@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "ops/doc.h"
@@ -133,7 +134,7 @@ static json_t *describe(const struct entry *entry)
 {
     char fingerprint[2 * sizeof entry->what.fingerprint + 1];
     bool certified = entry->what.certified;
-    doc_hex(span_of(entry->what.fingerprint, sizeof entry->what.fingerprint), fingerprint);
+    hex_text(span_of(entry->what.fingerprint, sizeof entry->what.fingerprint), fingerprint);
     return json_pack("{s:o, s:o, s:I, s:o, s:s, s:o, s:o, s:o}", "last", doc_time(entry->last),
                      "first", doc_time(entry->first), "count", (json_int_t)entry->count, "address",
                      doc_string(entry->what.address), "port", entry->what.https ? "https" : "kmip",

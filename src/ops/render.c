@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "ops/doc.h"
 #include "ops/rules.h"
 #include "wire/ttlv.h"
@@ -43,7 +44,7 @@ static json_t *render_bytes(struct span bytes)
     char hex[2 * HEX_BYTES_MAX + 1];
     if (bytes.len > HEX_BYTES_MAX)
         bytes.len = HEX_BYTES_MAX;
-    doc_hex(bytes, hex);
+    hex_text(bytes, hex);
     return json_string(hex);
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/hex.h"
 #include "ops/authority.h"
 #include "ops/grantee.h"
 #include "ops/named.h"
@@ -16,22 +17,6 @@ enum { LIMIT_DEFAULT = 100, LOOKS_MAX = 5000, NAME_MAX = 32, PARTS_MAX = 9 };
 enum { IDS_HEX = 2 * UUID_LEN * REPORT_PLACE_IDS, CURSOR_MAX = NAME_MAX + 3 + IDS_HEX };
 
 // ---- the cursor ----
-
-static bool take_hex(const char *text, uint8_t *out, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned byte = 0;
-        for (size_t half = 0; half < 2; half++) {
-            char c = text[2 * i + half];
-            bool digit = c >= '0' && c <= '9';
-            if (!digit && (c < 'a' || c > 'f'))
-                return false;
-            byte = byte << 4 | (unsigned)(digit ? c - '0' : c - 'a' + 10);
-        }
-        out[i] = (uint8_t)byte;
-    }
-    return true;
-}
 
 // name "." digit "." hexadecimal
 static bool take_place(struct span text, const char *name, struct report_place *ret)
@@ -44,7 +29,8 @@ static bool take_place(struct span text, const char *name, struct report_place *
     if (at[0] != '.' || at[1] < '0' || at[1] > '0' + PARTS_MAX || at[2] != '.')
         return false;
     ret->part = (uint32_t)(at[1] - '0');
-    return take_hex(at + 3, (uint8_t *)ret->at, sizeof ret->at);
+    return hex_bytes(span_of(text.data + len + 3, IDS_HEX), (uint8_t *)ret->at, sizeof ret->at,
+                     &len);
 }
 
 enum err report_bad_cursor(void)
@@ -66,7 +52,7 @@ static json_t *cursor_of_place(const struct report *report)
 {
     char hex[IDS_HEX + 1];
     char text[CURSOR_MAX + 1];
-    doc_hex(span_of(report->place.at, sizeof report->place.at), hex);
+    hex_text(span_of(report->place.at, sizeof report->place.at), hex);
     (void)snprintf(text, sizeof text, "%s.%u.%s", report->name, (unsigned)report->place.part, hex);
     return json_string(text);
 }

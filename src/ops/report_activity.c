@@ -5,6 +5,7 @@
 // it lies in several stretches, and is added up by whoever reads them all (the command line does).
 // So nothing is kept between pages, and no request reads more than its stretch.
 #include "base/clock.h"
+#include "base/hex.h"
 #include "ops/audit_view.h"
 #include "ops/report.h"
 #include "ops/verbs.h"
@@ -103,8 +104,8 @@ static enum err key_of(const struct activity *activity, const struct audit_brief
     buf_clear(out);
     if (activity->by_who) {
         TRY(buf_printf(out, "%s %s ", brief->kind, id));
-        for (size_t i = 0; i < brief->name.len && i < WHO_MAX; i++)
-            TRY(buf_printf(out, "%02x", brief->name.data[i]));
+        size_t len = brief->name.len < WHO_MAX ? brief->name.len : WHO_MAX;
+        TRY(hex_put(out, span_of(brief->name.data, len)));
     }
     TRY(buf_put_u8(out, ' '));
     if (activity->by_operation)

@@ -3,6 +3,7 @@
 // Setup: the first wallet, the data keys, the certificate authority, the server's certificate. Each
 // step finds what an interrupted run has left behind and goes on from there; when all is there,
 // setup is refused.
+#include "base/hex.h"
 #include "base/secret.h"
 #include "keyring/keyring.h"
 #include "ops/ca.h"
@@ -99,7 +100,7 @@ static enum err answer(struct op *op, const struct setup *setup, const struct ca
     uint8_t fingerprint[PKI_FINGERPRINT_LEN];
     char hex[2 * PKI_FINGERPRINT_LEN + 1];
     TRY(pki_fingerprint(ca->chain, fingerprint));
-    doc_hex(span_of(fingerprint, sizeof fingerprint), hex);
+    hex_text(span_of(fingerprint, sizeof fingerprint), hex);
     return doc_answer(op, json_pack("{s:o, s:s}", "server_names", hosts_json(&setup->hosts),
                                     "ca_fingerprint", hex));
 }

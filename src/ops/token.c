@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "crypto/pki.h"
 #include "ops/credential.h"
 #include "ops/identity.h"
@@ -195,7 +196,7 @@ enum err token_certificate_run(struct op *op)
     if (err == ERR_CONFLICT)
         FAIL(ERR_CONFLICT, "this certificate stands for somebody already");
     TRY(err);
-    doc_hex(span_of(row.hash, sizeof row.hash), fingerprint);
+    hex_text(span_of(row.hash, sizeof row.hash), fingerprint);
     return doc_answer(op, json_pack("{s:o, s:s, s:o, s:o}", "id", doc_uuid(&row.id), "fingerprint",
                                     fingerprint, "scope", rights_words(row.rights), "expires",
                                     doc_time(row.expires)));

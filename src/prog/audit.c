@@ -13,6 +13,7 @@
 
 #include "audit/audit_export.h"
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/paths.h"
 
 struct asked {
@@ -47,8 +48,7 @@ static json_t *key_json(bool has_key, const uint8_t key[AUDIT_PUBLIC_LEN])
     char text[2 * AUDIT_PUBLIC_LEN + 1];
     if (!has_key)
         return json_null();
-    for (size_t i = 0; i < AUDIT_PUBLIC_LEN; i++)
-        (void)snprintf(text + 2 * i, 3, "%02x", key[i]);
+    hex_text(span_of(key, AUDIT_PUBLIC_LEN), text);
     return json_string(text);
 }
 

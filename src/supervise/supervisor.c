@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/kv.h"
 #include "base/log.h"
 #include "base/paths.h"
@@ -181,8 +182,7 @@ static enum err make_local_key(int root, int *ret_fd)
     char line[sizeof HEADER_LOCAL + 2 + PROC_LOCAL_KEY_LEN + 1] = HEADER_LOCAL ": ";
     char *text = line + strlen(line);
     rand_bytes(key, sizeof key);
-    for (size_t i = 0; i < sizeof key; i++)
-        (void)snprintf(text + 2 * i, 3, "%02x", key[i]);
+    hex_text(span_of(key, sizeof key), text);
     enum err err = put_in_memory("local key", span_of(text, PROC_LOCAL_KEY_LEN), ret_fd);
     text[PROC_LOCAL_KEY_LEN] = '\n';
     if (err == ERR_OK)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "base/paths.h"
 #include "base/secret.h"
 #include "crypto/crypto.h"
@@ -100,8 +101,7 @@ enum err asker_csrf(struct span session, char out[ASKER_CSRF_LEN + 1])
 {
     uint8_t mac[CRYPTO_HASH_LEN];
     TRY(crypto_hmac_sha256(session, span_str("keyward csrf"), mac));
-    for (size_t i = 0; i < sizeof mac; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", mac[i]);
+    hex_text(span_of(mac, sizeof mac), out);
     return ERR_OK;
 }
 

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include "base/hex.h"
+
 #define ROW(method, path, id, engine, query, own, status, media)                                   \
     {method, path, VERB_##id, ROLE_##engine, query, own, status, media},
 static const struct route routes[] = {
@@ -46,22 +48,14 @@ static bool fits(const char *pattern, struct span path, struct span *ret_value)
     return at == path.len;
 }
 
-static int hex(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum err route_decode(struct span text, char *out, size_t room)
 {
     size_t len = 0;
     for (size_t i = 0; i < text.len; i++) {
         int c = text.data[i];
         if (c == '%') {
-            int high = text.len - i > 2 ? hex(text.data[i + 1]) : -1;
-            int low = text.len - i > 2 ? hex(text.data[i + 2]) : -1;
+            int high = text.len - i > 2 ? hex_digit(text.data[i + 1]) : -1;
+            int low = text.len - i > 2 ? hex_digit(text.data[i + 2]) : -1;
             if (high < 0 || low < 0)
                 FAIL(ERR_INVALID,
                      "the address holds a %% without two hexadecimal digits behind it");
