@@ -29,6 +29,7 @@ static enum err record(const struct op *op, enum err code, bool attempted)
     if (ops->in_transaction)
         return audit_append(ops->set.store, key, &row);
     TRY(store_begin(ops->set.store, STORE_WRITE));
+    row.time_ms = clock_wall_ms(); // others may have written while it was waited for
     enum err err = audit_append(ops->set.store, key, &row);
     if (err != ERR_OK) {
         store_rollback(ops->set.store);
