@@ -95,6 +95,9 @@ enum err control_receive(int control, int timeout_ms, struct proc_message *ret, 
                          // Room for one descriptor: CMSG_SPACE would let a second one in, unseen.
                          .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t got = recvmsg(control, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    // Said once of a peer that ended with messages unread; what it said itself is still there.
+    if (got < 0 && errno == ECONNRESET)
+        got = recvmsg(control, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         FAIL(ERR_TIMEOUT, "no message from the supervisor");
     int fd = got < 0 ? -1 : taken_fd(&msg);

@@ -57,7 +57,8 @@ static bool is_killed(struct rig *rig, int options)
 
 static void end(struct rig *rig)
 {
-    (void)close(rig->theirs);
+    if (rig->theirs >= 0)
+        (void)close(rig->theirs);
     if (rig->all.items[0].pid > 0) {
         (void)kill(rig->all.items[0].pid, SIGKILL);
         (void)waitpid(rig->all.items[0].pid, NULL, 0);
@@ -150,6 +151,26 @@ static void what_a_child_says_last_is_kept(void **state)
     end(&rig);
 }
 
+// A channel that is closed with messages unread reports that first, and then what was said over it.
+static void who_ends_without_having_read_is_heard(void **state)
+{
+    struct rig rig;
+    struct proc_message unread = {.kind = PROC_ATTACH, .role = ROLE_KEEPER};
+    struct proc_message last = {.kind = PROC_FAILED, .detail = "the store is empty"};
+    (void)state;
+    begin(&rig, ROLE_WRITER);
+    // It has a copy of the other end.
+    (void)kill(rig.all.items[0].pid, SIGKILL);
+    assert_true(is_killed(&rig, 0));
+    OK(control_send(rig.all.items[0].control, &unread, -1));
+    OK(control_send(rig.theirs, &last, -1));
+    (void)close(rig.theirs);
+    rig.theirs = -1;
+    children_hear(&rig.all, 0);
+    assert_string_equal(rig.all.items[0].why, "the store is empty");
+    end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_child_that_closes_its_channel_and_lives_on_is_ended),
         cmocka_unit_test(a_keeper_that_floods_is_ended_and_the_supervisor_goes_on),
         cmocka_unit_test(what_a_child_says_last_is_kept),
+        cmocka_unit_test(who_ends_without_having_read_is_heard),
     };
     log_setup("test", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
