@@ -82,7 +82,7 @@ static enum err look_at_status(struct doctor *self)
     return look_at_hsm(self, is(status, "hsm_enabled"));
 }
 
-// What helps against an alert; NAME is put in.
+// What helps against an alert; NAME stands for the one that it names.
 static const struct {
     const char *type, *fix;
 } fixes[] = {
