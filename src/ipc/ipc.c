@@ -137,6 +137,16 @@ static void empty(struct buf *buf)
         buf_clear(buf);
 }
 
+// A channel that is never quite empty must not reach its limit by what has long been taken. No more
+// is moved than was sent.
+static void forget_sent(struct ipc *ipc)
+{
+    if (ipc->sent <= ipc->out.len / 2)
+        return;
+    buf_consume(&ipc->out, ipc->sent);
+    ipc->sent = 0;
+}
+
 enum err ipc_flush(struct ipc *ipc)
 {
     if (ipc->broken)
@@ -145,8 +155,10 @@ enum err ipc_flush(struct ipc *ipc)
         ssize_t put = send(ipc->fd, ipc->out.data + ipc->sent, ipc_pending(ipc), MSG_NOSIGNAL);
         if (put < 0 && errno == EINTR)
             continue;
-        if (put < 0 && errno == EAGAIN)
+        if (put < 0 && errno == EAGAIN) {
+            forget_sent(ipc);
             return ERR_OK;
+        }
         if (put < 0)
             return broke(ipc);
         ipc->sent += (size_t)put;
@@ -183,6 +195,12 @@ enum err ipc_flush_wait(struct ipc *ipc, int timeout_ms)
     return ERR_OK;
 }
 
+// There is a whole frame: nothing more is read before it is taken.
+static bool is_full(const struct ipc *ipc)
+{
+    return ipc->in.len >= IPC_FRAME_MAX + HEADER_LEN;
+}
+
 enum err ipc_fill(struct ipc *ipc)
 {
     if (ipc->broken)
@@ -192,7 +210,7 @@ enum err ipc_fill(struct ipc *ipc)
     else
         buf_consume(&ipc->in, ipc->taken);
     ipc->taken = 0;
-    for (;;) {
+    while (!is_full(ipc)) {
         size_t room = ipc->in.cap - ipc->in.len;
         if (room < READ_CHUNK / 8) {
             TRY(buf_reserve(&ipc->in, READ_CHUNK / 4));
@@ -206,9 +224,10 @@ enum err ipc_fill(struct ipc *ipc)
         if (got <= 0)
             return broke(ipc);
         ipc->in.len += (size_t)got;
-        if ((size_t)got < room || ipc->in.len >= IPC_FRAME_MAX)
+        if ((size_t)got < room)
             return ERR_OK;
     }
+    return ERR_OK;
 }
 
 bool ipc_next(struct ipc *ipc, struct ipc_frame *ret)

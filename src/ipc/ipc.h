@@ -15,7 +15,8 @@
 
 enum {
     IPC_FRAME_MAX = 4 * 1024 * 1024, // bytes of one body
-    IPC_QUEUE_MAX = 64 * 1024 * 1024 // bytes queued and not yet taken by the peer
+    // Bytes queued. What was sent of them counts while it is the lesser part.
+    IPC_QUEUE_MAX = 64 * 1024 * 1024
 };
 
 struct ipc;
@@ -50,7 +51,8 @@ size_t ipc_pending(const struct ipc *ipc);
 // Sends all, waiting at most timeout_ms. ERR_TIMEOUT.
 MUST_USE enum err ipc_flush_wait(struct ipc *ipc, int timeout_ms);
 
-// Reads what is there now, without blocking. ERR_UNAVAILABLE when the peer has closed.
+// Reads what is there now, without blocking; what there is no room for waits in the socket until
+// frames have been taken. ERR_UNAVAILABLE when the peer has closed.
 MUST_USE enum err ipc_fill(struct ipc *ipc);
 
 // The next complete frame read so far; false when there is none.

@@ -244,15 +244,13 @@ static enum err run_frames(struct engine *engine)
     size_t idle = 0;
     int64_t until = clock_mono_ms() + TURN_MS;
     size_t at = engine->first;
-    engine->left_over = false;
+    engine->left_over = true; // also when a frame ends the turn
     while (idle < engine->peer_count) {
         struct ipc_frame frame;
         if (engine->answer_count >= turn_limit(engine) || bytes > TURN_BYTES ||
             arena_used(engine->arena) > TURN_MEMORY ||
-            (engine->role == ROLE_WRITER && clock_mono_ms() > until)) {
-            engine->left_over = true;
+            (engine->role == ROLE_WRITER && clock_mono_ms() > until))
             break;
-        }
         at = (at + 1) % engine->peer_count;
         idle++;
         if (!ipc_next(engine->peers[at].ipc, &frame))
@@ -261,6 +259,7 @@ static enum err run_frames(struct engine *engine)
         bytes += frame.body.len;
         TRY(run_frame(engine, at, &frame));
     }
+    engine->left_over = idle < engine->peer_count;
     engine->first = engine->peer_count > 0 ? at % engine->peer_count : 0;
     return ERR_OK;
 }

@@ -57,6 +57,66 @@ static void a_large_frame_arrives_in_pieces(void **state)
     assert_int_equal(frame.body.data[IPC_FRAME_MAX - 1], 99);
 }
 
+static void put_zeros(struct ipc *ipc, uint64_t id, size_t len)
+{
+    struct buf *body;
+    OK(ipc_begin(ipc, 1, 0, id, &body));
+    OK(buf_put_zeros(body, len));
+    OK(ipc_end(ipc));
+}
+
+static void a_channel_that_nobody_empties_stays_whole(void **state)
+{
+    (void)state;
+    enum { FRAMES = 12, BODY = 1000 * 1000 };
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    pair(&a, &b);
+    for (uint64_t i = 0; i < FRAMES; i++)
+        put_zeros(a, i, BODY);
+    for (size_t before = SIZE_MAX; ipc_pending(a) < before;) {
+        before = ipc_pending(a);
+        OK(ipc_flush(a));
+        OK(ipc_fill(b));
+    }
+    assert_true(ipc_pending(a) > 0);
+    for (uint64_t i = 0; i < FRAMES; i++) {
+        struct ipc_frame frame;
+        while (!ipc_next(b, &frame)) {
+            OK(ipc_flush(a));
+            OK(ipc_fill(b));
+        }
+        assert_int_equal(frame.id, i);
+        assert_int_equal(frame.body.len, BODY);
+    }
+}
+
+static void only_what_was_not_sent_fills_the_queue(void **state)
+{
+    (void)state;
+    enum { BODY = 1024 * 1024 };
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    pair(&a, &b);
+    const int socket_takes = BODY / 8;
+    assert_int_equal(
+        setsockopt(ipc_fd(a), SOL_SOCKET, SO_SNDBUF, &socket_takes, sizeof socket_takes), 0);
+    uint64_t taken = 0;
+    // The queue never drains: there is always a frame that the socket has not taken whole.
+    for (uint64_t id = 0; id < 2 * IPC_QUEUE_MAX / BODY; id++) {
+        struct ipc_frame frame;
+        put_zeros(a, id, BODY);
+        while (ipc_pending(a) > BODY / 2) {
+            OK(ipc_flush(a));
+            OK(ipc_fill(b));
+            while (ipc_next(b, &frame))
+                assert_int_equal(frame.id, taken++);
+        }
+        assert_true(ipc_pending(a) > 0);
+    }
+    assert_true(taken > IPC_QUEUE_MAX / BODY);
+}
+
 static void a_frame_beyond_the_limit_is_not_sent(void **state)
 {
     (void)state;
@@ -128,6 +188,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_frames_leave_in_one_flush_and_arrive_in_order),
         cmocka_unit_test(a_large_frame_arrives_in_pieces),
+        cmocka_unit_test(a_channel_that_nobody_empties_stays_whole),
+        cmocka_unit_test(only_what_was_not_sent_fills_the_queue),
         cmocka_unit_test(a_frame_beyond_the_limit_is_not_sent),
         cmocka_unit_test(a_peer_that_announces_a_giant_is_dropped),
         cmocka_unit_test(a_closed_peer_is_noticed),
