@@ -232,7 +232,7 @@ static enum err serve_one(struct session *session, struct ipc *keeper, const str
     enum err err = serve_verb(session, ask->kind, &in, &out);
     if (err != ERR_OK)
         log_error("refused", err);
-    TRY(ipc_answer(keeper, ask, err, span_buf(&out)));
+    TRY(ipc_answer(keeper, ask, err, err == ERR_OK ? span_buf(&out) : span_str(NULL)));
     return ipc_flush_wait(keeper, NOTE_MS);
 }
 

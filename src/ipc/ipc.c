@@ -273,7 +273,7 @@ enum err ipc_call(struct ipc *ipc, const struct ipc_frame *ask, int timeout_ms,
 enum err ipc_answer(struct ipc *ipc, const struct ipc_frame *ask, enum err code, struct span body)
 {
     struct ipc_frame answer = {.kind = ask->kind, .status = (uint16_t)code, .id = ask->id};
-    answer.body = code == ERR_OK ? body : span_str(err_message(code));
+    answer.body = code == ERR_OK || body.data != NULL ? body : span_str(err_message(code));
     return ipc_put(ipc, &answer);
 }
 

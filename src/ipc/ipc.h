@@ -63,8 +63,9 @@ bool ipc_next(struct ipc *ipc, struct ipc_frame *ret);
 MUST_USE enum err ipc_call(struct ipc *ipc, const struct ipc_frame *ask, int timeout_ms,
                            struct ipc_frame *ret);
 
-// Queues the answer to `ask`: the code, and as body `body`, or for an error its detail
-// (err_message's text where `detail` is NULL).
+// Queues the answer to `ask`: the code, and as body `body`. For an error that is what the asker may
+// read of it; where its data is NULL, err_message's text, right as long as this error is the one
+// raised last.
 MUST_USE enum err ipc_answer(struct ipc *ipc, const struct ipc_frame *ask, enum err code,
                              struct span body);
 

@@ -267,9 +267,9 @@ static enum err answer(struct keeper *keeper, struct channel *channel,
         struct cursor in = cursor_of(frame->body);
         err = verbs[frame->kind](&keeper->core, &in, &out);
     } else {
-        err = ERR_OPERATION;
+        err = err_raise(ERR_OPERATION, __FILE__, __LINE__, "there is no verb %u", frame->kind);
     }
-    return ipc_answer(channel->ipc, frame, err, span_buf(&out));
+    return ipc_answer(channel->ipc, frame, err, err == ERR_OK ? span_buf(&out) : span_str(NULL));
 }
 
 static enum err serve_channel(struct keeper *keeper, struct channel *channel)

@@ -47,7 +47,8 @@ struct peer {
 struct answer {
     size_t peer;
     uint64_t id;
-    enum err status; // not ERR_OK: instead of replies
+    enum err status;     // not ERR_OK: instead of replies
+    struct span message; // then: what the asker may read, kept before another's error replaces it
     struct replies replies;
     struct span courier; // the answer to a courier; data NULL: it is none
 };
@@ -127,11 +128,33 @@ static enum err hear_supervisor(struct engine *engine, int timeout_ms)
     return ERR_OK;
 }
 
+// One batch at a time, whose operation keeps its own transaction.
+static bool works_alone(const struct engine *engine)
+{
+    return engine->role == ROLE_ADMIN || engine->role == ROLE_PEOPLE;
+}
+
+// Without memory for the text the table's own has to do.
+static struct span keep_message(struct engine *engine, enum err err)
+{
+    struct span text;
+    if (arena_copy(engine->arena, span_str(err_message(err)), &text) == ERR_OK)
+        return text;
+    return span_str(err_info(err)->text);
+}
+
+static void refuse(struct engine *engine, struct answer *answer, enum err err)
+{
+    answer->status = err;
+    answer->message = keep_message(engine, err);
+}
+
 static void send_answer(struct engine *engine, const struct answer *answer)
 {
     struct buf *body = NULL;
     struct ipc *ipc = engine->peers[answer->peer].ipc;
     struct ipc_frame ask = {.kind = MODEL_FRAME_BATCH, .id = answer->id};
+    struct span message = answer->message;
     enum err err = answer->status;
     if (err == ERR_OK && answer->courier.data != NULL) {
         err = ipc_answer(ipc, &ask, ERR_OK, answer->courier);
@@ -145,18 +168,27 @@ static void send_answer(struct engine *engine, const struct answer *answer)
                 ipc_drop(ipc);
         }
     }
-    if (err != ERR_OK && ipc_answer(ipc, &ask, err, span_str(err_info(err)->text)) != ERR_OK)
+    if (err != ERR_OK && ipc_answer(ipc, &ask, err, message) != ERR_OK)
         log_error("answer_lost", err);
 }
 
-static void send_answers(struct engine *engine, enum err turn)
+static void send_answers(struct engine *engine)
 {
-    for (size_t i = 0; i < engine->answer_count; i++) {
-        if (turn != ERR_OK)
-            engine->answers[i].status = turn;
+    for (size_t i = 0; i < engine->answer_count; i++)
         send_answer(engine, &engine->answers[i]);
-    }
     engine->answer_count = 0;
+}
+
+// Nothing of the turn has happened. The detail may be about one of those who asked: where there are
+// others, nobody reads it.
+static void refuse_all(struct engine *engine, enum err err)
+{
+    struct span message =
+        works_alone(engine) ? keep_message(engine, err) : span_str(err_info(err)->text);
+    for (size_t i = 0; i < engine->answer_count; i++) {
+        engine->answers[i].status = err;
+        engine->answers[i].message = message;
+    }
 }
 
 // What a process at the other end may say is decided by what the supervisor says it is, not by what
@@ -188,6 +220,16 @@ static enum err run_courier(struct engine *engine, const struct ipc_frame *frame
     return ops_run_courier(engine->ops, frame->body, engine->arena, &answer->courier);
 }
 
+static enum err take_batch(struct engine *engine, const struct peer *peer,
+                           const struct ipc_frame *frame, struct batch *ret)
+{
+    if (frame->kind != MODEL_FRAME_BATCH)
+        FAIL(ERR_OPERATION, "an engine takes no message of kind %u", frame->kind);
+    TRY(model_get_batch(frame->body, engine->arena, ret));
+    ret->final = frame->status == MODEL_ASK_FINAL;
+    return check_carrier(engine, peer, ret);
+}
+
 // An error ends the turn: what it has done is taken back.
 static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_frame *frame)
 {
@@ -201,32 +243,24 @@ static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_f
     struct answer *answer = &engine->answers[engine->answer_count++];
     *answer = (struct answer){.peer = peer, .id = frame->id};
     if (engine->peers[peer].role == ROLE_COURIER) {
-        answer->status = run_courier(engine, frame, answer);
-        if (answer->status != ERR_OK)
-            log_error("courier_refused", answer->status);
-        return dooms_turn(answer->status) ? answer->status : ERR_OK;
+        enum err err = run_courier(engine, frame, answer);
+        if (err != ERR_OK) {
+            log_error("courier_refused", err);
+            refuse(engine, answer, err);
+        }
+        return dooms_turn(err) ? err : ERR_OK;
     }
-    if (frame->kind != MODEL_FRAME_BATCH)
-        answer->status = ERR_OPERATION;
-    else
-        answer->status = model_get_batch(frame->body, engine->arena, &batch);
-    if (answer->status == ERR_OK)
-        answer->status = check_carrier(engine, &engine->peers[peer], &batch);
-    if (answer->status != ERR_OK)
+    enum err err = take_batch(engine, &engine->peers[peer], frame, &batch);
+    if (err != ERR_OK) {
+        refuse(engine, answer, err);
         return ERR_OK;
-    batch.final = frame->status == MODEL_ASK_FINAL;
-    enum err err = ops_run_batch(engine->ops, &batch, engine->arena, &answer->replies);
+    }
+    err = ops_run_batch(engine->ops, &batch, engine->arena, &answer->replies);
     // A batch that cannot be one, or is the writer's, was not begun: nobody else's has to suffer.
     if (err != ERR_MESSAGE && err != ERR_TO_WRITER)
         return err;
-    answer->status = err;
+    refuse(engine, answer, err);
     return ERR_OK;
-}
-
-// One batch at a time, whose operation keeps its own transaction.
-static bool works_alone(const struct engine *engine)
-{
-    return engine->role == ROLE_ADMIN || engine->role == ROLE_PEOPLE;
 }
 
 static size_t turn_limit(const struct engine *engine)
@@ -278,7 +312,9 @@ static enum err end_turn(struct engine *engine)
         if (!is_certain(engine, err))
             return err;
     }
-    send_answers(engine, err);
+    if (err != ERR_OK)
+        refuse_all(engine, err);
+    send_answers(engine);
     return ERR_OK;
 }
 
@@ -301,8 +337,9 @@ static enum err run_turn(struct engine *engine)
             return err;
         }
         log_error("turn_failed", err);
+        refuse_all(engine, err);
         ops_abort(engine->ops);
-        send_answers(engine, err);
+        send_answers(engine);
     }
     arena_reset(engine->arena);
     // A turn that could not begin leaves its frames queued; what does not pass ends the process.

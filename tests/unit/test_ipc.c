@@ -183,6 +183,22 @@ static void an_answer_carries_its_error(void **state)
     assert_string_equal(err_detail(), "the HSM is away");
 }
 
+static void an_answer_carries_its_own_error_and_not_anothers(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    pair(&a, &b);
+    struct ipc_frame ask = {.kind = 3, .id = 5};
+    (void)err_raise(ERR_NOT_FOUND, __FILE__, __LINE__, "there is no key \"of somebody else\"");
+    OK(ipc_answer(b, &ask, ERR_NOT_FOUND, span_str("there is no key \"mine\"")));
+    OK(ipc_flush(b));
+    struct ipc_frame answer;
+    OK(ipc_call(a, &ask, 1000, &answer));
+    FAILS(ERR_NOT_FOUND, ipc_check(&answer));
+    assert_string_equal(err_detail(), "there is no key \"mine\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_closed_peer_is_noticed),
         cmocka_unit_test(a_call_times_out_when_nobody_answers),
         cmocka_unit_test(an_answer_carries_its_error),
+        cmocka_unit_test(an_answer_carries_its_own_error_and_not_anothers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
