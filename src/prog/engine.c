@@ -406,9 +406,9 @@ static enum err serve(struct engine *engine)
             return err;
         TRY(wait_for_work(engine, err == ERR_OK ? wait_ms : 1000, readable));
         bool works = has_frames(engine, readable);
-        if (works)
-            TRY(run_turn(engine));
-        flush_all(engine);
+        enum err turn = works ? run_turn(engine) : ERR_OK;
+        flush_all(engine); // also what a turn that was taken back for certain has to say
+        TRY(turn);
         if (works && engine->role == ROLE_WRITER)
             spin_start(&engine->spin);
     }
@@ -424,16 +424,17 @@ static enum err open_store(struct engine *engine)
     bool writes = engine->role != ROLE_READER;
     if (engine->role == ROLE_WRITER)
         TRY(file_mkdirs(engine->root, PATH_STATE_DIR));
-    for (;;) {
+    while (!engine->stop) {
         enum err err = ERR_NOT_FOUND;
         if (engine->role == ROLE_WRITER || file_exists(engine->root, PATH_STORE))
             err = store_open(engine->root, PATH_STORE, writes ? STORE_WRITE : STORE_READ,
                              &engine->store);
         bool later = err == ERR_NOT_FOUND || err == ERR_BUSY;
-        if (!later || clock_mono_ms() > until || engine->stop)
+        if (!later || clock_mono_ms() > until)
             return err;
         TRY(hear_supervisor(engine, OPEN_STEP_MS));
     }
+    return ERR_OK;
 }
 
 // A server that was set up has a store: an empty one would hide that it was lost.
