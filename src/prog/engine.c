@@ -205,12 +205,6 @@ static enum err check_carrier(const struct engine *engine, const struct peer *pe
     FAIL(ERR_NOT_PERMITTED, "%s", decision.why);
 }
 
-// After these a store's transaction takes nothing more (store/store.h).
-static bool dooms_turn(enum err err)
-{
-    return err == ERR_NO_SPACE || err == ERR_IO || err == ERR_MEMORY;
-}
-
 // A courier may say what ops/courier.c knows, and nobody else may say that.
 static enum err run_courier(struct engine *engine, const struct ipc_frame *frame,
                             struct answer *answer)
@@ -248,7 +242,7 @@ static enum err run_frame(struct engine *engine, size_t peer, const struct ipc_f
             log_error("courier_refused", err);
             refuse(engine, answer, err);
         }
-        return dooms_turn(err) ? err : ERR_OK;
+        return store_is_doomed(engine->store) ? err : ERR_OK;
     }
     enum err err = take_batch(engine, &engine->peers[peer], frame, &batch);
     if (err != ERR_OK) {

@@ -76,7 +76,7 @@ enum err store_commit(struct store *store)
     }
     enum err err = store->driver->commit(store->self);
     if (err == ERR_NO_SPACE) {
-        // Nothing was made durable, so nothing is in doubt: the transaction ends as if rolled back.
+        // A driver says so only where nothing was made durable: it ends as if rolled back.
         store_rollback(store);
         FAIL(ERR_NO_SPACE, "could not commit: no space left on the disk");
     }
@@ -98,6 +98,11 @@ void store_rollback(struct store *store)
     store->doomed = false;
     store->bare = false;
     store->depth = 0;
+}
+
+bool store_is_doomed(const struct store *store)
+{
+    return store->doomed;
 }
 
 enum err store_changed(struct store *store, bool *ret)

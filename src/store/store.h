@@ -52,6 +52,9 @@ MUST_USE enum err store_begin(struct store *store, enum store_mode mode);
 MUST_USE enum err store_commit(struct store *store);
 void store_rollback(struct store *store);
 
+// Whether the transaction is doomed.
+bool store_is_doomed(const struct store *store);
+
 // Whether anything was committed through another handle, by whatever process, between the snapshot
 // of the current transaction and that of the transaction in which this was asked last (true the
 // first time). Much cheaper than a row, so that what was read may be kept for as long as this says

@@ -2,6 +2,7 @@
 //
 // What the embedded engine promises beyond the contract: who may read its files, what is left of
 // destroyed material, a full disk, several processes, plans of searches.
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -438,7 +439,91 @@ static void a_disk_full_in_a_transaction_dooms_it(void **state)
     assert_int_equal(count_objects(store), 1);
 }
 
+// SQLite asks for one byte at the end of a piece of the log's index to have it there.
+static ssize_t no_more_index(int fd, const void *data, size_t len, off_t at)
+{
+    if (len != 1)
+        return pwrite(fd, data, len, at);
+    errno = ENOSPC;
+    return -1;
+}
+
+// The frames of a commit are synced, its commit frame with them, when the index has to grow.
+static void a_disk_full_after_the_sync_leaves_the_commit_in_doubt(void **state)
+{
+    (void)state;
+    enum { FRAMES_OF_A_PIECE = 4062 };
+    uint8_t page[4000] = {1};
+    CLEANUP(store_closep) struct store *store = opened(STORE_WRITE);
+    sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
+    (void)vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)no_more_index);
+    (void)vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)no_more_index);
+    CLEANUP(store_closep) struct store *reader = opened(STORE_READ);
+    OK(store_begin(reader, STORE_READ)); // so that the log is not begun anew
+    enum err err = ERR_OK;
+    for (uint32_t n = 1; err == ERR_OK && n < FRAMES_OF_A_PIECE; n++) {
+        struct store_object o = object(n, 9);
+        o.material = span_of(page, sizeof page);
+        OK(store_begin(store, STORE_WRITE));
+        OK(store_object_put(store, &o, NULL, 0));
+        err = store_commit(store);
+    }
+    (void)vfs->xSetSystemCall(vfs, NULL, NULL);
+    assert_int_equal(err, ERR_IO);
+    FAILS(ERR_IO, store_begin(store, STORE_WRITE));
+}
+
 // ---- several processes ----
+
+enum { SPILLED = 701 };
+
+// Enough to be spilled into the log, filled with `byte`.
+static void put_pages(struct store *store, uint32_t first, uint8_t byte)
+{
+    uint8_t page[3000];
+    memset(page, byte, sizeof page);
+    for (uint32_t n = first; n < first + SPILLED; n++) {
+        struct store_object o = object(n, 9);
+        o.material = span_of(page, sizeof page);
+        OK(store_object_put(store, &o, NULL, 0));
+    }
+}
+
+static void need_pages(struct store *store, uint32_t first, uint8_t byte)
+{
+    for (uint32_t n = first; n < first + SPILLED; n++) {
+        struct uuid id = numbered(n);
+        struct store_object got;
+        OK(store_object_get(store, &id, arena, &got));
+        for (size_t i = 0; i < got.material.len; i++)
+            assert_int_equal(got.material.data[i], byte);
+    }
+    arena_reset(arena);
+}
+
+// Where one process has spilled frames and taken them back, another writes its own. What the first
+// has still gathered must not come after them.
+static void what_was_spilled_and_taken_back_is_not_written_later(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 4 };
+    CLEANUP(store_closep) struct store *one = opened(STORE_WRITE);
+    CLEANUP(store_closep) struct store *other = opened(STORE_WRITE);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        bool done = false;
+        OK(store_maintain(one, 0, &done)); // else the rollback itself reads the log
+        assert_true(done);
+        OK(store_begin(one, STORE_WRITE));
+        put_pages(one, 1, 'a');
+        store_rollback(one);
+        OK(store_begin(other, STORE_WRITE));
+        put_pages(other, 10000 * (round + 1), 'b');
+        OK(store_commit(other));
+        assert_int_equal(count_objects(one), (round + 1) * SPILLED); // reads the log
+        CLEANUP(store_closep) struct store *reader = opened(STORE_READ);
+        need_pages(reader, 10000 * (round + 1), 'b');
+    }
+}
 
 enum { WRITERS = 4, ROWS = 25 };
 
@@ -700,6 +785,8 @@ int main(void)
         TEST(an_emptied_log_keeps_its_length_and_reads_as_empty),
         TEST(a_disk_full_at_commit_leaves_nothing_half),
         TEST(a_disk_full_in_a_transaction_dooms_it),
+        TEST(a_disk_full_after_the_sync_leaves_the_commit_in_doubt),
+        TEST(what_was_spilled_and_taken_back_is_not_written_later),
         TEST(processes_that_make_and_fill_a_store_at_once_take_turns),
         TEST(what_was_committed_survives_a_kill),
         TEST(no_search_walks_the_whole_table),

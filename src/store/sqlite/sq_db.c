@@ -260,9 +260,21 @@ enum err sq_db_begin(struct sq_db *db, enum store_mode mode)
     return ERR_OK;
 }
 
+// SQLite syncs the log, and with it the commit, before it notes the frames in the log's index: when
+// that cannot grow, the disk is full and the commit stands. Only the log's own bytes come before.
+static bool is_before_sync(int rc)
+{
+    return (rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_WRITE;
+}
+
 enum err sq_db_commit(struct sq_db *db)
 {
-    return run(db, SQ_COMMIT);
+    struct sq_call call CLEANUP(sq_call_done) = {0};
+    TRY(sq_call_start(db, SQ_COMMIT, &call));
+    enum err err = sq_call_run(&call, NULL);
+    if (err == ERR_NO_SPACE && !is_before_sync(sqlite3_extended_errcode(db->db)))
+        FAIL(ERR_IO, "the disk is full, and whether the commit stands is not known");
+    return err;
 }
 
 void sq_db_rollback(struct sq_db *db, enum store_mode mode)
@@ -273,6 +285,7 @@ void sq_db_rollback(struct sq_db *db, enum store_mode mode)
         db->reading = false;
         return;
     }
+    sq_log_drop(db->db);
     // SQLite may have rolled back by itself; then there is nothing left to do.
     if (sqlite3_get_autocommit(db->db) == 0 && run(db, SQ_ROLLBACK) != ERR_OK)
         return;
@@ -311,7 +324,11 @@ static enum err forget_outcomes(struct sq_db *db, int64_t before_s)
 
 enum err sq_db_maintain(struct sq_db *db, int64_t outcomes_before_s, bool *ret_done)
 {
-    TRY(forget_outcomes(db, outcomes_before_s));
+    enum err err = forget_outcomes(db, outcomes_before_s);
+    if (err != ERR_OK) {
+        sq_log_drop(db->db);
+        return err;
+    }
     TRY(see_others(db));
     // A log that is overwritten in place costs less than one that grows, so it is emptied only when
     // a row that it may still hold was replaced.

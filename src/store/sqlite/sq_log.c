@@ -3,8 +3,10 @@
 // A VFS of SQLite's that is the system's own but for the write-ahead log. Invariants: what the
 // caller has written is in the file, in its order, before the file is read, measured, cut or
 // synced; with synchronous=FULL SQLite syncs the log before it tells anybody of a commit, so no
-// other process looks for bytes that are still here. Bytes that could not be written are
-// forgotten: the call that finds out fails, and with it the commit that they belonged to.
+// other process looks for bytes that are still here. Bytes that could not be written are forgotten:
+// the call that finds out fails, and so do all that follow, the commit that they belonged to among
+// them, until sq_log_drop. What a transaction has spilled and not committed does not get into the
+// file once it is over: another process may have written there by then.
 #include "store/sqlite/sq_log.h"
 
 #include <sqlite3.h>
@@ -21,6 +23,7 @@ struct log_file {
     uint8_t *bytes;     // written, not yet in the file
     int len;
     sqlite3_int64 at; // where they belong
+    int lost;         // why bytes of this transaction were forgotten, or SQLITE_OK
 };
 
 static sqlite3_vfs *system_vfs;
@@ -30,15 +33,15 @@ static int flush(struct log_file *log)
 {
     int len = log->len;
     log->len = 0;
-    if (len == 0)
-        return SQLITE_OK;
-    return log->real->pMethods->xWrite(log->real, log->bytes, len, log->at);
+    if (len > 0 && log->lost == SQLITE_OK)
+        log->lost = log->real->pMethods->xWrite(log->real, log->bytes, len, log->at);
+    return log->lost;
 }
 
 static int log_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
     struct log_file *log = (struct log_file *)file;
-    if (log->at + log->len != at || len > GATHER_MAX - log->len) {
+    if (log->at + log->len != at || len > GATHER_MAX - log->len || log->lost != SQLITE_OK) {
         int rc = flush(log);
         if (rc != SQLITE_OK)
             return rc;
@@ -103,11 +106,10 @@ static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
 static int log_close(sqlite3_file *file)
 {
     struct log_file *log = (struct log_file *)file;
-    int flushed = flush(log);
-    int closed = log->real->pMethods->xClose(log->real);
-    sqlite3_free(log->bytes);
+    int rc = log->real->pMethods->xClose(log->real);
+    sqlite3_free(log->bytes); // what is left was never committed
     log->bytes = NULL;
-    return flushed == SQLITE_OK ? closed : flushed;
+    return rc;
 }
 
 // ---- the rest is the system's ----
@@ -170,6 +172,7 @@ static int open_log(struct log_file *log, const char *name, int flags, int *ret_
     log->real = (sqlite3_file *)(log + 1);
     log->len = 0;
     log->at = 0;
+    log->lost = SQLITE_OK;
     log->bytes = sqlite3_malloc(GATHER_MAX);
     if (log->bytes == NULL)
         return SQLITE_NOMEM;
@@ -189,6 +192,17 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     if ((flags & SQLITE_OPEN_WAL) == 0)
         return system_vfs->xOpen(system_vfs, name, file, flags, ret_flags);
     return open_log((struct log_file *)file, name, flags, ret_flags);
+}
+
+void sq_log_drop(sqlite3 *db)
+{
+    sqlite3_file *file = NULL;
+    int rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    if (rc != SQLITE_OK || file == NULL || file->pMethods != &log_methods)
+        return; // no log is open
+    struct log_file *log = (struct log_file *)file;
+    log->len = 0;
+    log->lost = SQLITE_OK;
 }
 
 enum err sq_log_register(const char **ret_name)

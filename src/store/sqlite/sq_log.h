@@ -9,8 +9,13 @@
 
 #include "base/err.h"
 
+struct sqlite3;
+
 // Makes SQLite know this way of opening files, once for the process; *ret_name is what sqlite3_open
 // wants to hear.
 MUST_USE enum err sq_log_register(const char **ret_name);
+
+// To be called for each transaction that ends without a commit: what it has gathered is forgotten.
+void sq_log_drop(struct sqlite3 *db);
 
 #endif
