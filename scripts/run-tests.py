@@ -3,8 +3,10 @@
 """Runs the steps of scripts/test in order and adds up what passed and failed.
 
 A step is a command and a way to count it: a gate counts as one test by its exit status, meson and pytest report theirs. A
-step that fails without naming a failed test counts as one failure.
+step that fails without naming a failed test counts as one failure. What was skipped is shown with the reasons before the
+last line, "N passed, N failed".
 """
+import collections
 import json
 import os
 import pathlib
@@ -17,6 +19,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 OUT = TOP / "build" / "results"
 SANITIZED = TOP / "build" / "sanitized"
 RELEASE = TOP / "build" / "release"
+SKIPPED = collections.Counter()  # by reason
 
 
 def sources(*folders):
@@ -69,6 +72,7 @@ def pytest(*paths, build=RELEASE, workers=0):
         if not report.exists():
             return 0, 1
         suite = ElementTree.parse(report).getroot().find("testsuite")
+        SKIPPED.update(skip.get("message") for skip in suite.iter("skipped"))
         tests, failures, errors, skipped = (int(suite.get(k)) for k in ("tests", "failures", "errors", "skipped"))
         failed = failures + errors
         if code != 0 and failed == 0:
@@ -118,6 +122,8 @@ def main():
         more, less = count()
         passed, failed = passed + more, failed + less
         print(f"== {name}: {more} passed, {less} failed, {time.monotonic() - start:.0f} s", flush=True)
+    for reason, number in sorted(SKIPPED.items()):
+        print(f"{number} skipped: {reason}")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

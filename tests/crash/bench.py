@@ -15,7 +15,6 @@ by the order of the calls that are let go, not by a disk.
 """
 import collections
 import copy
-import ctypes
 import hashlib
 import os
 import pathlib
@@ -32,11 +31,11 @@ import crashpoint
 import prepared
 import replay
 import tokens
+from root import mount_ram, needs_root
 from server import PROGRAMS, Server, free_port, processes_below, wait_for
 
 MODES = {"kill": ("--kill", "{n}"), "EIO": ("--fail", "{n}:EIO"), "ENOSPC": ("--fail", "{n}:ENOSPC"),
          "from EIO": ("--fail-from", "{n}:EIO"), "from ENOSPC": ("--fail-from", "{n}:ENOSPC")}
-CLONE_NEWNS = 0x20000
 # Names that differ from run to run: operation ids, times, the token's own file names.
 VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27,}|\d{4}-\d\d-\d\dT\S*?\.log|\bOB[A-Za-z0-9]{6}\b|keyward-crash-\w+")
 
@@ -116,14 +115,6 @@ class OpenCryptokiSite:
 
     def close(self):
         self.token.stop(signal.SIGKILL)
-
-
-def mount_ram(place):
-    """A RAM file system of our own, for this process and those it starts: openCryptoki's namespace has another /dev/shm."""
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
-        raise OSError(ctypes.get_errno(), "cannot make a mount namespace; openCryptoki needs root")
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", place], check=True)
 
 
 SITES = {"softhsm": SoftHsmSite, "opencryptoki": OpenCryptokiSite, "none": SoftHsmSite}
@@ -218,11 +209,13 @@ class Bench:
     points, too."""
 
     def __init__(self, token="softhsm", library=False):
+        if token == "opencryptoki":
+            needs_root("openCryptoki's namespaces")
         self.token, self.library = token, library
         self.operations = operations.WITHOUT_HSM if token == "none" else operations.WITH_HSM
         self.place = pathlib.Path(tempfile.mkdtemp(prefix="keyward-crash-", dir="/dev/shm" if token != "opencryptoki" else None))
         if token == "opencryptoki":
-            mount_ram(self.place)
+            mount_ram(self.place)  # openCryptoki's namespace has another /dev/shm
         self.site = SITES[token](self.place)
 
     def __enter__(self):

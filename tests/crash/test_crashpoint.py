@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import built  # noqa: E402
 import crashpoint  # noqa: E402
+from root import needs_root  # noqa: E402
 
 
 @pytest.fixture
@@ -104,14 +105,14 @@ def test_one_counter_over_children_and_daemons(place):
     assert len({p.tid for p in points}) == 3
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving up root needs root")
 def test_follows_a_program_that_gives_up_root(place):
+    needs_root("a program that gives up root")
     points = crashpoint.count(sample("dropped", place), roots=[place])
     assert [p.call for p in points] == COUNTS[0][1]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_works_for_a_tracer_without_privilege(place):
+    needs_root("becoming another user")
     words = crashpoint.prefix(roots=[place], list_file=place / "list")
     done = subprocess.run(
         [*words, *sample("sealed", place)], user=65534, group=65534, extra_groups=[], timeout=20,

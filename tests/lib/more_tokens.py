@@ -27,6 +27,7 @@ import sys
 import tempfile
 
 import tokens
+from root import needs_root
 from tokens import LIBRARIES, TokenError, _await
 
 
@@ -36,6 +37,7 @@ class _Held:
     it is ready; it ends when .stop() is called or this process ends."""
 
     def __init__(self, script, arguments, log, words=(), env=None):
+        needs_root("a token's namespaces")
         self.log = pathlib.Path(log)
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(

@@ -28,6 +28,8 @@ import subprocess
 import sys
 import time
 
+from root import needs_root
+
 LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu")
 
 
@@ -320,6 +322,7 @@ class OpenCryptoki(Token):
         super().__init__(directory, **common)
         if not all(4 <= len(pin) <= 8 for pin in (self.pin, self.so_pin)):
             raise TokenError("openCryptoki's PINs have 4 to 8 characters")
+        needs_root("openCryptoki's namespaces")
         self.members, self.copies = members, copies
         self.holder = 0
         try:

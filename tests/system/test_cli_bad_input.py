@@ -23,6 +23,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from root import mount_ram
 from server import PROGRAMS, write_private
 from test_https import make_cert
 
@@ -261,7 +262,7 @@ def full_disk(tmp_path):
     """A directory on a disk that has room for names alone."""
     place = tmp_path / "full"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=0700", "none", str(place)], check=True)
+    mount_ram(place, "4k")
     (place / "filler").write_bytes(b"x" * 4096)
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)

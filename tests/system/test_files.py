@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are open to others, missing, swapped, damaged or of another server, a full disk, a port in use: each is named with
 what to do, nothing goes round in circles, and what can be got back is got back (contract A3, B3, B9)."""
-import ctypes
 import json
 import os
 import pathlib
@@ -15,6 +14,7 @@ from kmip.core import enums
 
 import prepared
 from prepared import root_of_trust
+from root import mount_ram, needs_root
 from server import PASSPHRASE, Server, wait_for
 
 IN_HSM_MODE = [prepared.TDE, prepared.CREDENTIAL, prepared.PASSWORD, prepared.RECORD]
@@ -164,6 +164,7 @@ def test_whatever_lies_in_its_place_is_named_and_the_files_return_is_enough(kept
 
 @pytest.mark.parametrize("kind, path", [("hsm", prepared.CREDENTIAL), ("hsm", prepared.CONF), ("plain", prepared.AUTOLOGIN)])
 def test_somebody_elses_file_is_refused_by_name(kept, kind, path):
+    needs_root("a file that somebody else owns")
     server = kept(kind)
     os.chown(server.root / path, 65534, 65534)
     refuses_to_serve(server, path, "chown")
@@ -387,12 +388,9 @@ def test_what_lies_around_in_staging_is_removed(kept):
 @pytest.fixture
 def small_disk(tmp_path):
     """A directory on a file system of 12 MiB that only this process and its children see."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.unshare(0x00020000) == 0, os.strerror(ctypes.get_errno())  # CLONE_NEWNS
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     place = tmp_path / "small"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "none", str(place)], check=True)
+    mount_ram(place, "12m")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 

@@ -16,6 +16,7 @@ import hsm_matrix
 import more_tokens
 import tokens
 from prepared import root_of_trust, set_security
+from root import needs_root
 from server import PASSPHRASE, wait_for
 from shim import Shim
 
@@ -392,6 +393,7 @@ def test_where_a_trial_of_gcm_ends_the_connection_another_mechanism_can_be_named
 @pytest.mark.parametrize("kind", [more_tokens.NssToken, more_tokens.P11KitServer, more_tokens.CamlCrush],
                          ids=lambda kind: kind.kind)
 def test_nothing_is_left_of_a_token(tmp_path, kind):
+    needs_root("a token's namespaces")
     program = f"""
 import os, signal, sys
 sys.path.insert(0, {str(pathlib.Path(more_tokens.__file__).parent)!r})
