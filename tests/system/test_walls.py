@@ -15,6 +15,7 @@ from kmip.core import enums
 
 import prepared
 from https import Local
+from root import needs_root
 from server import PROGRAMS, processes_below, wait_for
 from shim import Shim
 
@@ -159,6 +160,7 @@ def test_a_library_that_is_loaded_first_finds_no_place_in_ram(kept, tmp_path):
 
 
 def test_no_secret_stands_in_arguments_or_environment(hsm_server):
+    needs_root("the environment of a process that shows it to root alone")
     secrets = [hsm_server.token.pin.encode(), hsm_server.passphrase_file.read_bytes()]
     for process in hsm_server.processes():
         for name in ("cmdline", "environ"):
