@@ -2,6 +2,8 @@
 """The main job: a key rooted in an HSM, fetched by a client that is not ours, across restarts (contract A1, A2, B2, B9, L1)."""
 import os
 import pathlib
+import re
+import signal
 import subprocess
 
 import pytest
@@ -129,13 +131,49 @@ def test_a_try_out_server_is_rooted_in_a_token_that_setup_makes(make_server):
     assert server.json("hsm", "verify")["healthy"]
 
 
+WITH_SERVER = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "with-server"
+ENVIRONMENT = {**os.environ, "KEYWARD_PROGRAMS": str(PROGRAMS)}
+
+# What stands in the environment is all that is used: of the root key, the REST API and KMIP.
+ASK = """
+set -e
+keyward hsm verify -o table
+curl -sf --cacert "$KEYWARD_CA" "$KEYWARD_URL/healthz"
+PIN=$(cat "$HSM_CREDENTIAL_FILE") pkcs11-tool --module "$HSM_MODULE" --token-label "$HSM_TOKEN_LABEL" --login --pin env:PIN --list-objects
+echo "ready in $KEYWARD_READY_SECONDS s"
+exec /usr/bin/python3 -
+"""
+FETCH = """
+import os
+from kmip.core import enums
+from kmip.pie.client import ProxyKmipClient
+e = os.environ
+with ProxyKmipClient(hostname=e["KMIP_HOST"], port=int(e["KMIP_PORT"]), cert=e["KMIP_CERT"], key=e["KMIP_KEY"], ca=e["KMIP_CA"],
+                     kmip_version=enums.KMIPVersion.KMIP_1_4) as client:
+    print("fetched", len(client.get(client.create(enums.CryptographicAlgorithm.AES, 256)).value), "bytes")
+"""
+
+
 def test_a_throw_away_server_tells_its_command_where_it_is():
-    top = pathlib.Path(__file__).resolve().parents[2]
-    ask = 'keyward hsm verify -o table && curl -sf --cacert "$KEYWARD_CA" "$KEYWARD_URL/healthz" && test -s "$HSM_CREDENTIAL_FILE"'
-    done = subprocess.run([top / "scripts" / "with-server", "--", "sh", "-c", ask], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "KEYWARD_PROGRAMS": str(PROGRAMS)})
-    assert done.returncode == 0, done.stderr
-    assert "alive" in done.stdout
-    failed = subprocess.run([top / "scripts" / "with-server", "--hsm", "none", "--", "sh", "-c", "exit 7"], timeout=120,
-                            env={**os.environ, "KEYWARD_PROGRAMS": str(PROGRAMS)})
+    done = subprocess.run([WITH_SERVER, "--", "sh", "-c", ASK], input=FETCH, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "alive" in done.stdout and "fetched 32 bytes" in done.stdout and re.search(r"ready in \d+\.\d\d s", done.stdout)
+    assert re.search(r"label: +OKV \S.* HSM Root Key", done.stdout), done.stdout
+    failed = subprocess.run([WITH_SERVER, "--hsm", "none", "--", "sh", "-c", "exit 7"], timeout=120, env=ENVIRONMENT)
     assert failed.returncode == 7
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_the_command_and_with_it_the_throw_away_server(number):
+    """The command says what it got, and its status is the script's."""
+    command = f'trap "echo got; exit 9" {number.name[3:]}; echo "$KEYWARD_ROOT $KEYWARD_PID"; while :; do read -r _ || :; done'
+    with subprocess.Popen([WITH_SERVER, "--hsm", "none", "--", "bash", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          env=ENVIRONMENT, start_new_session=True,  # as a shell starts it: what a background job ignores stays ignored
+                          preexec_fn=lambda: signal.signal(number, signal.SIG_DFL)) as process:
+        root, pid = process.stdout.readline().split()
+        words = pathlib.Path("/proc", pid, "cmdline")
+        assert root in words.read_text()
+        process.send_signal(number)
+        assert process.stdout.read() == "got\n" and process.wait() == 9
+    assert not pathlib.Path(root).exists()
+    wait_for("the end of the server", lambda: not words.exists() or not words.read_text())
