@@ -30,7 +30,8 @@ def make_server(tmp_path):
 
 @pytest.fixture
 def softhsm(tmp_path):
-    token = tokens.SoftHsm(tmp_path / "softhsm")
+    # Too long to be found in a file by chance.
+    token = tokens.SoftHsm(tmp_path / "softhsm", pin="zq7-pin-of-the-token")
     yield token
     token.stop()
 

@@ -23,15 +23,17 @@ def encodings(secret):
         yield plain.hex().encode()
         yield plain.hex().upper().encode()
         yield plain.decode("latin-1").encode("utf-16-le")
+        yield plain.decode("latin-1").encode("utf-16-be")
         # Base64 at each of the three alignments, without the ends that neighbours decide.
         for pad in range(3):
-            text = base64.b64encode(b"\0" * pad + plain)
-            yield text[4 if pad else 0:-4]
+            for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                yield encode(b"\0" * pad + plain)[4 if pad else 0:-4]
 
 
 def find_in_root(root, secrets):
     """[(path, name of the secret)] for every secret found in any file or file name below root."""
     needles = [(name, code) for name, secret in secrets.items() for code in encodings(secret) if len(code) > 7]
+    assert {name for name, _ in needles} == {*secrets}
     found = []
     for path in pathlib.Path(root).rglob("*"):
         where = str(path.relative_to(root)).encode()
@@ -87,7 +89,7 @@ def store_marked_people(server):
 @pytest.mark.parametrize("running", [True, False])
 def test_no_key_and_no_name_is_found_in_any_file(hsm_server, tmp_path, running):
     secrets = {**store_marked_objects(hsm_server), **store_marked_people(hsm_server)}
-    secrets["PIN"] = hsm_server.token.pin.encode() * (2 if len(hsm_server.token.pin) < 8 else 1)
+    secrets["PIN"] = hsm_server.token.pin.encode()
     secrets["passphrase"] = hsm_server.passphrase_file.read_bytes()
     if not running:
         hsm_server.stop()
@@ -122,7 +124,8 @@ def test_what_administrators_are_told_holds_names_and_no_secret(hsm_server, tmp_
 
 def test_the_search_finds_what_is_there(tmp_path):
     """The search itself must be able to fail."""
-    secret = b"0123456789abcdefXYZ"
+    secret = b"0123456789>>>>????XYZ"
+    assert len(set(encodings(secret))) == 2 * (5 + 3 * 2)
     for number, code in enumerate(encodings(secret)):
         (tmp_path / f"f{number}").write_bytes(b"noise" + code + b"noise")
         assert find_in_root(tmp_path, {"it": secret})
