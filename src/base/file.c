@@ -296,11 +296,3 @@ bool file_exists(int dir, const char *path)
     struct stat st;
     return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
-
-enum err file_copy(int dir, const char *from, const char *to)
-{
-    struct buf bytes CLEANUP(buf_done);
-    buf_init(&bytes, (size_t)16 << 20, true);
-    TRY(file_read(dir, from, bytes.limit, &bytes));
-    return file_write(dir, to, span_buf(&bytes));
-}

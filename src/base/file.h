@@ -46,9 +46,6 @@ MUST_USE enum err file_remove_tree(int dir, const char *path);
 MUST_USE enum err file_fsync_dir(int dir, const char *path);
 bool file_exists(int dir, const char *path);
 
-// Copies a file durably within `dir` (mode 0600).
-MUST_USE enum err file_copy(int dir, const char *from, const char *to);
-
 // A directory descriptor for `path`. Caller closes. ERR_NOT_FOUND, ERR_IO.
 MUST_USE enum err file_open_dir(const char *path, int *ret_fd);
 

@@ -160,11 +160,6 @@ enum err http_show_token(struct http *http, const struct secret *token)
     return show(http, "Authorization: Bearer ", secret_span(token));
 }
 
-enum err http_show_csrf(struct http *http, const char *value)
-{
-    return show(http, "X-Keyward-CSRF: ", span_str(value));
-}
-
 static size_t take_body(char *data, size_t size, size_t count, void *context)
 {
     struct http_answer *answer = context;

@@ -29,10 +29,8 @@ MUST_USE enum err http_open_remote(const char *address, const char *ca_file, str
 void http_free(struct http *http);
 void http_freep(struct http **http);
 
-// What every further request shows: an API token, or the header of a session (whose cookie is kept
-// by itself, in memory).
+// The API token that every further request shows.
 MUST_USE enum err http_show_token(struct http *http, const struct secret *token);
-MUST_USE enum err http_show_csrf(struct http *http, const char *value);
 
 // `path` with query, as it goes over the wire. An empty body is sent as none. Blocks up to
 // timeout_ms. ERR_UNAVAILABLE (*ret_sent false: nothing was sent; TLS that is not in order is told

@@ -481,13 +481,6 @@ static enum err take_end(const X509 *cert, int64_t *ret)
     return ERR_OK;
 }
 
-enum err pki_expires(struct span cert_pem, int64_t *ret)
-{
-    CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;
-    TRY(pki_inner_read_cert(cert_pem, &cert));
-    return take_end(cert, ret);
-}
-
 enum err pki_expires_der(struct span der, int64_t *ret)
 {
     CLEANUP(pki_inner_cert_freep) X509 *cert = NULL;

@@ -116,9 +116,7 @@ bool pki_is_issuer(struct span issuer, struct span cert, unsigned *checks);
 MUST_USE enum err pki_pack_pkcs12(struct span pkcs8, struct span cert, struct span password,
                                   struct buf *ret_der);
 
-// When the first certificate in a PEM text, or one in DER, expires: seconds since 1970.
-// ERR_INVALID.
-MUST_USE enum err pki_expires(struct span cert_pem, int64_t *ret);
+// When a certificate in DER expires: seconds since 1970. ERR_INVALID.
 MUST_USE enum err pki_expires_der(struct span der, int64_t *ret);
 
 // SHA-256 over the DER of the first certificate in a PEM text.

@@ -27,10 +27,8 @@ struct kmip_item {
 
 // What an answer needs of its request. Borrows from the message and the arena.
 struct kmip_call {
-    uint16_t version; // of the answer: the one asked, else the nearest that is served
-    struct span
-        correlation; // Client Correlation Value, for the log; never echoed (1.4 section 6.18)
-    int64_t maximum; // Maximum Response Size in bytes, -1 when not given
+    uint16_t version;        // of the answer: the one asked, else the nearest that is served
+    int64_t maximum;         // Maximum Response Size in bytes, -1 when not given
     struct kmip_item *items; // batch.count of them, NULL when the message was refused as a whole
     struct batch batch;      // `who` and `id` are left to the caller
 };

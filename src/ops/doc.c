@@ -180,22 +180,6 @@ enum err doc_page_end(json_t *answer, const struct uuid *last)
     return doc_set(answer, "next_cursor", last == NULL ? json_null() : doc_uuid(last));
 }
 
-enum err doc_sequence(const json_t *doc, uint64_t *ret)
-{
-    struct span text;
-    uint64_t number = 0;
-    TRY(doc_text(doc, "cursor", 18, false, &text));
-    if (text.len == 0)
-        return ERR_OK;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            FAIL(ERR_INVALID, "\"cursor\" is not one that this server gave");
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    *ret = number;
-    return ERR_OK;
-}
-
 enum err doc_dry_run(const json_t *doc, bool *ret)
 {
     const json_t *value = json_object_get(doc, "dry_run");

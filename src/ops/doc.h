@@ -33,9 +33,6 @@ MUST_USE enum err doc_page(const json_t *doc, struct doc_page *ret);
 // Sets "next_cursor": behind `last`, or null (last NULL) where the list ends.
 MUST_USE enum err doc_page_end(json_t *answer, const struct uuid *last);
 
-// The optional "cursor" of a list in order of sequence numbers.
-MUST_USE enum err doc_sequence(const json_t *doc, uint64_t *ret);
-
 // The optional "dry_run". ERR_INVALID unless true or false.
 MUST_USE enum err doc_dry_run(const json_t *doc, bool *ret);
 

@@ -102,9 +102,6 @@ struct store_driver {
     enum err (*privilege_list)(void *self, const struct uuid *user, const struct uuid *after,
                                uint32_t limit, struct arena *arena, struct uuid **ret,
                                size_t *ret_count);
-    enum err (*privilege_of)(void *self, const struct uuid *thing, const struct uuid *after,
-                             uint32_t limit, struct arena *arena, struct uuid **ret,
-                             size_t *ret_count);
     enum err (*credential_put)(void *self, const struct store_credential *credential);
     enum err (*credential_update)(void *self, const struct store_credential *credential);
     enum err (*credential_get)(void *self, const struct uuid *id, struct arena *arena,

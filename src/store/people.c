@@ -74,15 +74,6 @@ enum err store_privilege_list(struct store *store, const struct uuid *user,
     return store->driver->privilege_list(store->self, user, after, limit, arena, ret, ret_count);
 }
 
-enum err store_privilege_of(struct store *store, const struct uuid *thing, const struct uuid *after,
-                            uint32_t limit, struct arena *arena, struct uuid **ret,
-                            size_t *ret_count)
-{
-    TRY(rules_usable(store));
-    TRY(rules_limit(limit));
-    return store->driver->privilege_of(store->self, thing, after, limit, arena, ret, ret_count);
-}
-
 enum err store_credential_put(struct store *store, const struct store_credential *credential)
 {
     TRY(rules_writable(store));

@@ -56,13 +56,10 @@ MUST_USE enum err store_privilege_remove(struct store *store,
                                          const struct store_privilege *privilege);
 MUST_USE enum err store_privilege_has(struct store *store, const struct store_privilege *privilege,
                                       bool *ret);
-// The things that a user manages, and the users that manage a thing, in order of id.
+// The things that a user manages, in order of id.
 MUST_USE enum err store_privilege_list(struct store *store, const struct uuid *user,
                                        const struct uuid *after, uint32_t limit,
                                        struct arena *arena, struct uuid **ret, size_t *ret_count);
-MUST_USE enum err store_privilege_of(struct store *store, const struct uuid *thing,
-                                     const struct uuid *after, uint32_t limit, struct arena *arena,
-                                     struct uuid **ret, size_t *ret_count);
 
 // ---- credentials: what stands for a user without its password ----
 enum stored_kind {

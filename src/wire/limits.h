@@ -16,7 +16,6 @@ enum {
     LIMIT_CONNECTIONS = 16384,       // of one front
     LIMIT_HANDSHAKES = 4096,         // of them, without a verified certificate yet
     LIMIT_PER_ADDRESS = 256,         // connections of one address
-    LIMIT_PIPELINE = 16,             // requests of one connection read ahead and not yet answered
     LIMIT_HANDSHAKE_MS = 10 * 1000,  // until the certificate is verified
     LIMIT_REQUEST_MS = 30 * 1000,    // from a request's first byte to its last
     LIMIT_ANSWER_MS = 30 * 1000,     // for the peer to take an answer

@@ -86,13 +86,6 @@ enum err ttlv_integer(const struct ttlv *item, int32_t *ret)
     return ERR_OK;
 }
 
-enum err ttlv_long(const struct ttlv *item, int64_t *ret)
-{
-    TRY(want(item, TTLV_LONG_INTEGER, 8));
-    *ret = (int64_t)load_u64(item->value.data);
-    return ERR_OK;
-}
-
 enum err ttlv_enumeration(const struct ttlv *item, uint32_t *ret)
 {
     TRY(want(item, TTLV_ENUMERATION, 4));

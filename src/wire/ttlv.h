@@ -53,7 +53,6 @@ bool ttlv_find(struct span members, uint32_t tag, struct ttlv *ret);
 
 // Values. ERR_INVALID when the item has another type.
 MUST_USE enum err ttlv_integer(const struct ttlv *item, int32_t *ret);
-MUST_USE enum err ttlv_long(const struct ttlv *item, int64_t *ret);
 MUST_USE enum err ttlv_enumeration(const struct ttlv *item, uint32_t *ret);
 MUST_USE enum err ttlv_boolean(const struct ttlv *item, bool *ret);
 MUST_USE enum err ttlv_text(const struct ttlv *item, struct span *ret);

@@ -161,9 +161,6 @@ static void privileges_are_had_once_and_listed_from_either_side(void **state)
     assert_true(same_id(&list[0], 11) && same_id(&list[1], 12));
     OK(store_privilege_list(f->reader, &one.user, &one.thing, 9, f->arena, &list, &count));
     assert_int_equal(count, 1);
-    OK(store_privilege_of(f->reader, &one.thing, &none, 1, f->arena, &list, &count));
-    assert_int_equal(count, 1);
-    assert_true(same_id(&list[0], 1));
     begin(f);
     OK(store_privilege_remove(f->writer, &one));
     FAILS(ERR_NOT_FOUND, store_privilege_remove(f->writer, &one));

@@ -49,7 +49,7 @@ static void everything_written_is_read_back(void **state)
     struct span bytes;
     OK(ttlv_integer(&items[0], &integer));
     assert_int_equal(integer, -2);
-    OK(ttlv_long(&items[1], &number));
+    OK(ttlv_number(&items[1], &number));
     assert_true(number == INT64_MIN);
     OK(ttlv_enumeration(&items[2], &enumeration));
     assert_int_equal(enumeration, 0x80000001);

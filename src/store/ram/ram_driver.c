@@ -460,13 +460,6 @@ static enum err do_privilege_list(void *self, const struct uuid *user, const str
     return ram_people_privilege_list(view(self), user, after, limit, arena, ret, ret_count);
 }
 
-static enum err do_privilege_of(void *self, const struct uuid *thing, const struct uuid *after,
-                                uint32_t limit, struct arena *arena, struct uuid **ret,
-                                size_t *ret_count)
-{
-    return ram_people_privilege_of(view(self), thing, after, limit, arena, ret, ret_count);
-}
-
 static enum err do_credential_put(void *self, const struct store_credential *credential)
 {
     return ram_people_credential_put(view(self), credential, false);
@@ -663,7 +656,6 @@ const struct store_driver ram_driver = {
     .privilege_remove = do_privilege_remove,
     .privilege_has = do_privilege_has,
     .privilege_list = do_privilege_list,
-    .privilege_of = do_privilege_of,
     .credential_put = do_credential_put,
     .credential_update = do_credential_update,
     .credential_get = do_credential_get,

@@ -156,37 +156,21 @@ enum err ram_people_privilege_remove(struct ram_db *db, const struct store_privi
     return ERR_OK;
 }
 
-// Privileges of one user, or on one thing: the ids of the other side, in order.
-static enum err list_ids(const struct ram_db *db, bool by_user, const struct uuid *of,
-                         const struct uuid *after, uint32_t limit, struct arena *arena,
-                         struct uuid **ret, size_t *ret_count)
+enum err ram_people_privilege_list(const struct ram_db *db, const struct uuid *user,
+                                   const struct uuid *after, uint32_t limit, struct arena *arena,
+                                   struct uuid **ret, size_t *ret_count)
 {
     struct uuid *list = NULL;
     size_t count = 0;
     TRY(arena_alloc(arena, limit, sizeof *list, &list));
     for (size_t i = 0; i < db->tables[RAM_PRIVILEGE].count && count < limit; i++) {
         const struct store_privilege *row = row_at(db, RAM_PRIVILEGE, i);
-        const struct uuid *other = by_user ? &row->thing : &row->user;
-        if (same(by_user ? &row->user : &row->thing, of) && memcmp(other, after, sizeof *after) > 0)
-            list[count++] = *other;
+        if (same(&row->user, user) && memcmp(&row->thing, after, sizeof *after) > 0)
+            list[count++] = row->thing;
     }
     *ret = list;
     *ret_count = count;
     return ERR_OK;
-}
-
-enum err ram_people_privilege_list(const struct ram_db *db, const struct uuid *user,
-                                   const struct uuid *after, uint32_t limit, struct arena *arena,
-                                   struct uuid **ret, size_t *ret_count)
-{
-    return list_ids(db, true, user, after, limit, arena, ret, ret_count);
-}
-
-enum err ram_people_privilege_of(const struct ram_db *db, const struct uuid *thing,
-                                 const struct uuid *after, uint32_t limit, struct arena *arena,
-                                 struct uuid **ret, size_t *ret_count)
-{
-    return list_ids(db, false, thing, after, limit, arena, ret, ret_count);
 }
 
 // ---- credentials ----

@@ -32,10 +32,6 @@ MUST_USE enum err ram_people_privilege_list(const struct ram_db *db, const struc
                                             const struct uuid *after, uint32_t limit,
                                             struct arena *arena, struct uuid **ret,
                                             size_t *ret_count);
-MUST_USE enum err ram_people_privilege_of(const struct ram_db *db, const struct uuid *thing,
-                                          const struct uuid *after, uint32_t limit,
-                                          struct arena *arena, struct uuid **ret,
-                                          size_t *ret_count);
 // `update` false: there must be none with this id; true: one with this version.
 MUST_USE enum err ram_people_credential_put(struct ram_db *db,
                                             const struct store_credential *credential, bool update);

@@ -287,8 +287,8 @@ void sq_db_rollback(struct sq_db *db, enum store_mode mode)
     }
     sq_log_drop(db->db);
     // SQLite may have rolled back by itself; then there is nothing left to do.
-    if (sqlite3_get_autocommit(db->db) == 0 && run(db, SQ_ROLLBACK) != ERR_OK)
-        return;
+    if (sqlite3_get_autocommit(db->db) == 0)
+        (void)run(db, SQ_ROLLBACK);
 }
 
 enum err sq_db_changed(struct sq_db *db, uint64_t *ret_version)

@@ -296,7 +296,6 @@ const struct store_driver sq_driver = {
     .privilege_remove = sq_people_privilege_remove,
     .privilege_has = sq_people_privilege_has,
     .privilege_list = sq_people_privilege_list,
-    .privilege_of = sq_people_privilege_of,
     .credential_put = sq_people_credential_put,
     .credential_update = sq_people_credential_update,
     .credential_get = sq_people_credential_get,

@@ -174,13 +174,6 @@ enum err sq_people_privilege_list(void *self, const struct uuid *user, const str
     return sq_rows_ids(self, SQ_PRIVILEGE_LIST, user, after, limit, arena, ret, ret_count);
 }
 
-enum err sq_people_privilege_of(void *self, const struct uuid *thing, const struct uuid *after,
-                                uint32_t limit, struct arena *arena, struct uuid **ret,
-                                size_t *ret_count)
-{
-    return sq_rows_ids(self, SQ_PRIVILEGE_OF, thing, after, limit, arena, ret, ret_count);
-}
-
 // ---- credentials ----
 
 static void bind_credential(struct sq_call *call, const struct store_credential *credential)

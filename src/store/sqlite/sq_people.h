@@ -26,9 +26,6 @@ MUST_USE enum err sq_people_privilege_list(void *self, const struct uuid *user,
                                            const struct uuid *after, uint32_t limit,
                                            struct arena *arena, struct uuid **ret,
                                            size_t *ret_count);
-MUST_USE enum err sq_people_privilege_of(void *self, const struct uuid *thing,
-                                         const struct uuid *after, uint32_t limit,
-                                         struct arena *arena, struct uuid **ret, size_t *ret_count);
 MUST_USE enum err sq_people_credential_put(void *self, const struct store_credential *credential);
 MUST_USE enum err sq_people_credential_update(void *self,
                                               const struct store_credential *credential);

@@ -127,7 +127,6 @@ STATEMENT(PRIVILEGE_REMOVE_USER, "DELETE FROM privilege WHERE account = ?")
 STATEMENT(PRIVILEGE_REMOVE_THING, "DELETE FROM privilege WHERE thing = ?")
 STATEMENT(PRIVILEGE_HAS, "SELECT 1 FROM privilege WHERE account = ? AND thing = ?")
 STATEMENT(PRIVILEGE_LIST, "SELECT thing FROM privilege WHERE account = ? AND thing > ? ORDER BY thing LIMIT ?")
-STATEMENT(PRIVILEGE_OF, "SELECT account FROM privilege WHERE thing = ? AND account > ? ORDER BY account LIMIT ?")
 STATEMENT(CREDENTIAL_PUT, "INSERT INTO credential (" CREDENTIAL_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 STATEMENT(CREDENTIAL_UPDATE,
     "UPDATE credential SET version = version + 1, kind = ?, hash = ?, account = ?, created = ?, expires = ?, rights = ?,"
