@@ -70,6 +70,7 @@ static enum err ambiguous(uint32_t count, uint32_t number)
 
 void core_proven(struct core *core, int64_t begun_ms, const struct opener_found *found)
 {
+    core->pin_refused = false;
     core->proven_ms = clock_mono_ms();
     core->proven_key_count = found->keys.count;
     core->monitor.extractable = found->keys.extractable;
@@ -81,12 +82,14 @@ void core_proven(struct core *core, int64_t begun_ms, const struct opener_found 
                      ambiguous(found->keys.count, core->record.key.number));
 }
 
-// A refused credential is latched before anything else happens.
+// A refused credential is latched before anything else happens: in memory first, since on a full
+// disk the latch cannot be written, and a token locks after a few tries.
 static enum err latch(struct core *core, const struct hsm_settings *settings,
                       struct span credential)
 {
     char detail[512];
     (void)snprintf(detail, sizeof detail, "%s", err_detail());
+    core->pin_refused = true;
     enum err latched = latch_set(core->root, settings, credential);
     if (latched != ERR_OK)
         log_error("pin_latch_failed", latched);
@@ -109,6 +112,8 @@ static enum err unseal(struct core *core, const char *trace, bool attended,
     TRY(opener_credential(&o, &core->record, &credential));
     settings.attended = attended;
     core_make_ram(core);
+    if (!attended && core->pin_refused)
+        return latch_refuse();
     if (!attended)
         TRY(latch_check(core->root, &settings, secret_span(credential)));
     enum err err =

@@ -32,6 +32,7 @@ struct core {
     char reason[512];          // why it is locked
     int64_t next_try_ms;       // monotonic
     int retry_ms;              // pause after the next failure
+    bool pin_refused;          // the stored credential; minded also where the latch is not written
     bool must_stop;            // a commit's outcome is unknown: end, the next start finds out
     int64_t proven_ms;         // monotonic, when the HSM last opened the store; 0: never
     uint32_t proven_key_count; // then

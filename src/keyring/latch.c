@@ -27,6 +27,13 @@ bool latch_is_set(int root)
     return file_exists(root, PATH_PIN_LATCH);
 }
 
+enum err latch_refuse(void)
+{
+    FAIL(ERR_HSM_PIN_LATCHED,
+         "the HSM refused the stored credential before, so it is not tried again: set the right "
+         "credential (Set Credential), or try this one once more with open_wallet");
+}
+
 enum err latch_check(int root, const struct hsm_settings *settings, struct span credential)
 {
     struct buf file CLEANUP(buf_done);
@@ -40,9 +47,7 @@ enum err latch_check(int root, const struct hsm_settings *settings, struct span 
         if (!secret_equal(span_of(mac, sizeof mac), span_of(file.data + KEY_LEN, sizeof mac)))
             return ERR_OK;
     }
-    FAIL(ERR_HSM_PIN_LATCHED,
-         "the HSM refused the stored credential before, so it is not tried again: set the right "
-         "credential (Set Credential), or try this one once more with open_wallet");
+    return latch_refuse();
 }
 
 enum err latch_set(int root, const struct hsm_settings *settings, struct span credential)

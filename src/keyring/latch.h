@@ -2,7 +2,8 @@
 //
 // The PIN latch. A stored HSM credential that a token has refused once is not tried again by
 // itself, also not after a restart: a token locks after a few wrong ones. A person clears it, by
-// Set Credential or open_wallet. The file holds a random key and a MAC under it of credential,
+// Set Credential or open_wallet. Where the file cannot be written, core.h's `pin_refused` stands in
+// for it until the keeper ends. The file holds a random key and a MAC under it of credential,
 // label and library, so that a changed setting or credential counts as a new one.
 #ifndef KW_KEYRING_LATCH_H
 #define KW_KEYRING_LATCH_H
@@ -13,6 +14,9 @@
 // file that cannot be read counts as latched.
 MUST_USE enum err latch_check(int root, const struct hsm_settings *settings,
                               struct span credential);
+
+// Raises ERR_HSM_PIN_LATCHED: for whoever remembers the refusal though the latch is not on disk.
+enum err latch_refuse(void);
 
 // Durable on return.
 MUST_USE enum err latch_set(int root, const struct hsm_settings *settings, struct span credential);

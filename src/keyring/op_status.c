@@ -119,6 +119,7 @@ enum err op_status_open(struct operation *op)
     TRY(open_it(op, &wallet));
     if (op->dry_run)
         return ERR_OK;
+    op->core->pin_refused = false;
     core_adopt(op->core, &op->core->record, &wallet);
     // A person is here, so the stored credential may be tried once more at the next start; a wrong
     // one is latched again then.

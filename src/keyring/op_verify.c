@@ -197,7 +197,7 @@ enum err op_verify_run(struct operation *op)
     check_opened(op);
     check_files(op);
     check_settings(op);
-    bool latched = latch_is_set(op->core->root);
+    bool latched = op->core->pin_refused || latch_is_set(op->core->root);
     note(op, "the stored credential was not refused", !latched,
          latched ? "the HSM refused the stored credential; it is not tried again" : "",
          latched ? "set the right credential (Set Credential)" : "");

@@ -373,6 +373,49 @@ static void a_refused_credential_is_tried_once_and_never_again_by_itself(void **
     assert_int_equal(core_state(&core), KEYRING_OPEN);
 }
 
+static void a_refused_credential_is_not_tried_again_where_the_latch_cannot_be_written(void **state)
+{
+    (void)state;
+    OK(set_up_store());
+    OK(initialize());
+    (void)snprintf(fake.pin, sizeof fake.pin, "9999");
+    drop_ram();
+    OK(file_mkdirs(fake_dir, PATH_PIN_LATCH ".new"));
+    int logins = token_logins();
+    restart();
+    for (int i = 0; i < 20; i++)
+        core_try(&core);
+    assert_false(latch_is_set(fake_dir));
+    assert_int_equal(token_logins(), logins + 1);
+    assert_non_null(strstr(core.reason, "not tried again"));
+    OK(run(KEYRING_HSM_STATUS, "", NULL, NULL, NULL));
+    assert_true(told("\"status\":\"down\""));
+    FAILS(ERR_HSM_PIN_LATCHED, core_check_hsm(&core, "monitor"));
+    OK(run(KEYRING_HSM_VERIFY, "", NULL, NULL, NULL));
+    assert_true(told("the HSM refused the stored credential"));
+    assert_int_equal(token_logins(), logins + 1);
+    (void)snprintf(fake.pin, sizeof fake.pin, "1234");
+    OK(run(KEYRING_OPEN_WALLET, "", NULL, NULL, NULL));
+    OK(core_check_hsm(&core, "monitor"));
+    assert_int_equal(token_logins(), logins + 3);
+}
+
+static void open_wallet_by_the_passphrase_lets_the_credential_be_tried_once_more(void **state)
+{
+    (void)state;
+    OK(set_up_store());
+    OK(initialize());
+    (void)snprintf(fake.pin, sizeof fake.pin, "9999");
+    drop_ram();
+    OK(file_mkdirs(fake_dir, PATH_PIN_LATCH ".new"));
+    restart();
+    OK(run(KEYRING_OPEN_WALLET, "", NULL, OLD, NULL));
+    int logins = token_logins();
+    FAILS(ERR_HSM_PIN, core_check_hsm(&core, "monitor"));
+    FAILS(ERR_HSM_PIN_LATCHED, core_check_hsm(&core, "monitor"));
+    assert_int_equal(token_logins(), logins + 1);
+}
+
 static void open_wallet_clears_the_latch_with_a_credential_that_works(void **state)
 {
     (void)state;
@@ -711,6 +754,8 @@ int main(void)
         CASE(a_second_key_with_the_number_in_use_turns_the_status_red_but_still_opens),
         CASE(status_is_green_only_when_proved),
         CASE(a_refused_credential_is_tried_once_and_never_again_by_itself),
+        CASE(a_refused_credential_is_not_tried_again_where_the_latch_cannot_be_written),
+        CASE(open_wallet_by_the_passphrase_lets_the_credential_be_tried_once_more),
         CASE(open_wallet_clears_the_latch_with_a_credential_that_works),
         CASE(a_wrong_credential_costs_one_login_and_changes_nothing),
         CASE(a_credential_is_prepared_for_a_restore),
