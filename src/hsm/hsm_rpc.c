@@ -31,7 +31,7 @@ enum {
     CLOSE_MS = 1000,
     CALL_NAME_MAX = 32,
     DETAIL_MAX = 1024,
-    NOTES_MAX = 100000
+    FRAMES_MAX = 100000 // before an answer
 };
 
 static const int pause_ms[TRIES] = {0, 100, 400}; // before each
@@ -60,9 +60,12 @@ void hsm_rpc_set_pump(const struct hsm_rpc_pump *pump)
 }
 
 // Waits for the channel (may be NULL) or the deadline, doing other work meanwhile. True when the
-// channel has something.
+// channel has something; once the deadline has passed before the call, false whatever it has, so
+// that a peer that never stops writing ends like one that never writes.
 static bool wait_until(struct ipc *ipc, int64_t deadline)
 {
+    if (clock_mono_ms() >= deadline)
+        return false;
     for (;;) {
         struct pollfd fds[1 + HSM_PUMP_MAX] = {{.fd = -1, .events = POLLIN}};
         int others = 0;
@@ -154,23 +157,23 @@ static enum err flooded(struct hsm *hsm)
 }
 
 // Takes frames until the answer to `id`, the end of the channel or a deadline: one for each library
-// call, set anew by each note, and one for the whole.
+// call, set anew by each note, and one for the whole. Whatever else comes counts as a flood.
 static enum err wait_for_answer(struct hsm *hsm, uint64_t id, int64_t limit_ms,
                                 struct ipc_frame *ret)
 {
     int64_t call_ms = (int64_t)hsm->settings.timeout_s * 1000;
     if (limit_ms < 3 * call_ms)
         limit_ms = 3 * call_ms;
-    uint32_t notes = 0;
+    uint32_t frames = 0;
     int64_t end = clock_mono_ms() + limit_ms;
     int64_t call_end = clock_mono_ms() + call_ms;
     for (;;) {
         struct ipc_frame frame;
         while (ipc_next(hsm->ipc, &frame)) {
+            if (++frames > FRAMES_MAX)
+                return flooded(hsm);
             if (frame.kind == HSM_NOTE) {
                 take_note(hsm, &frame);
-                if (++notes > NOTES_MAX)
-                    return flooded(hsm);
                 call_end = clock_mono_ms() + call_ms;
             } else if (frame.kind == HSM_CRASH) {
                 take_crash(hsm, &frame);

@@ -77,6 +77,17 @@ static enum err flood(struct ipc *keeper)
         TRY(note(keeper, "C_Login\n\x1b[31m", 12));
 }
 
+// Frames that are neither note nor answer, without an end.
+static enum err flood_with(struct ipc *keeper, uint16_t kind, uint64_t id, size_t len)
+{
+    static uint8_t bytes[1 << 20];
+    const struct ipc_frame frame = {.kind = kind, .id = id, .body = span_of(bytes, len)};
+    for (;;) {
+        TRY(ipc_put(keeper, &frame));
+        TRY(ipc_flush_wait(keeper, WAIT_MS));
+    }
+}
+
 static enum err misbehave(const char *how, struct ipc *keeper, const struct ipc_frame *ask)
 {
     if (strcmp(how, "random") == 0)
@@ -91,6 +102,12 @@ static enum err misbehave(const char *how, struct ipc *keeper, const struct ipc_
         return answer(keeper, ask, 0xfffe, span_str("\x1b]0;gotcha\x07"));
     if (strcmp(how, "flood") == 0)
         return flood(keeper);
+    if (strcmp(how, "flood-crash") == 0)
+        return flood_with(keeper, HSM_CRASH, 0, 4);
+    if (strcmp(how, "flood-unknown") == 0)
+        return flood_with(keeper, 0xfffe, ask->id + 1, 0);
+    if (strcmp(how, "flood-large") == 0)
+        return flood_with(keeper, 0xfffe, ask->id + 1, 1 << 20);
     if (strcmp(how, "giant") == 0)
         return raw(keeper, "\xff\xff\xff\xff\0\1\0\0\0\0\0\0\0\0\0\1", 16);
     if (strcmp(how, "exit") == 0)
@@ -109,6 +126,10 @@ static enum err serve(struct ipc *keeper, const char *how)
         TRY(wait_for_request(keeper, &ask));
         if (ask.kind == HSM_OPEN && !from_start)
             TRY(answer(keeper, &ask, 0, span_of(NULL, 0)));
+        else if (strcmp(how, "goodbye") == 0 && ask.kind != HSM_CLOSE)
+            TRY(answer(keeper, &ask, 0, span_of(NULL, 0)));
+        else if (strcmp(how, "goodbye") == 0)
+            TRY(flood_with(keeper, HSM_CRASH, 0, 1 << 20));
         else
             TRY(misbehave(how, keeper, &ask));
     }

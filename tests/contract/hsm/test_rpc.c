@@ -325,6 +325,41 @@ static void an_hsmd_that_floods_or_is_silent_is_ended(void **state)
     (void)close(work.pipe[1]);
 }
 
+// Frames that are neither note nor answer: small ones are counted, and large ones, of which too few
+// come to be counted, do not put the deadline off.
+static void an_hsmd_that_floods_with_other_frames_is_ended(void **state)
+{
+    static const struct {
+        const char *how;
+        uint32_t timeout_s;
+        enum err err;
+        const char *says;
+    } rows[] = {
+        {"open-flood-crash", 60, ERR_HSM_FAILED, "never came to an end"},
+        {"open-flood-unknown", 60, ERR_HSM_FAILED, "never came to an end"},
+        {"open-flood-large", 1, ERR_HSM_TIMEOUT, "did not answer in 1 s"},
+    };
+    struct rig *rig = (struct rig *)*state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[64];
+        struct hsm *hsm = NULL;
+        assert_true(snprintf(text, sizeof text, "HOSTILE=%s\n", rows[i].how) > 0);
+        rig_file(rig, PATH_HSM_ENV, text, 0600);
+        rig->settings.timeout_s = rows[i].timeout_s;
+        FAILS(rows[i].err, rig_open(rig, &hsm));
+        assert_true(rig_says(rows[i].says));
+    }
+}
+
+static void an_hsmd_that_floods_the_goodbye_does_not_hold_the_keeper(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct hsm *hsm = NULL;
+    rig_file(rig, PATH_HSM_ENV, "HOSTILE=goodbye\n", 0600);
+    OK(rig_open(rig, &hsm));
+    hsm_close(hsm);
+}
+
 static void a_bad_environment_file_is_told_to_whoever_asked(void **state)
 {
     struct rig *rig = (struct rig *)*state;
@@ -391,6 +426,8 @@ int rig_driver_tests(void)
         ON_TOKEN(closing_an_older_handle_leaves_the_newer_process_alone),
         ON_TOKEN(an_hsmd_that_lies_harms_one_operation),
         ON_TOKEN(an_hsmd_that_floods_or_is_silent_is_ended),
+        ON_TOKEN(an_hsmd_that_floods_with_other_frames_is_ended),
+        ON_TOKEN(an_hsmd_that_floods_the_goodbye_does_not_hold_the_keeper),
         ON_TOKEN(a_bad_environment_file_is_told_to_whoever_asked),
         ON_TOKEN(each_operation_leaves_a_trace_without_secrets),
         ON_TOKEN(old_traces_are_removed),
