@@ -160,7 +160,7 @@ enum err file_fsync_dir(int dir, const char *path)
     return ERR_OK;
 }
 
-static enum err fsync_parent(int dir, const char *path)
+enum err file_fsync_parent(int dir, const char *path)
 {
     char parent[PATH_LIMIT];
     parent_of(path, parent);
@@ -209,7 +209,7 @@ enum err file_write(int dir, const char *path, struct span bytes)
         (void)unlinkat(dir, temp, 0);
         return err;
     }
-    return fsync_parent(dir, path);
+    return file_fsync_parent(dir, path);
 }
 
 enum err file_remove(int dir, const char *path)
@@ -219,15 +219,15 @@ enum err file_remove(int dir, const char *path)
             return ERR_OK;
         return file_raise("remove", path);
     }
-    return fsync_parent(dir, path);
+    return file_fsync_parent(dir, path);
 }
 
 enum err file_rename(int dir, const char *from, const char *to)
 {
     if (renameat(dir, from, dir, to) != 0)
         return file_raise("rename", from);
-    TRY(fsync_parent(dir, to));
-    return fsync_parent(dir, from);
+    TRY(file_fsync_parent(dir, to));
+    return file_fsync_parent(dir, from);
 }
 
 enum err file_mkdirs(int dir, const char *path)
@@ -242,7 +242,7 @@ enum err file_mkdirs(int dir, const char *path)
         memcpy(part, path, i);
         part[i] = '\0';
         if (mkdirat(dir, part, 0700) == 0)
-            TRY(fsync_parent(dir, part));
+            TRY(file_fsync_parent(dir, part));
         else if (errno != EEXIST)
             return file_raise("make the directory", part);
     }
@@ -288,7 +288,14 @@ static enum err remove_tree(int dir, const char *path, int depth)
 enum err file_remove_tree(int dir, const char *path)
 {
     TRY(remove_tree(dir, path, TREE_DEPTH));
-    return fsync_parent(dir, path);
+    return file_fsync_parent(dir, path);
+}
+
+enum err file_make_parent(int dir, const char *path)
+{
+    char parent[PATH_LIMIT];
+    parent_of(path, parent);
+    return file_mkdirs(dir, parent);
 }
 
 bool file_exists(int dir, const char *path)

@@ -40,10 +40,16 @@ MUST_USE enum err file_rename(int dir, const char *from, const char *to);
 // Makes a directory and its parents with mode 0700; existing ones are left alone.
 MUST_USE enum err file_mkdirs(int dir, const char *path);
 
+// The same for the directory that `path` lies in.
+MUST_USE enum err file_make_parent(int dir, const char *path);
+
 // Removes a directory and what lies in it, at most 8 levels deep. Absence is no error.
 MUST_USE enum err file_remove_tree(int dir, const char *path);
 
 MUST_USE enum err file_fsync_dir(int dir, const char *path);
+
+// The directory that `path` lies in.
+MUST_USE enum err file_fsync_parent(int dir, const char *path);
 bool file_exists(int dir, const char *path);
 
 // A directory descriptor for `path`. Caller closes. ERR_NOT_FOUND, ERR_IO.

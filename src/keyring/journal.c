@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Intent, stage, commit, settle, abort, recover. Invariants: the journal is on disk before anything
-// else is written and goes last; documented files change only after the commit; a file is removed
-// durably (its directory fsynced) before the journal is.
+// else is written and goes last; documented files change only after the commit, and only once its
+// rename is durable; each is put in place and removed durably (its directory fsynced) before the
+// journal is removed.
 #include "keyring/journal.h"
 
 #include <fcntl.h>
@@ -127,23 +128,11 @@ enum err journal_begin(int root, const struct journal *journal)
     return file_mkdirs(root, path);
 }
 
-// Makes the directory that `path` lies in.
-static enum err make_parent(int root, const char *path)
-{
-    char parent[JOURNAL_PATH_MAX];
-    (void)snprintf(parent, sizeof parent, "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (slash == NULL)
-        return ERR_OK;
-    *slash = '\0';
-    return file_mkdirs(root, parent);
-}
-
 static enum err stage(int root, const struct journal *journal, const char *below, struct span bytes)
 {
     char path[JOURNAL_PATH_MAX];
     staging_path(&journal->operation, below, path);
-    TRY(make_parent(root, path));
+    TRY(file_make_parent(root, path));
     return file_write(root, path, bytes);
 }
 
@@ -213,27 +202,28 @@ enum err journal_commit(int root, const struct journal *journal, bool *ret_unsur
     FAIL(err, "the root record could not be replaced");
 }
 
-// Renames a staged file into place unless that was done already.
+// Renaming and removing fsync the directory also where there is nothing left to do: a run that was
+// killed may have done it without.
+static enum err sync_place(int root, const char *path)
+{
+    enum err err = file_fsync_parent(root, path);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 static enum err settle_put(int root, const struct journal *journal, enum root_file file)
 {
     char path[JOURNAL_PATH_MAX];
     staging_path(&journal->operation, rootfile_path(file), path);
     if (!file_exists(root, path))
-        return ERR_OK;
-    TRY(make_parent(root, rootfile_path(file)));
+        return sync_place(root, rootfile_path(file));
+    TRY(file_make_parent(root, rootfile_path(file)));
     return file_rename(root, path, rootfile_path(file));
 }
 
-// Removes a file; also when it is gone the directory is fsynced, since a run that was killed may
-// have removed it without.
 static enum err settle_remove(int root, enum root_file file)
 {
-    char parent[JOURNAL_PATH_MAX];
-    const char *path = rootfile_path(file);
-    TRY(file_remove(root, path));
-    (void)snprintf(parent, sizeof parent, "%.*s", (int)(strrchr(path, '/') - path), path);
-    enum err err = file_fsync_dir(root, parent);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    TRY(file_remove(root, rootfile_path(file)));
+    return sync_place(root, rootfile_path(file));
 }
 
 static enum err finish(int root, const struct journal *journal)
@@ -291,6 +281,10 @@ enum err journal_recover(int root, enum journal_outcome *ret, char ret_name[JOUR
     TRY(load(root, &journal));
     memcpy(ret_name, journal.name, sizeof journal.name);
     TRY(is_committed(root, &journal, &committed));
+    // The record that is read may be a rename that a power cut still takes back, and what it
+    // replaces would be gone for good.
+    if (committed)
+        TRY(file_fsync_parent(root, PATH_ROOT_RECORD));
     if (committed)
         TRY(journal_settle(root, &journal));
     else

@@ -71,6 +71,18 @@ static void a_tree_is_removed_whole(void **state)
     assert_int_equal(file_remove(root, "t"), ERR_OK);
 }
 
+static void the_directory_of_a_path_is_made_and_synced(void **state)
+{
+    (void)state;
+    assert_int_equal(file_make_parent(root, "p/q/f"), ERR_OK);
+    assert_int_equal(file_make_parent(root, "top"), ERR_OK);
+    assert_true(file_exists(root, "p/q"));
+    assert_false(file_exists(root, "p/q/f"));
+    assert_int_equal(file_fsync_parent(root, "p/q/f"), ERR_OK);
+    assert_int_equal(file_fsync_parent(root, "top"), ERR_OK);
+    assert_int_equal(file_fsync_parent(root, "absent/f"), ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -78,6 +90,7 @@ int main(void)
         cmocka_unit_test(a_wider_mode_is_refused_by_name),
         cmocka_unit_test(links_fifos_and_giants_are_refused),
         cmocka_unit_test(a_tree_is_removed_whole),
+        cmocka_unit_test(the_directory_of_a_path_is_made_and_synced),
     };
     return cmocka_run_group_tests(tests, make_root, NULL);
 }

@@ -416,12 +416,7 @@ static enum err make_file(int root, const char *path)
     (void)close(fd);
     if (failed != 0)
         return file_raise("create", path);
-    char parent[PATH_LIMIT];
-    const char *slash = strrchr(path, '/');
-    size_t len = slash == NULL ? 1 : (size_t)(slash - path);
-    memcpy(parent, slash == NULL ? "." : path, len);
-    parent[len] = '\0';
-    return file_fsync_dir(root, parent);
+    return file_fsync_parent(root, path);
 }
 
 static enum err absolute(int root, const char *path, char out[PATH_LIMIT])
