@@ -56,9 +56,10 @@ void audit_journal_free(struct audit_journal *journal);
 void audit_journal_freep(struct audit_journal **journal);
 
 // Queues a record; audit_journal_write puts all queued ones into the file by one write(2) (and
-// fsyncs when strict). Call before the answers leave. When either fails (ERR_NO_SPACE, ERR_IO), all
-// queued records are dropped and no answer to what they record may leave. Name and address of a
-// principal are sealed once and referred to afterwards, so that a read costs one hash.
+// fsyncs when strict). Call before the answers leave. A record that cannot be queued leaves the
+// others as they are, and what it records may not be answered. When the write fails (ERR_NO_SPACE,
+// ERR_IO), all queued records are dropped, and no answer to what they record may leave. Name and
+// address of a principal are sealed once and referred to afterwards, so that a read costs one hash.
 MUST_USE enum err audit_journal_add(struct audit_journal *journal, struct span seal_key,
                                     const struct audit_record *record);
 MUST_USE enum err audit_journal_write(struct audit_journal *journal);

@@ -11,7 +11,6 @@
 // reads cost one hash and no encryption.
 #include "audit/audit.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -331,14 +330,20 @@ static bool is_full(const struct audit_journal *j)
     return j->length >= SEGMENT_MAX || (used && clock_wall_ms() - j->began_ms >= SEGMENT_MS);
 }
 
-static enum err next_segment(struct audit_journal *j)
+static enum err sync_now(struct audit_journal *j)
 {
-    uint8_t start[AUDIT_HASH_LEN];
     if (fdatasync(j->fd) != 0) {
         j->broken = true;
         return file_raise("fsync", j->path);
     }
     j->unsynced_ms = -1;
+    return ERR_OK;
+}
+
+static enum err next_segment(struct audit_journal *j)
+{
+    uint8_t start[AUDIT_HASH_LEN];
+    TRY(sync_now(j));
     memcpy(start, j->queue.data, sizeof start);
     return begin_segment(j, j->segment, j->length, start);
 }
@@ -350,11 +355,11 @@ enum err audit_journal_add(struct audit_journal *journal, struct span seal_key,
     bool empty = journal->queued == journal->count;
     if (empty && is_full(journal))
         TRY(next_segment(journal));
-    size_t len = journal->queue.len;
+    struct audit_mark mark = audit_journal_mark(journal);
     enum err err = add(journal, seal_key, record);
-    // A failure may leave part of a frame: everything queued goes, and the caller must answer none.
-    if (err != ERR_OK && journal->queue.len != len)
-        drop_queue(journal);
+    // A failure may leave part of a frame. What was queued before it has answers that will leave.
+    if (err != ERR_OK)
+        audit_journal_rewind(journal, mark);
     return err;
 }
 
@@ -377,31 +382,6 @@ void audit_journal_rewind(struct audit_journal *journal, struct audit_mark mark)
 
 // ---- writing ----
 
-static enum err write_queue(struct audit_journal *j, struct span bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t put = write(j->fd, bytes.data, bytes.len);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0 && errno == EFBIG)
-            FAIL(ERR_NO_SPACE, "could not write \"%s\": the file may not grow", j->path);
-        if (put < 0)
-            return file_raise("write", j->path);
-        bytes = span_of(bytes.data + put, bytes.len - (size_t)put);
-    }
-    return ERR_OK;
-}
-
-static enum err sync_now(struct audit_journal *j)
-{
-    if (fdatasync(j->fd) != 0) {
-        j->broken = true;
-        return file_raise("fsync", j->path);
-    }
-    j->unsynced_ms = -1;
-    return ERR_OK;
-}
-
 enum err audit_journal_write(struct audit_journal *journal)
 {
     TRY(usable(journal));
@@ -409,7 +389,7 @@ enum err audit_journal_write(struct audit_journal *journal)
         return ERR_OK;
     struct buf *queue = &journal->queue;
     struct span bytes = span_of(queue->data + AUDIT_HASH_LEN, queue->len - AUDIT_HASH_LEN);
-    enum err err = write_queue(journal, bytes);
+    enum err err = file_write_all(journal->fd, bytes, journal->path);
     if (err != ERR_OK) {
         if (ftruncate(journal->fd, (off_t)journal->length) != 0)
             journal->broken = true;

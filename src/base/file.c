@@ -19,6 +19,8 @@ enum err file_raise(const char *what, const char *path)
     int code = errno;
     if (code == ENOSPC || code == EDQUOT)
         FAIL(ERR_NO_SPACE, "could not %s \"%s\": no space left on the disk", what, path);
+    if (code == EFBIG)
+        FAIL(ERR_NO_SPACE, "could not %s \"%s\": the file may not grow", what, path);
     if (code == ENOENT)
         FAIL(ERR_NOT_FOUND, "could not %s \"%s\": it does not exist", what, path);
     char text[128] = "";

@@ -233,6 +233,21 @@ static void what_is_taken_back_was_never_there(void **state)
     is_sound(0, 4);
 }
 
+static void a_record_that_cannot_be_made_takes_no_other_with_it(void **state)
+{
+    (void)state;
+    struct principal who = somebody();
+    struct audit_record record = record_of(&who, VERB_GET);
+    const struct span no_key = span_of(key_bytes, 5);
+    CLEANUP(audit_journal_freep) struct audit_journal *journal = open_journal(0);
+    add_reads(journal, 3);
+    // Begun with who asked, and not to be ended.
+    FAILS(ERR_CRYPTOGRAPHIC, audit_journal_add(journal, no_key, &record));
+    add_reads(journal, 1);
+    OK(audit_journal_write(journal));
+    is_sound(0, 4);
+}
+
 static void a_write_is_due_for_fsync_within_100_ms(void **state)
 {
     (void)state;
@@ -504,6 +519,7 @@ int main(void)
         TEST(the_extent_is_told_by_the_anchors),
         TEST(nothing_is_in_the_file_before_the_write),
         TEST(what_is_taken_back_was_never_there),
+        TEST(a_record_that_cannot_be_made_takes_no_other_with_it),
         TEST(a_write_is_due_for_fsync_within_100_ms),
         TEST(strict_leaves_nothing_to_sync),
         TEST(a_journal_has_one_writer),
