@@ -128,10 +128,8 @@ static enum err put_message(struct buf *out, const struct kmip_call *call,
 // Takes back what was appended after `start`, with whatever key material is in it.
 static void take_back(struct buf *out, size_t start)
 {
-    for (size_t i = start; i < out->len; i++)
-        out->data[i] = 0;
-    // The compiler must not think that nobody reads the zeros.
-    __asm__ volatile("" : : "r"(out->data) : "memory");
+    if (out->len > start)
+        explicit_bzero(out->data + start, out->len - start);
     out->len = start;
 }
 

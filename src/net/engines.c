@@ -416,15 +416,8 @@ enum err engines_ask(struct engines *engines, bool writes, void *asker, struct q
 
 static enum err tell(struct engine *engine, uint16_t kind, struct span text)
 {
-    struct buf *body = NULL;
-    TRY(ipc_begin(engine->ipc, kind, ERR_OK, 0, &body));
-    enum err err = buf_put(body, text);
-    if (err == ERR_OK)
-        err = ipc_end(engine->ipc);
-    else
-        ipc_drop(engine->ipc);
     engine->asked = true;
-    return err;
+    return ipc_put(engine->ipc, &(struct ipc_frame){.kind = kind, .body = text});
 }
 
 void engines_tell_readers(struct engines *all, uint16_t kind, struct span body)

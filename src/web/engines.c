@@ -299,25 +299,13 @@ enum err engines_ask(struct engines *engines, enum proc_role role, const struct 
     return ERR_OK;
 }
 
-static enum err tell(struct channel *channel, uint16_t kind, struct span text)
-{
-    struct buf *body;
-    TRY(ipc_begin(channel->ipc, kind, ERR_OK, 0, &body));
-    enum err err = buf_put(body, text);
-    if (err != ERR_OK) {
-        ipc_drop(channel->ipc);
-        return err;
-    }
-    return ipc_end(channel->ipc);
-}
-
 void engines_tell_readers(struct engines *engines, uint16_t kind, struct span body)
 {
     for (size_t i = 0; i < engines->count; i++) {
         struct channel *channel = &engines->channels[i];
         if (channel->role != ROLE_READER || channel->ipc == NULL)
             continue;
-        enum err err = tell(channel, kind, body);
+        enum err err = ipc_put(channel->ipc, &(struct ipc_frame){.kind = kind, .body = body});
         if (err != ERR_OK)
             log_error("readers_not_told", err);
         else
