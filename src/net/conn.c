@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One connection: handshake, requests, answers, end. Invariants: a connection stands in exactly one
-// queue, that of `wait`; once it is dead no callback touches it, and its memory goes at the end of
+// queue, that of `wait`; once it is dead no callback touches it, and its memory goes by the end of
 // the turn; `in` holds bytes only from the first byte of a request until that is answered.
 //
 //   HANDSHAKE → IDLE → REQUEST → HANDLER → (SENT) → IDLE … → LINGER
@@ -69,6 +69,12 @@ void conn_close(struct net_conn *conn)
     conn->dead = true;
     leave_queue(conn);
     uncount(conn);
+    // A message in hand may be looked at until the turn ends.
+    if (!in_hand)
+        buf_done(&conn->in);
+    buf_done(&conn->out);
+    net->held -= conn->held;
+    conn->held = 0;
     (void)event_del(&conn->readable);
     (void)event_del(&conn->writable);
     conn->next = net->dead;
@@ -194,14 +200,16 @@ static bool flush(struct net_conn *conn)
         conn->sent += put;
         if (state == STREAM_DONE)
             continue;
-        if (state == STREAM_OVER)
+        if (state == STREAM_OVER) {
             conn_close(conn);
-        else
-            arm_write(conn, true);
+            return false;
+        }
+        arm_write(conn, true);
         return false;
     }
     arm_write(conn, false);
     buf_done(&conn->out);
+    budget_count(conn);
     conn->sent = 0;
     return true;
 }
@@ -224,6 +232,7 @@ static enum err send_bytes(struct net_conn *conn, struct span bytes)
         return ERR_OK;
     TRY(buf_put(&conn->out, span_of(bytes.data + done, bytes.len - done)));
     arm_write(conn, true);
+    (void)budget_keep(conn);
     return ERR_OK;
 }
 
@@ -234,6 +243,7 @@ static void drop_message(struct net_conn *conn)
         buf_done(&conn->in);
     else
         buf_consume(&conn->in, conn->size);
+    budget_count(conn);
     conn->has_size = false;
     conn->size = 0;
 }
@@ -248,7 +258,7 @@ void net_answer(struct net_conn *conn, struct span answer)
         conn_close(conn);
         return;
     }
-    if (!conn->pumping)
+    if (!conn->dead && !conn->pumping)
         pump(conn);
 }
 
@@ -323,6 +333,7 @@ static void linger(struct net_conn *conn)
 {
     stream_end(conn);
     buf_done(&conn->in);
+    budget_count(conn);
     wait_for(conn, WAIT_LINGER);
     arm_read(conn, true);
 }
@@ -379,7 +390,7 @@ static bool step(struct net_conn *conn)
         return false;
     if (conn->wait == WAIT_IDLE)
         wait_for(conn, WAIT_REQUEST);
-    return true;
+    return budget_keep(conn);
 }
 
 static void pump(struct net_conn *conn)

@@ -68,6 +68,8 @@ struct net {
     size_t per_address;
     size_t request_bytes;
     size_t answer_bytes;
+    size_t held; // bytes, by all connections
+    size_t held_max;
     bool counts_all; // per_address: all connections, not handshakes alone
     struct address_table addresses;
     int64_t now_ms; // monotonic, of this turn
@@ -111,6 +113,7 @@ struct net_conn {
     struct buf in;  // from the first byte of a request until it is answered
     struct buf out; // what the socket did not take
     size_t sent;    // bytes of it that are gone
+    size_t held;    // memory of both, as counted in the net's
     void *user;
     struct in6_addr address;
     uint8_t fingerprint[NET_FINGERPRINT_LEN];
@@ -156,8 +159,16 @@ void conn_check_deadlines(struct net *net);
 // words.c: why a handshake failed: X509_V_ERR_… and OpenSSL's error code, 0 for neither.
 const char *words_tell(long verified, unsigned long code);
 
+// budget.c: after `in` or `out` has changed.
+void budget_count(struct net_conn *conn);
+// As budget_count; when that is too much for all together, some are closed. False when this one
+// was.
+bool budget_keep(struct net_conn *conn);
+
 // net.c: one line in the log, unless there were too many of late.
 bool net_may_log(struct net *net);
+// Closes a connection (NULL: none) to make room, with a line in the log.
+void net_drop(struct net_conn *conn, const char *why);
 
 // address.c
 MUST_USE enum err address_init(struct address_table *table, size_t entries);

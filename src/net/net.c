@@ -53,7 +53,7 @@ static struct net_conn *oldest_of(struct net *net, const struct in6_addr *addres
     return NULL;
 }
 
-static void drop(struct net_conn *conn, const char *why)
+void net_drop(struct net_conn *conn, const char *why)
 {
     if (conn == NULL)
         return;
@@ -67,13 +67,13 @@ static void drop(struct net_conn *conn, const char *why)
 static void make_room(struct net *net, const struct in6_addr *address)
 {
     if (address_count(&net->addresses, address) > net->per_address)
-        drop(oldest_of(net, address), "too many connections of one address");
+        net_drop(oldest_of(net, address), "too many connections of one address");
     if (net->queues[WAIT_HANDSHAKE].count > net->handshakes_max)
-        drop(net->queues[WAIT_HANDSHAKE].first, "too many handshakes");
+        net_drop(net->queues[WAIT_HANDSHAKE].first, "too many handshakes");
     if (net->count > net->count_max && net->queues[WAIT_HANDSHAKE].count > 1)
-        drop(net->queues[WAIT_HANDSHAKE].first, "too many connections");
+        net_drop(net->queues[WAIT_HANDSHAKE].first, "too many connections");
     else if (net->count > net->count_max)
-        drop(net->queues[WAIT_IDLE].first, "too many connections");
+        net_drop(net->queues[WAIT_IDLE].first, "too many connections");
 }
 
 // ---- accepting ----
@@ -103,9 +103,9 @@ static void on_accept(evutil_socket_t fd, short what, void *data)
         socklen_t len = sizeof peer;
         int got = accept4(fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (got < 0 && (errno == EMFILE || errno == ENFILE))
-            drop(net->queues[net->queues[WAIT_HANDSHAKE].count > 0 ? WAIT_HANDSHAKE : WAIT_IDLE]
-                     .first,
-                 "no descriptors are left");
+            net_drop(net->queues[net->queues[WAIT_HANDSHAKE].count > 0 ? WAIT_HANDSHAKE : WAIT_IDLE]
+                         .first,
+                     "no descriptors are left");
         if (got < 0)
             return;
         accept_one(net, got, &peer);
@@ -199,6 +199,7 @@ static void set_limits(struct net *net, const struct net_config *config)
     net->counts_all = config->counts_all;
     net->request_bytes = config->request_bytes;
     net->answer_bytes = config->answer_bytes;
+    net->held_max = config->held_bytes;
     net->now_ms = clock_mono_ms();
     net->log_window = net->now_ms;
 }

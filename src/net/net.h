@@ -10,7 +10,8 @@
 //
 // The peer is who its certificate says, looked at anew for each connection, resumed or not; of a
 // local one the kernel tells the user. Silent and slow peers meet deadlines; where connections run
-// out, the one that has been longest in its handshake makes room, then the longest idle.
+// out, the one that has been longest in its handshake makes room, then the longest idle. Where
+// memory does, budget.c says who goes.
 #ifndef KW_NET_NET_H
 #define KW_NET_NET_H
 
@@ -66,6 +67,7 @@ struct net_config {
     bool counts_all;
     size_t request_bytes; // of one message at most
     size_t answer_bytes;
+    size_t held_bytes;    // of requests begun and answers untaken, by all connections
     int64_t handshake_ms; // until the peer's certificate is verified
     int64_t request_ms;   // from a request's first byte to its last
     int64_t idle_ms;      // between requests

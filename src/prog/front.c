@@ -383,6 +383,7 @@ static enum err try_net(struct front *front, int root, const struct pems *pems)
                                 .per_address = LIMIT_PER_ADDRESS,
                                 .request_bytes = LIMIT_MESSAGE,
                                 .answer_bytes = LIMIT_ANSWER,
+                                .held_bytes = LIMIT_HELD,
                                 .answer_ms = LIMIT_ANSWER_MS};
     TRY(get_limits(root, &config));
     return net_new(&config, &handler, front, &front->net);

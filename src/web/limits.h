@@ -24,6 +24,9 @@ enum {
     WEB_STREAMS = 64,             // streams of events at the same time
     WEB_HEARTBEAT_MS = 15 * 1000, // of such a stream
 
+    // all connections together
+    WEB_HELD_BYTES = 128 * 1024 * 1024, // of requests begun and answers untaken
+
     // requests of one address, over TLS
     WEB_REQUESTS_A_SECOND = 100, // sustained *
     WEB_REQUESTS_BURST = 4,      // seconds' worth at once

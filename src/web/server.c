@@ -297,6 +297,7 @@ static enum err set_up(struct server *server, const struct server_config *config
                                    .counts_all = true,
                                    .request_bytes = WEB_HEAD_BYTES + WEB_BODY_BYTES,
                                    .answer_bytes = WEB_ANSWER_BYTES + HEAD_BYTES,
+                                   .held_bytes = WEB_HELD_BYTES,
                                    .handshake_ms = config->handshake_ms,
                                    .request_ms = config->request_ms,
                                    .idle_ms = WEB_IDLE_MS,

@@ -14,6 +14,7 @@ enum {
     LIMIT_BATCH_ID = 1024,           // bytes of a Unique Batch Item ID or Client Correlation Value
     LIMIT_ARENA = 16 * 1024 * 1024,  // memory for what one loop turn decodes
     LIMIT_CONNECTIONS = 16384,       // of one front
+    LIMIT_HELD = 256 * 1024 * 1024,  // bytes of requests begun and answers untaken, of one front
     LIMIT_HANDSHAKES = 4096,         // of them, without a verified certificate yet
     LIMIT_PER_ADDRESS = 256,         // connections of one address
     LIMIT_HANDSHAKE_MS = 10 * 1000,  // until the certificate is verified
