@@ -204,7 +204,9 @@ static bool flush(struct net_conn *conn)
             conn_close(conn);
             return false;
         }
+        // What the peer sends meanwhile stays unread, and would wake us all the time.
         arm_write(conn, true);
+        arm_read(conn, false);
         return false;
     }
     arm_write(conn, false);

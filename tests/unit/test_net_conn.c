@@ -137,6 +137,43 @@ static bool is_open(int fd)
     return recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
 }
 
+static void who_takes_no_answer_and_sends_on_does_not_keep_the_loop_awake(void **state)
+{
+    struct rig rig;
+    (void)state;
+    begin(&rig, HELD / 2);
+    int fd = join(&rig);
+    say(fd, "1-------2-------");
+    while (rig.requests == 0)
+        OK(net_turn(rig.net));
+    say(fd, "3");
+    assert_in_range(turns_of(&rig), 1, 8);
+    assert_int_equal(rig.requests, 1);
+    say(fd, "-------");
+    assert_true(takes(&rig, fd, 3 * rig.answer_len));
+    assert_int_equal(rig.requests, 3);
+    (void)close(fd);
+    net_free(rig.net);
+}
+
+static void who_says_that_nothing_more_comes_gets_the_answer_and_wakes_nobody(void **state)
+{
+    struct rig rig;
+    (void)state;
+    begin(&rig, HELD / 2);
+    int fd = join(&rig);
+    say(fd, "1-------");
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    while (rig.requests == 0)
+        OK(net_turn(rig.net));
+    assert_in_range(turns_of(&rig), 1, 8);
+    assert_true(takes(&rig, fd, rig.answer_len));
+    assert_false(takes(&rig, fd, 1));
+    assert_int_equal(net_count(rig.net), 0);
+    (void)close(fd);
+    net_free(rig.net);
+}
+
 // A request of which all but a little has been sent.
 static void begin_long(struct rig *rig, int fd)
 {
@@ -244,6 +281,8 @@ static void a_stop_lets_answers_be_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_takes_no_answer_and_sends_on_does_not_keep_the_loop_awake),
+        cmocka_unit_test(who_says_that_nothing_more_comes_gets_the_answer_and_wakes_nobody),
         cmocka_unit_test(of_requests_that_hold_too_much_the_oldest_go),
         cmocka_unit_test(of_answers_that_nobody_takes_the_oldest_go),
         cmocka_unit_test(an_answer_that_is_too_much_by_itself_ends_its_connection),
