@@ -5,10 +5,15 @@
 // files, since libc tries to open time zones and locales. hsmd runs vendor code of any kind, so its
 // list is turned round: everything but what would let it out of its process.
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/ioprio.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,7 +65,6 @@ static const int common_calls[] = {
     CALL(newfstatat),
     CALL(statx),
     CALL(lseek),
-    CALL(fcntl),
     CALL(restart_syscall),
     CALL(rseq),
     CALL(set_robust_list),
@@ -77,66 +81,35 @@ static const int common_calls[] = {
 static const int socket_calls[] = {
     CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait), CALL(epoll_pwait2),
     CALL(accept4),       CALL(accept),    CALL(getsockopt), CALL(setsockopt),  CALL(getpeername),
-    CALL(getsockname),   CALL(ioctl),     CALL(eventfd2),   CALL(pipe2),
+    CALL(getsockname),   CALL(eventfd2),  CALL(pipe2),
 };
 
 // Files below the root prefix.
 static const int file_calls[] = {
-    CALL(openat),
-    CALL(open),
-    CALL(pread64),
-    CALL(pwrite64),
-    CALL(preadv),
-    CALL(pwritev),
-    CALL(fsync),
-    CALL(fdatasync),
-    CALL(ftruncate),
-    CALL(fallocate),
-    CALL(unlink),
-    CALL(unlinkat),
-    CALL(rename),
-    CALL(renameat),
-    CALL(renameat2),
-    CALL(mkdir),
-    CALL(mkdirat),
-    CALL(rmdir),
-    CALL(getdents64),
-    CALL(access),
-    CALL(faccessat),
-    CALL(faccessat2),
-    CALL(stat),
-    CALL(lstat),
-    CALL(readlink),
-    CALL(readlinkat),
-    CALL(getcwd),
-    CALL(flock),
-    CALL(fchmod),
-    CALL(fchmodat),
-    CALL(fchown),
-    CALL(utimensat),
-    CALL(umask),
-    CALL(ioctl),
-    CALL(statfs),
-    CALL(fstatfs),
-    CALL(symlinkat),
-    CALL(symlink),
-    CALL(linkat),
-    CALL(fadvise64),
-    CALL(sync_file_range),
+    CALL(openat),          CALL(open),       CALL(pread64),    CALL(pwrite64),
+    CALL(preadv),          CALL(pwritev),    CALL(fsync),      CALL(fdatasync),
+    CALL(ftruncate),       CALL(fallocate),  CALL(unlink),     CALL(unlinkat),
+    CALL(rename),          CALL(renameat),   CALL(renameat2),  CALL(mkdir),
+    CALL(mkdirat),         CALL(rmdir),      CALL(getdents64), CALL(access),
+    CALL(faccessat),       CALL(faccessat2), CALL(stat),       CALL(lstat),
+    CALL(readlink),        CALL(readlinkat), CALL(getcwd),     CALL(flock),
+    CALL(fchmod),          CALL(fchmodat),   CALL(fchown),     CALL(utimensat),
+    CALL(umask),           CALL(statfs),     CALL(fstatfs),    CALL(symlinkat),
+    CALL(symlink),         CALL(linkat),     CALL(fadvise64),  CALL(sync_file_range),
     CALL(copy_file_range),
 };
 
 // A courier: connections to the outside, and what libc's name service and OpenSSL read.
 static const int courier_calls[] = {
-    CALL(connect),     CALL(bind),     CALL(getsockopt), CALL(setsockopt), CALL(getpeername),
-    CALL(getsockname), CALL(sendmmsg), CALL(recvmmsg),   CALL(ioctl),      CALL(openat),
-    CALL(open),        CALL(pread64),  CALL(getdents64), CALL(access),     CALL(faccessat),
-    CALL(faccessat2),  CALL(stat),     CALL(lstat),      CALL(readlink),   CALL(readlinkat),
-    CALL(uname),       CALL(fstatfs),  CALL(statfs),     CALL(getppid),
+    CALL(connect),     CALL(bind),       CALL(getsockopt), CALL(setsockopt), CALL(getpeername),
+    CALL(getsockname), CALL(sendmmsg),   CALL(recvmmsg),   CALL(openat),     CALL(open),
+    CALL(pread64),     CALL(getdents64), CALL(access),     CALL(faccessat),  CALL(faccessat2),
+    CALL(stat),        CALL(lstat),      CALL(readlink),   CALL(readlinkat), CALL(uname),
+    CALL(fstatfs),     CALL(statfs),     CALL(getppid),
 };
 
-// What no vendor library needs and every attacker wants. Signals to others, limits of others and
-// new namespaces are refused by argument: refuse_by_argument().
+// What no vendor library needs and every attacker wants. Signals to others, limits and priorities
+// of others and new namespaces are refused by argument: refuse_by_argument().
 static const int refused_to_hsmd[] = {
     CALL(ptrace),
     CALL(process_vm_readv),
@@ -249,6 +222,23 @@ static enum err add_rule(scmp_filter_ctx filter, uint32_t action, int call,
     return ERR_OK;
 }
 
+// fcntl and ioctl by command: some have the kernel signal whatever process they name (F_SETOWN).
+static const uint64_t fcntl_commands[] = {
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD,  F_SETFD,     F_GETFL,     F_SETFL,
+    F_GETLK, F_SETLK,         F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
+};
+// What libc asks of a terminal, a socket, and of an interface that an address names.
+static const uint64_t ioctl_commands[] = {TCGETS, FIONREAD, FIONBIO, SIOCOUTQ, SIOCGIFINDEX};
+
+static enum err allow_commands(scmp_filter_ctx filter)
+{
+    for (size_t i = 0; i < sizeof fcntl_commands / sizeof *fcntl_commands; i++)
+        TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(fcntl), SCMP_A1(SCMP_CMP_EQ, fcntl_commands[i])));
+    for (size_t i = 0; i < sizeof ioctl_commands / sizeof *ioctl_commands; i++)
+        TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(ioctl), SCMP_A1(SCMP_CMP_EQ, ioctl_commands[i])));
+    return ERR_OK;
+}
+
 // Memory that is never code; signals to this process alone (abort), its own limits alone.
 static enum err allow_by_argument(scmp_filter_ctx filter)
 {
@@ -258,7 +248,41 @@ static enum err allow_by_argument(scmp_filter_ctx filter)
     TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(mmap), no_code));
     TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(mprotect), no_code));
     TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(tgkill), self));
-    return add_rule(filter, SCMP_ACT_ALLOW, CALL(prlimit64), none);
+    TRY(add_rule(filter, SCMP_ACT_ALLOW, CALL(prlimit64), none));
+    return allow_commands(filter);
+}
+
+// A command is 32 bits of its argument; the kernel does not look at the others.
+static enum err refuse_command(scmp_filter_ctx filter, int call, uint32_t command)
+{
+    return add_rule(filter, SCMP_ACT_ERRNO(EPERM), call,
+                    SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, command));
+}
+
+// Signals that the kernel sends when something happens to a descriptor.
+static enum err refuse_owners(scmp_filter_ctx filter)
+{
+    TRY(refuse_command(filter, CALL(fcntl), F_SETOWN));
+    TRY(refuse_command(filter, CALL(fcntl), F_SETOWN_EX));
+    TRY(refuse_command(filter, CALL(fcntl), F_SETSIG));
+    TRY(refuse_command(filter, CALL(ioctl), FIOSETOWN));
+    return refuse_command(filter, CALL(ioctl), SIOCSPGRP);
+}
+
+// Processor, disk and scheduling of whoever calls (0) and of nobody else, not even by user.
+static enum err refuse_priorities(scmp_filter_ctx filter)
+{
+    static const int by_process[] = {CALL(sched_setaffinity), CALL(sched_setscheduler),
+                                     CALL(sched_setparam), CALL(sched_setattr)};
+    const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
+    for (size_t i = 0; i < sizeof by_process / sizeof *by_process; i++)
+        TRY(add_rule(filter, eperm, by_process[i], SCMP_A0(SCMP_CMP_NE, 0)));
+    TRY(add_rule(filter, eperm, CALL(setpriority), SCMP_A1(SCMP_CMP_NE, 0)));
+    TRY(add_rule(filter, eperm, CALL(setpriority),
+                 SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, PRIO_USER)));
+    TRY(add_rule(filter, eperm, CALL(ioprio_set), SCMP_A1(SCMP_CMP_NE, 0)));
+    return add_rule(filter, eperm, CALL(ioprio_set),
+                    SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, IOPRIO_WHO_USER));
 }
 
 // hsmd runs as the same user as its siblings: without this it could end or starve them.
@@ -274,6 +298,8 @@ static enum err refuse_by_argument(scmp_filter_ctx filter)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), signals[i], others));
     TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), CALL(prlimit64), another));
+    TRY(refuse_owners(filter));
+    TRY(refuse_priorities(filter));
     for (size_t i = 0; i < sizeof namespaces / sizeof *namespaces; i++) {
         const struct scmp_arg_cmp flag = SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]);
         TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), CALL(clone), flag));

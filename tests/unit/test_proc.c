@@ -6,14 +6,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ioprio.h>
+#include <linux/sockios.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,11 +151,73 @@ static int start_program(void)
     return errno == EPERM ? 0 : 1;
 }
 
+static bool is_refused(long result)
+{
+    return result != 0 && errno == EPERM;
+}
+
+// The number of the first that is false, 0: none.
+static int first_false(const bool *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!values[i])
+            return (int)i + 1;
+    }
+    return 0;
+}
+
+// Whoever owns a descriptor is signalled by the kernel; the command has 32 bits, its argument 64.
+static int own_by_parent(void)
+{
+    int pair[2];
+    int parent = getppid();
+    struct f_owner_ex owner = {.type = F_OWNER_PID, .pid = parent};
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+        return 99;
+    const bool held[] = {
+        is_refused(fcntl(pair[0], F_SETOWN, parent)),
+        is_refused(fcntl(pair[0], F_SETOWN_EX, &owner)),
+        is_refused(syscall(SYS_fcntl, pair[0], F_SETOWN | 1L << 32, parent)),
+        is_refused(fcntl(pair[0], F_SETSIG, SIGKILL)),
+        is_refused(ioctl(pair[0], FIOSETOWN, &parent)),
+        is_refused(syscall(SYS_ioctl, pair[0], SIOCSPGRP | 1L << 32, &parent)),
+        fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0,
+        fcntl(pair[0], F_GETOWN) == 0,
+    };
+    return first_false(held, COUNT_OF(held));
+}
+
+// The parent could be made slow in these ways; the caller itself may be.
+static int slow_parent(void)
+{
+    const struct sched_param param = {.sched_priority = 0};
+    const uint64_t attr[6] = {48}; // struct sched_attr: its size, and the usual of everything
+    int parent = getppid();
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 99;
+    const bool held[] = {
+        is_refused(sched_setaffinity(parent, sizeof set, &set)),
+        is_refused(sched_setscheduler(parent, SCHED_BATCH, &param)),
+        is_refused(sched_setparam(parent, &param)),
+        is_refused(syscall(SYS_sched_setattr, parent, attr, 0)),
+        is_refused(setpriority(PRIO_PROCESS, (id_t)parent, 19)),
+        is_refused(setpriority(PRIO_USER, 0, 19)),
+        is_refused(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, parent, 0)),
+        is_refused(syscall(SYS_ioprio_set, IOPRIO_WHO_USER, 0, 0)),
+        sched_setaffinity(0, sizeof set, &set) == 0,
+        setpriority(PRIO_PROCESS, 0, 19) == 0,
+    };
+    return first_false(held, COUNT_OF(held));
+}
+
 static void hsmd_reaches_none_of_its_siblings(void **state)
 {
     (void)state;
     assert_int_equal(confined(ROLE_HSMD, act_on_parent), 0);
     assert_int_equal(confined(ROLE_HSMD, start_program), 0);
+    assert_int_equal(confined(ROLE_HSMD, own_by_parent), 0);
+    assert_int_equal(confined(ROLE_HSMD, slow_parent), 0);
 }
 
 static int map_code(void)
@@ -176,6 +243,26 @@ static int limit_parent(void)
     return prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit);
 }
 
+static int own_socket(void)
+{
+    return fcntl(PROC_CONTROL_FD, F_SETOWN, getppid());
+}
+
+static int own_socket_by_ioctl(void)
+{
+    int parent = getppid();
+    return ioctl(PROC_CONTROL_FD, FIOSETOWN, &parent);
+}
+
+static int use_descriptors(void)
+{
+    int copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+    int waiting = 0;
+    (void)isatty(copy);
+    (void)ioctl(copy, FIONREAD, &waiting);
+    return copy < 0 || fcntl(copy, F_SETFL, fcntl(copy, F_GETFL)) != 0;
+}
+
 static bool is_ended(int status)
 {
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
@@ -186,12 +273,19 @@ static void the_others_make_no_code_no_socket_and_reach_nobody(void **state)
     static const enum proc_role roles[] = {ROLE_FRONT, ROLE_WEB,    ROLE_READER, ROLE_WRITER,
                                            ROLE_ADMIN, ROLE_PEOPLE, ROLE_KEEPER, ROLE_PROVER};
     (void)state;
+    // A courier makes sockets, and is refused code by a number.
+    assert_true(is_ended(confined(ROLE_COURIER, own_socket)));
+    assert_true(is_ended(confined(ROLE_COURIER, own_socket_by_ioctl)));
+    assert_int_equal(confined(ROLE_COURIER, use_descriptors), 0);
     for (size_t i = 0; i < COUNT_OF(roles); i++) {
         assert_int_equal(confined(roles[i], map_data), 0);
         assert_true(is_ended(confined(roles[i], map_code)));
         assert_true(is_ended(confined(roles[i], open_socket)));
         assert_true(is_ended(confined(roles[i], limit_parent)));
         assert_true(is_ended(confined(roles[i], start_program)));
+        assert_true(is_ended(confined(roles[i], own_socket)));
+        assert_true(is_ended(confined(roles[i], own_socket_by_ioctl)));
+        assert_int_equal(confined(roles[i], use_descriptors), 0);
     }
 }
 
