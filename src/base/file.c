@@ -305,3 +305,15 @@ bool file_exists(int dir, const char *path)
     struct stat st;
     return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
+
+enum err file_own_directory(char *out, size_t room)
+{
+    ssize_t len = readlink("/proc/self/exe", out, room - 1);
+    if (len <= 0)
+        FAIL(ERR_INTERNAL, "this program cannot tell where it lies: %s", strerror(errno));
+    out[len] = '\0';
+    char *slash = strrchr(out, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    return ERR_OK;
+}

@@ -52,6 +52,9 @@ MUST_USE enum err file_fsync_dir(int dir, const char *path);
 MUST_USE enum err file_fsync_parent(int dir, const char *path);
 bool file_exists(int dir, const char *path);
 
+// The directory that the running program lies in; /proc must be there.
+MUST_USE enum err file_own_directory(char *out, size_t room);
+
 // A directory descriptor for `path`. Caller closes. ERR_NOT_FOUND, ERR_IO.
 MUST_USE enum err file_open_dir(const char *path, int *ret_fd);
 

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hex.h"
 
 enum { LINE_MAX_BYTES = 2048 };
 
@@ -27,22 +28,20 @@ void log_setup(const char *process, enum log_level least)
 // Copies text to out, escaping the bytes of control characters. Returns the length written.
 static size_t escape(const char *text, size_t len, char *out, size_t room)
 {
-    static const char digits[] = "0123456789abcdef";
     size_t at = 0;
     size_t control = 0; // bytes that are left of one
     for (size_t i = 0; i < len && at + 4 < room; i++) {
-        uint8_t c = (uint8_t)text[i];
         if (control == 0)
             control = span_control_len(span_of(text + i, len - i));
         if (control == 0) {
-            out[at++] = (char)c;
+            out[at++] = text[i];
             continue;
         }
         control--;
         out[at++] = '\\';
         out[at++] = 'x';
-        out[at++] = digits[c >> 4];
-        out[at++] = digits[c & 15];
+        hex_digits(span_of(text + i, 1), out + at);
+        at += 2;
     }
     return at;
 }

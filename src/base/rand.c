@@ -51,13 +51,12 @@ struct uuid uuid_ordered(int64_t unix_ms)
 
 void uuid_text(const struct uuid *uuid, char out[UUID_TEXT_LEN + 1])
 {
-    static const char digits[] = "0123456789abcdef";
     char *at = out;
     for (int i = 0; i < UUID_LEN; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             *at++ = '-';
-        *at++ = digits[uuid->bytes[i] >> 4];
-        *at++ = digits[uuid->bytes[i] & 15];
+        hex_digits(span_of(uuid->bytes + i, 1), at);
+        at += 2;
     }
     *at = '\0';
 }

@@ -259,15 +259,7 @@ enum err run_read_file(const char *path, struct buf *out)
 {
     if (strcmp(path, "-") != 0)
         return file_read(AT_FDCWD, path, BODY_FILE_MAX, out);
-    for (;;) {
-        TRY(buf_reserve(out, 4096));
-        ssize_t got = read(STDIN_FILENO, out->data + out->len, out->cap - out->len);
-        if (got < 0)
-            return file_raise("read", "standard input");
-        if (got == 0)
-            return ERR_OK;
-        out->len += (size_t)got;
-    }
+    return file_read_fd(STDIN_FILENO, "standard input", BODY_FILE_MAX, out);
 }
 
 static enum err check_word(const char *word, const char *what)

@@ -16,28 +16,16 @@
 
 static enum err read_stdin(size_t max, struct buf *out)
 {
-    for (;;) {
-        uint8_t chunk[512];
-        ssize_t got = read(STDIN_FILENO, chunk, sizeof chunk);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            FAIL(ERR_INVALID, "standard input could not be read: %s", strerror(errno));
-        if (got == 0)
-            return ERR_OK;
-        enum err err = buf_put(out, span_of(chunk, (size_t)got));
-        explicit_bzero(chunk, sizeof chunk);
-        if (err == ERR_TOO_LARGE)
-            FAIL(ERR_INVALID, "the secret on standard input is longer than %zu bytes", max);
-        TRY(err);
-    }
+    enum err err = file_read_fd(STDIN_FILENO, "standard input", out->limit, out);
+    if (err == ERR_DAMAGED)
+        FAIL(ERR_INVALID, "the secret on standard input is longer than %zu bytes", max);
+    return err;
 }
 
 static enum err read_source(const char *path, size_t max, struct buf *out)
 {
-    if (strcmp(path, "-") == 0)
-        return read_stdin(max, out);
-    enum err err = file_read_private(AT_FDCWD, path, max, out);
+    enum err err =
+        strcmp(path, "-") == 0 ? read_stdin(max, out) : file_read_private(AT_FDCWD, path, max, out);
     if (err == ERR_NOT_FOUND)
         FAIL(ERR_INVALID, "there is no file \"%s\"", path);
     if (err == ERR_DAMAGED || err == ERR_IO || err == ERR_TOO_LARGE) {

@@ -42,23 +42,11 @@ bool service_is_running(int root_fd, pid_t *ret_pid)
     return true;
 }
 
-enum err service_own_directory(char *out, size_t room)
-{
-    ssize_t len = readlink("/proc/self/exe", out, room - 1);
-    if (len <= 0)
-        FAIL(ERR_INTERNAL, "this program cannot tell where it lies: %s", strerror(errno));
-    out[len] = '\0';
-    char *slash = strrchr(out, '/');
-    if (slash != NULL)
-        *slash = '\0';
-    return ERR_OK;
-}
-
 enum err service_find(const char *program, char *out, size_t room)
 {
     static const char *const places[] = {"", "/../libexec/keyward", "/../lib/keyward", "/../sbin"};
     char own[NAME_MAX_BYTES - 64];
-    TRY(service_own_directory(own, sizeof own));
+    TRY(file_own_directory(own, sizeof own));
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         int len = snprintf(out, room, "%s%s/%s", own, places[i], program);
         if (len > 0 && (size_t)len < room && access(out, X_OK) == 0)

@@ -32,7 +32,4 @@ MUST_USE enum err service_halt(struct cli *cli);
 // The path of another of Keyward's programs, which lies beside this one or where packages put it.
 MUST_USE enum err service_find(const char *program, char *out, size_t room);
 
-// The directory that this program lies in.
-MUST_USE enum err service_own_directory(char *out, size_t room);
-
 #endif

@@ -149,7 +149,7 @@ static enum err link_hsmclient(struct setup *self)
     char now[4200] = "";
     const char *path = PATH_HSM_BIN_DIR "/hsmclient";
     int root = self->cli->root_fd;
-    TRY(service_own_directory(own, sizeof own));
+    TRY(file_own_directory(own, sizeof own));
     (void)snprintf(target, sizeof target, "%s/hsmclient", own);
     TRY(file_mkdirs(root, PATH_HSM_BIN_DIR));
     ssize_t len = readlinkat(root, path, now, sizeof now - 1);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "base/kv.h"
 #include "base/paths.h"
 
@@ -158,18 +159,12 @@ static enum err load_timeout(const struct kv *security, struct hsm_settings *set
 // Hexadecimal digits of 1 to HSM_KEY_ID_MAX bytes.
 static enum err load_adopt_id(const char *text, struct hsm_settings *settings)
 {
-    size_t len = strlen(text);
-    if (len % 2 != 0 || len > (size_t)2 * HSM_KEY_ID_MAX ||
-        strspn(text, "0123456789abcdefABCDEF") != len)
+    if (!hex_bytes_any_case(span_str(text), settings->adopt_id, sizeof settings->adopt_id,
+                            &settings->adopt_id_len))
         FAIL(ERR_CONFIG,
              "\"%s\": HSM_ADOPT_KEY_ID must be the key's CKA_ID as 2 to %d hexadecimal digits, not "
              "\"%.80s\"",
              PATH_SECURITY_CONF, 2 * HSM_KEY_ID_MAX, text);
-    for (size_t i = 0; i < len / 2; i++) {
-        const char digits[] = {text[2 * i], text[2 * i + 1], '\0'};
-        settings->adopt_id[i] = (uint8_t)strtoul(digits, NULL, 16);
-    }
-    settings->adopt_id_len = len / 2;
     return ERR_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/hex.h"
 #include "base/log.h"
 #include "keyring/autologin.h"
 #include "keyring/prover.h"
@@ -233,14 +234,10 @@ enum err operate_stage_autologin(struct operation *op, struct operate_change *ch
 
 enum err operate_new_password(struct secret **ret)
 {
-    static const char digits[] = "0123456789abcdef";
     CLEANUP(secret_freep) struct secret *bytes = NULL;
     TRY(secret_random(PASSWORD_LEN, &bytes));
     TRY(secret_new((size_t)2 * PASSWORD_LEN, ret));
-    for (size_t i = 0; i < PASSWORD_LEN; i++) {
-        (*ret)->data[2 * i] = (uint8_t)digits[bytes->data[i] >> 4];
-        (*ret)->data[2 * i + 1] = (uint8_t)digits[bytes->data[i] & 15];
-    }
+    hex_digits(secret_span(bytes), (char *)(*ret)->data);
     return ERR_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "ops/attributes.h"
 #include "ops/render.h"
 #include "wire/ttlv.h"
@@ -133,14 +134,6 @@ static enum err integer_of(const struct kmip_tag_info *info, const json_t *value
     return ERR_OK;
 }
 
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum err bytes_of(struct op *op, uint32_t tag, const json_t *value, struct span *ret)
 {
     const char *text = json_string_value(value);
@@ -149,14 +142,9 @@ static enum err bytes_of(struct op *op, uint32_t tag, const json_t *value, struc
     if (len % 2 != 0 || len / 2 > BYTES_MAX)
         return wrong(tag, "bytes in hexadecimal");
     TRY(arena_alloc(op->arena, len / 2 + 1, 1, &out));
-    for (size_t i = 0; i < len; i += 2) {
-        int high = digit(text[i]);
-        int low = digit(text[i + 1]);
-        if (high < 0 || low < 0)
-            return wrong(tag, "bytes in hexadecimal");
-        out[i / 2] = (uint8_t)(high << 4 | low);
-    }
-    *ret = span_of(out, len / 2);
+    if (!hex_bytes_any_case(span_of(text, len), out, len / 2, &len))
+        return wrong(tag, "bytes in hexadecimal");
+    *ret = span_of(out, len);
     return ERR_OK;
 }
 

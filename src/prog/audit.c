@@ -33,14 +33,9 @@ static int usage(const char *why)
 
 static bool take_key(const char *text, uint8_t out[AUDIT_PUBLIC_LEN])
 {
-    size_t digits = strspn(text, "0123456789abcdefABCDEF");
-    if (digits != 2 * (size_t)AUDIT_PUBLIC_LEN || text[digits] != '\0')
-        return false;
-    for (size_t i = 0; i < AUDIT_PUBLIC_LEN; i++) {
-        char pair[3] = {text[2 * i], text[2 * i + 1], '\0'};
-        out[i] = (uint8_t)strtoul(pair, NULL, 16);
-    }
-    return true;
+    size_t len = 0;
+    return hex_bytes_any_case(span_str(text), out, AUDIT_PUBLIC_LEN, &len) &&
+           len == AUDIT_PUBLIC_LEN;
 }
 
 static json_t *key_json(bool has_key, const uint8_t key[AUDIT_PUBLIC_LEN])

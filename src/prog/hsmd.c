@@ -90,17 +90,6 @@ static enum err enter(const char *prefix)
     FAIL(ERR_INTERNAL, "the probe could not be started");
 }
 
-static enum err read_credential(struct buf *out)
-{
-    ssize_t got = 1;
-    while (got > 0) {
-        TRY(buf_reserve(out, 1));
-        got = read(STDIN_FILENO, out->data + out->len, 1);
-        out->len += got > 0 ? (size_t)got : 0;
-    }
-    return ERR_OK;
-}
-
 // What the library prints must not stand between the lines of the report: standard output becomes
 // the trace file (hsm_trace_open), and the report has a descriptor of its own.
 static enum err probe(const char *prefix)
@@ -111,7 +100,7 @@ static enum err probe(const char *prefix)
     buf_init(&credential, HSM_CREDENTIAL_MAX + 1, true);
     TRY(proc_harden());
     TRY(file_open_dir(prefix, &root));
-    TRY(read_credential(&credential));
+    TRY(file_read_fd(STDIN_FILENO, "the credential", credential.limit, &credential));
     TRY(wall_off(root));
     TRY(proc_confine(ROLE_HSMD));
     return hsm_probe(root, span_buf(&credential), out);

@@ -24,20 +24,6 @@ static const char usage[] =
     "  --ready-fd N   write \"ready\" or \"error: …\" to descriptor N\n"
     "  --version      print the version\n";
 
-// The directory that this program lies in: its children lie beside it.
-static bool own_directory(char out[PATH_MAX])
-{
-    ssize_t len = readlink("/proc/self/exe", out, PATH_MAX - 1);
-    if (len <= 0)
-        return false;
-    out[len] = '\0';
-    char *slash = strrchr(out, '/');
-    if (slash == NULL)
-        return false;
-    *slash = '\0';
-    return true;
-}
-
 static bool parse(int argc, char **argv, struct supervisor_options *options)
 {
     static const struct option known[] = {
@@ -75,10 +61,15 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return 2;
     }
-    if (realpath(options.root, root) == NULL || !own_directory(programs)) {
+    if (realpath(options.root, root) == NULL) {
         (void)fprintf(stderr,
                       "keywardd: the root \"%s\" does not exist: make the directory first\n",
                       options.root);
+        return 1;
+    }
+    // Its children lie beside it.
+    if (file_own_directory(programs, sizeof programs) != ERR_OK) {
+        (void)fprintf(stderr, "keywardd: %s\n", err_detail());
         return 1;
     }
     options.root = root;

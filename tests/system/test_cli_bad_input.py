@@ -354,7 +354,7 @@ def test_without_standard_descriptors_no_file_is_taken_for_one(server, tmp_path)
         assert again.returncode == 6 and (tmp_path / "key").read_bytes() == server.value
         (tmp_path / "key").unlink()
     done = run("hsm", "set-credential", "--root", server.root, "--credential-file", "-", stdin=None, preexec_fn=lambda: os.close(0))
-    assert done.returncode == 2 and b"standard input could not be read" in done.stderr
+    assert done.returncode == 2 and b'could not read "standard input"' in done.stderr
 
 
 def test_neither_width_nor_language_changes_what_is_said(server):

@@ -193,6 +193,14 @@ def test_a_good_secret_file_and_standard_input_are_taken(root, tmp_path):
     assert done.returncode == 2 and "standard input" in done.stderr
 
 
+@pytest.mark.parametrize("words, most", [(["api", "POST", "/wallets", "--body-file", "-"], 1024 * 1024),
+                                         (["hsm", "set-credential", "--credential-file", "-"], 1024)])
+def test_standard_input_is_read_to_its_limit_and_no_further(root, words, most):
+    assert keyward(*words, "--root", root, stdin=None, input="x" * most).returncode == 7
+    done = keyward(*words, "--root", root, stdin=None, input="x" * (most + 2))
+    assert done.returncode in (1, 2) and "standard input" in done.stderr and str(most) in done.stderr
+
+
 def test_without_a_terminal_a_missing_secret_names_its_option(root):
     done = keyward("hsm", "set-credential", "--root", root)
     assert done.returncode == 2 and "--credential-file" in done.stderr

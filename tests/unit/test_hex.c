@@ -25,6 +25,21 @@ static void every_byte_is_read_as_it_is_written(void **state)
     assert_true(span_eq_str(span_buf(&out), text));
 }
 
+static void either_case_is_read_where_people_write(void **state)
+{
+    static const char *const bad[] = {"0", "0g", "G0", "0x", " 0", "00000000fF"};
+    uint8_t out[4];
+    size_t len = 0;
+    (void)state;
+    assert_true(hex_bytes_any_case(span_str("aBCd0F"), out, sizeof out, &len));
+    assert_int_equal(len, 3);
+    assert_memory_equal(out, "\xab\xcd\x0f", 3);
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        if (hex_bytes_any_case(span_str(bad[i]), out, sizeof out, &len))
+            fail_msg("\"%s\" was read", bad[i]);
+    }
+}
+
 static void what_is_no_lower_case_hexadecimal_is_refused(void **state)
 {
     static const char *const bad[] = {"0",  "abc", "0g",    "g0",       "AB",
@@ -54,6 +69,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_is_read_as_it_is_written),
+        cmocka_unit_test(either_case_is_read_where_people_write),
         cmocka_unit_test(what_is_no_lower_case_hexadecimal_is_refused),
         cmocka_unit_test(a_digit_counts_in_either_case),
     };
