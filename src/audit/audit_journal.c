@@ -394,6 +394,8 @@ enum err audit_journal_write(struct audit_journal *journal)
         if (ftruncate(journal->fd, (off_t)journal->length) != 0)
             journal->broken = true;
         drop_queue(journal);
+        if (err == ERR_NO_SPACE)
+            FAIL(err, "could not write \"%s\": %s", journal->path, err_info(err)->text);
         return err;
     }
     journal->length += bytes.len;

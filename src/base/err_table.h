@@ -40,7 +40,7 @@ ERR(UNAVAILABLE,         256,  503,  7, true,  "a part of the service is not ava
 ERR(TO_WRITER,           256,  503,  7, true,  "a part of the service is not available, try again") // inner
 ERR(TIMEOUT,             256,  504,  9, true,  "the operation did not end in time")
 ERR(CANCELED,              9,  499,  1, true,  "the operation was cancelled")
-ERR(NO_SPACE,            256,  507,  1, true,  "there is no space left on the disk")
+ERR(NO_SPACE,            256,  507,  1, true,  "there is no space left on the disk of the server's root; nothing was changed: free space there, and it goes on by itself")
 ERR(IO,                  256,  500,  1, false, "the server could not read or write its files")
 ERR(DAMAGED,             256,  500,  1, true,  "a file of the server is damaged")
 ERR(FILE_MODE,           256,  500,  1, true,  "a file of the server has the wrong owner or mode")

@@ -78,7 +78,7 @@ enum err store_commit(struct store *store)
     if (err == ERR_NO_SPACE) {
         // A driver says so only where nothing was made durable: it ends as if rolled back.
         store_rollback(store);
-        FAIL(ERR_NO_SPACE, "could not commit: no space left on the disk");
+        FAIL(ERR_NO_SPACE, "could not commit: %s", err_info(ERR_NO_SPACE)->text);
     }
     if (err != ERR_OK) {
         store->failed = true;

@@ -421,6 +421,11 @@ def on_small_disk(kept_servers, small_disk, kept):
     small.remove()
 
 
+def say_what_to_do(refusals):
+    lacking = [r for r in refusals if not all(w in r for w in ("disk of the server's root", "nothing was changed", "free space", "by itself"))]
+    assert not lacking, lacking
+
+
 def test_a_full_disk_refuses_writes_serves_reads_and_harms_nothing(on_small_disk):
     server = on_small_disk
     with server.client() as client:
@@ -433,6 +438,7 @@ def test_a_full_disk_refuses_writes_serves_reads_and_harms_nothing(on_small_disk
         except Exception as failure:
             failures.append(str(failure))
     assert failures, "the disk was not full"
+    say_what_to_do(failures)
     assert served(server) and len(server.fetch(never_served)) == 32
     server.free()
 
@@ -463,6 +469,7 @@ def test_no_read_is_answered_that_cannot_be_recorded(on_small_disk):
             except Exception as failure:
                 refused.append(str(failure))
     assert "ERR_NO_SPACE" in server.log(), server.log()[-2000:]
+    say_what_to_do(refused)
     server.free()
     wait_for("reads to go on once there is space", lambda: served(server))
     assert server.json("audit", "verify")["sound"]

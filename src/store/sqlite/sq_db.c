@@ -39,7 +39,7 @@ static enum err raise_io(int rc, const char *what, const char *why, int system)
     if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
         FAIL(ERR_IO, "could not %s: fsync failed: %s (errno %d)", what, why, system);
     if (system == ENOSPC || system == EDQUOT || system == EFBIG)
-        FAIL(ERR_NO_SPACE, "could not %s: no space left on the disk", what);
+        FAIL(ERR_NO_SPACE, "could not %s: %s", what, err_info(ERR_NO_SPACE)->text);
     FAIL(ERR_IO, "could not %s: %s (%d, errno %d)", what, why, rc, system);
 }
 
@@ -52,7 +52,7 @@ enum err sq_db_raise(struct sq_db *db, int rc, const char *what)
     const char *why = db->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(db->db);
     switch (rc & 0xff) {
     case SQLITE_FULL:
-        FAIL(ERR_NO_SPACE, "could not %s: no space left on the disk", what);
+        FAIL(ERR_NO_SPACE, "could not %s: %s", what, err_info(ERR_NO_SPACE)->text);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         FAIL(ERR_BUSY, "could not %s: another process is writing to the store", what);
