@@ -358,7 +358,8 @@ void run_complain(const struct cli *cli, const char *program, enum err err)
                  cli->command->verb != NULL ? " " : "",
                  cli->command->verb != NULL ? cli->command->verb : "");
     if (cli->unsure)
-        term_say("whether something was changed is not known: look before you try again");
+        term_say("whether something was changed is not known: look before you try again "
+                 "(keyward status, keyward audit list)");
 }
 
 static enum err dispatch(struct cli *cli)

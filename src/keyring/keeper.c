@@ -366,20 +366,21 @@ static enum err take_asked(struct span body, struct asked *ret)
     return cursor_end(&in);
 }
 
-static enum err operate(struct keeper *keeper, struct buf *doc)
+static enum err operate(struct keeper *keeper, struct buf *doc, bool *ret_unsure)
 {
     struct asked asked = {0};
     TRY(take_asked(span_buf(&keeper->waiting.body), &asked));
     return operate_run(&keeper->core, (enum keyring_operation)asked.operation, asked.doc,
-                       asked.secrets, asked.count, doc);
+                       asked.secrets, asked.count, doc, ret_unsure);
 }
 
-static enum err send_result(struct keeper *keeper, enum err err, struct span doc)
+static enum err send_result(struct keeper *keeper, enum err err, bool unsure, struct span doc)
 {
     struct buf body CLEANUP(buf_done);
     const struct ipc_frame ask = {.kind = VERB_OPERATE, .id = keeper->waiting.id};
     buf_init(&body, RESULT_MAX, false);
     TRY(buf_put_u32(&body, (uint32_t)err));
+    TRY(buf_put_u8(&body, unsure));
     TRY(buf_put_var(&body, span_str(err == ERR_OK ? "" : err_detail())));
     TRY(buf_put_var(&body, doc));
     for (size_t i = 0; i < CHANNELS_MAX; i++) {
@@ -399,9 +400,10 @@ static void run_waiting(struct keeper *keeper)
     buf_init(&doc, RESULT_MAX / 2, false);
     keeper->waiting.is = false;
     keeper->operating = true;
-    enum err err = operate(keeper, &doc);
+    bool unsure = false;
+    enum err err = operate(keeper, &doc, &unsure);
     keeper->operating = false;
-    if (send_result(keeper, err, span_buf(&doc)) != ERR_OK)
+    if (send_result(keeper, err, unsure, span_buf(&doc)) != ERR_OK)
         log_event(LOG_LEVEL_WARN, "operation_result_lost error=%s", err_info(err)->name);
     buf_clear(&keeper->waiting.body);
 }

@@ -8,12 +8,18 @@
 
 enum { BODY_MAX = 8192 };
 
-static enum err call(struct ipc *keeper, enum verb verb, struct span body, int timeout_ms,
-                     struct ipc_frame *ret)
+static enum err exchange(struct ipc *keeper, enum verb verb, struct span body, int timeout_ms,
+                         struct ipc_frame *ret)
 {
     static uint64_t next_id;
     const struct ipc_frame ask = {.kind = (uint16_t)verb, .id = ++next_id, .body = body};
-    TRY(ipc_call(keeper, &ask, timeout_ms, ret));
+    return ipc_call(keeper, &ask, timeout_ms, ret);
+}
+
+static enum err call(struct ipc *keeper, enum verb verb, struct span body, int timeout_ms,
+                     struct ipc_frame *ret)
+{
+    TRY(exchange(keeper, verb, body, timeout_ms, ret));
     return ipc_check(ret);
 }
 
@@ -169,24 +175,42 @@ static enum err put_operation(enum keyring_operation operation, struct span doc,
     return ERR_OK;
 }
 
+// Without an answer it is not known what the keeper has done, or will have.
+static enum err ask_to_operate(struct ipc *keeper, struct span body, struct ipc_frame *ret,
+                               bool *ret_unsure)
+{
+    enum err err = exchange(keeper, VERB_OPERATE, body, KEEPER_OPERATION_MS, ret);
+    *ret_unsure = err != ERR_OK;
+    if (err == ERR_TIMEOUT)
+        FAIL(err, "the key process has not ended the operation within %d seconds and goes on",
+             KEEPER_OPERATION_MS / 1000);
+    TRY(err);
+    return ipc_check(ret);
+}
+
 enum err keyring_operate(struct ipc *keeper, enum keyring_operation operation, struct span doc,
                          const struct keyring_secret *secrets, size_t secret_count,
-                         struct buf *ret_doc)
+                         struct buf *ret_doc, bool *ret_unsure)
 {
     struct buf body CLEANUP(buf_done);
     struct ipc_frame answer;
     uint32_t code = 0;
+    uint8_t unsure = 0;
     struct span detail;
     struct span told;
+    *ret_unsure = false;
     buf_init(&body, VERB_DOC_MAX + BODY_MAX, true);
     TRY(put_operation(operation, doc, secrets, secret_count, &body));
-    TRY(call(keeper, VERB_OPERATE, span_buf(&body), KEEPER_OPERATION_MS, &answer));
+    TRY(ask_to_operate(keeper, span_buf(&body), &answer, ret_unsure));
+    *ret_unsure = true; // until the answer is read
     struct cursor in = cursor_of(answer.body);
     TRY(cursor_u32(&in, &code));
+    TRY(cursor_u8(&in, &unsure));
     TRY(cursor_var(&in, &detail));
     TRY(cursor_var(&in, &told));
     TRY(cursor_end(&in));
     TRY(buf_put(ret_doc, told));
+    *ret_unsure = unsure != 0;
     if (code == ERR_OK)
         return ERR_OK;
     enum err err = code < ERR_COUNT ? (enum err)code : ERR_INTERNAL;

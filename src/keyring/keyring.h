@@ -91,7 +91,9 @@ enum keyring_operation {
 // Runs a root-of-trust operation: all or nothing. `doc` is a JSON object of parameters ("vendor",
 // "token_label", "use_token_label", "dry_run"), `secrets` name the secrets above. *ret_doc gets a
 // JSON object that tells what was done, step by step, also on failure. One at a time: ERR_BUSY.
-// Meanwhile the other verbs are still answered.
+// Meanwhile the other verbs are still answered. *ret_unsure, set on failure, too: something may
+// have been changed all the same, since the keeper has ended, goes on beyond the deadline, or could
+// not find out.
 struct keyring_secret {
     const char *name;
     struct span value;
@@ -99,6 +101,6 @@ struct keyring_secret {
 
 MUST_USE enum err keyring_operate(struct ipc *keeper, enum keyring_operation operation,
                                   struct span doc, const struct keyring_secret *secrets,
-                                  size_t secret_count, struct buf *ret_doc);
+                                  size_t secret_count, struct buf *ret_doc, bool *ret_unsure);
 
 #endif

@@ -6,7 +6,6 @@
 // The old ones are never touched before the new ones have proved themselves, so there is nothing to
 // put back. A wrong credential costs exactly one login.
 #include "keyring/autologin.h"
-#include "keyring/latch.h"
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
 
@@ -70,7 +69,8 @@ enum err op_credential_run(struct operation *op)
     change.journal.put[ROOT_HSM_CREDENTIAL] = change.journal.put[ROOT_CONF] = true;
     enum err err = replace_credential(op, &change, &settings, credential, &found, &wallet);
     TRY(operate_undo(op, &change, err));
-    return operate_step(op, "forget that a credential was refused", latch_clear(op->core->root));
+    operate_forget_latch(op);
+    return ERR_OK;
 }
 
 static enum err try_token(struct operation *op, const struct hsm_settings *settings,

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "crypto/crypto.h"
 #include "keyring/autologin.h"
-#include "keyring/latch.h"
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
 
@@ -232,7 +231,8 @@ static enum err change_over(struct operation *op, struct operate_change *change,
     core_proven(op->core, begun, &found);
     (void)json_object_set_new(op->result, "key_number",
                               json_integer((json_int_t)made->header.key.number));
-    return latch_clear(op->core->root);
+    operate_forget_latch(op);
+    return ERR_OK;
 }
 
 static enum err check(struct operation *op, struct given *given, struct wallet **ret)

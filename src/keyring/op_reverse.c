@@ -4,7 +4,6 @@
 // credential and the old passphrase must open the wallet; what the HSM protected is removed
 // everywhere, in RAM too. The root key stays on the HSM, since backups may need it.
 #include "base/paths.h"
-#include "keyring/latch.h"
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
 
@@ -70,7 +69,8 @@ static enum err change_over(struct operation *op, struct operate_change *change,
     TRY(operate_commit(op, change, wallet, PROVE_PASSPHRASE | PROVE_AUTOLOGIN,
                        given->new_passphrase));
     op->core->proven_ms = 0;
-    return latch_clear(op->core->root);
+    operate_forget_latch(op);
+    return ERR_OK;
 }
 
 enum err op_reverse_run(struct operation *op)

@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "keyring/autologin.h"
+#include "keyring/latch.h"
 #include "keyring/prover.h"
 #include "keyring/verbs.h"
 
@@ -60,6 +61,24 @@ enum err operate_step(struct operation *op, const char *step, enum err err)
     log_event(err == ERR_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "root_step step=\"%s\" error=%s",
               step, err_info(err)->name);
     return err;
+}
+
+void operate_after(struct operation *op, const char *step, enum err err)
+{
+    char text[DETAIL_MAX + 200];
+    if (operate_step(op, step, err) == ERR_OK)
+        return;
+    (void)snprintf(text, sizeof text, "the change was made, but could not %s: %s", step,
+                   err_detail());
+    if (json_object_get(op->result, "warnings") == NULL)
+        (void)json_object_set_new(op->result, "warnings", json_array());
+    (void)json_array_append_new(json_object_get(op->result, "warnings"), operate_json_text(text));
+}
+
+void operate_forget_latch(struct operation *op)
+{
+    if (latch_is_set(op->core->root))
+        operate_after(op, "forget that a credential was refused", latch_clear(op->core->root));
 }
 
 bool operate_has_secret(const struct operation *op, const char *name)
@@ -260,6 +279,7 @@ static enum err commit_record(struct operation *op, struct operate_change *chang
     if (unsure) {
         op->core->must_stop = true;
         change->open = false;
+        op->unsure = true;
         (void)json_object_set_new(op->result, "outcome", json_string("unknown"));
         FAIL(err, "the disk failed while the change was committed: the server restarts to find out "
                   "whether it was");
@@ -279,12 +299,14 @@ enum err operate_commit(struct operation *op, struct operate_change *change, str
                      prover_ask(core, &change->journal.operation, ways, passphrase)));
     TRY(operate_step(op, "commit", commit_record(op, change)));
     change->open = false;
+    op->committed = true;
     err = journal_settle(core->root, &change->journal);
     core_adopt(core, &change->record, wallet);
     (void)json_object_set_new(op->result, "committed", json_true());
     (void)json_object_set_new(op->result, "generation",
                               json_integer((json_int_t)core->record.generation));
-    return operate_step(op, "put the new files in place and remove the old", err);
+    operate_after(op, "put the new files in place and remove the old", err);
+    return ERR_OK;
 }
 
 enum err operate_undo(struct operation *op, struct operate_change *change, enum err err)
@@ -340,9 +362,11 @@ enum err operate_tell_steps(const struct core *core, struct buf *out)
 }
 
 enum err operate_run(struct core *core, enum keyring_operation operation, struct span doc,
-                     const struct keyring_secret *secrets, size_t secret_count, struct buf *ret_doc)
+                     const struct keyring_secret *secrets, size_t secret_count, struct buf *ret_doc,
+                     bool *ret_unsure)
 {
     char detail[DETAIL_MAX];
+    *ret_unsure = false;
     if (operation < KEYRING_SETUP || operation >= KEYRING_OPERATION_END)
         FAIL(ERR_OPERATION, "there is no root-of-trust operation %d", (int)operation);
     struct operation op = {.core = core, .secrets = secrets, .secret_count = secret_count};
@@ -362,7 +386,9 @@ enum err operate_run(struct core *core, enum keyring_operation operation, struct
     enum err written = write_result(&op, ret_doc);
     json_decref(op.params);
     json_decref(op.result);
+    err = err == ERR_OK ? written : err;
+    *ret_unsure = err != ERR_OK && (op.unsure || op.committed);
     if (err == ERR_OK)
-        return written;
+        return ERR_OK;
     FAIL(err, "%s", detail);
 }

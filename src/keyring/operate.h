@@ -16,18 +16,28 @@ struct operation {
     struct core *core;
     json_t *params;
     json_t *result;
-    bool dry_run; // check everything, change nothing
+    bool dry_run;   // check everything, change nothing
+    bool committed; // whatever fails from here on takes nothing back
+    bool unsure;    // the commit failed, and whether it stands is not known
     const struct keyring_secret *secrets;
     size_t secret_count;
 };
 
-// Runs one. `doc` is a JSON object or empty. ret_doc gets the result, also on failure.
+// Runs one. `doc` is a JSON object or empty. ret_doc gets the result, also on failure; *ret_unsure,
+// of a failure, whether something may have been changed all the same.
 MUST_USE enum err operate_run(struct core *core, enum keyring_operation operation, struct span doc,
                               const struct keyring_secret *secrets, size_t secret_count,
-                              struct buf *ret_doc);
+                              struct buf *ret_doc, bool *ret_unsure);
 
 // Tells how a step went and passes `err` on, with its detail.
 MUST_USE enum err operate_step(struct operation *op, const char *step, enum err err);
+
+// Tells of a step after the commit, which may fail without the operation failing: then among the
+// result's "warnings", too.
+void operate_after(struct operation *op, const char *step, enum err err);
+
+// After the commit of an operation that has proved a credential.
+void operate_forget_latch(struct operation *op);
 
 // Appends name and steps so far of the operation under way, as a JSON object; nothing when there is
 // none.
@@ -91,7 +101,8 @@ MUST_USE enum err operate_new_password(struct secret **ret);
 MUST_USE enum err operate_stage_autologin(struct operation *op, struct operate_change *change,
                                           const struct wallet *wallet);
 
-// Proves, commits, settles, and makes record and wallet (taken) the ones in force.
+// Proves, commits, settles, and makes record and wallet (taken) the ones in force. What is not
+// settled is no failure: the next operation, or the next start, does it first.
 MUST_USE enum err operate_commit(struct operation *op, struct operate_change *change,
                                  struct wallet **wallet, unsigned ways, struct span passphrase);
 

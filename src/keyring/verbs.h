@@ -10,7 +10,7 @@
 // | NEW_KEY | var context                                               | 32 bytes, var wrapped                            |
 // | UNWRAP  | var context, var wrapped                                  | 32 bytes                                         |
 // | REWRAP  | var context, var wrapped                                  | u8 changed, var wrapped                          |
-// | OPERATE | u32 operation, var doc, u32 n, n × (var name, var value)  | u32 code, var detail, var doc                    |
+// | OPERATE | u32 operation, var doc, u32 n, n × (var name, var value)  | u32 code, u8 unsure, var detail, var doc         |
 // | PROVE   | 16 bytes operation, u8 ways, var passphrase               | –                                                |
 // | HEALTH  | u32 seconds between two checks, 0: as it is               | u8 hsm, u8 known, u8 up, u32 master, u64 latency, u64 checked, var problem, var message |
 // | STEPS   | –                                                         | var doc: name and steps of what is under way, else empty |

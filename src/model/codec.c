@@ -91,6 +91,7 @@ static const struct field reply_rows[] = {
     ROW(struct reply, attrs, FIELD_ATTRS),    ROW(struct reply, object, FIELD_OBJECT),
     ROW(struct reply, skipped, FIELD_BOOL),   ROW(struct reply, undone, FIELD_BOOL),
     ROW(struct reply, doc, FIELD_SPAN),       ROW(struct reply, etag, FIELD_SPAN),
+    ROW(struct reply, unsure, FIELD_BOOL),
 };
 
 static const struct table object_table = TABLE(object_rows);

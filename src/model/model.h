@@ -199,6 +199,7 @@ struct reply {
     struct object_data object; // Get
     bool skipped;              // not executed, since an earlier item failed
     bool undone;               // executed, then taken back (ON_ERROR_UNDO)
+    bool unsure;               // when status is not ERR_OK: something may be changed all the same
     struct span doc;           // administration: JSON
     struct span etag;          // administration: tag of the thing that the document shows
 };

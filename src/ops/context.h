@@ -105,6 +105,7 @@ struct op {
     bool has_placeholder;       // the ID Placeholder of the batch
     struct uuid placeholder;
     bool saved;       // a save is open that is undone should the item fail
+    bool stands;      // it has changed what no transaction of ours takes back
     bool must_change; // `who` may do nothing before the password is changed
     int64_t now;      // seconds since 1970
     // What the audit trail is to tell:

@@ -214,6 +214,19 @@ enum err doc_answer(struct op *op, json_t *answer)
     return ERR_OK;
 }
 
+enum err doc_warn(struct op *op, const char *text)
+{
+    struct span old = op->reply->doc;
+    json_t *doc = json_loadb((const char *)old.data, old.len, 0, NULL);
+    if (json_object_get(doc, "warnings") == NULL)
+        (void)json_object_set_new(doc, "warnings", json_array());
+    if (json_array_append_new(json_object_get(doc, "warnings"), json_string(text)) != 0) {
+        json_decref(doc);
+        FAIL(ERR_MEMORY, "no memory for an answer");
+    }
+    return doc_answer(op, doc);
+}
+
 enum err doc_set(json_t *object, const char *name, json_t *value)
 {
     if (value == NULL || json_object_set_new(object, name, value) != 0)

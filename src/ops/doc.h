@@ -47,6 +47,9 @@ struct span doc_secret(const struct op *op, const char *name);
 // Makes `answer` (taken, NULL: no memory) the reply's document.
 MUST_USE enum err doc_answer(struct op *op, json_t *answer);
 
+// Adds `text` to the "warnings" of the reply's document. On failure that stays as it is.
+MUST_USE enum err doc_warn(struct op *op, const char *text);
+
 // Puts a text or an integer into an object. ERR_MEMORY.
 MUST_USE enum err doc_set(json_t *object, const char *name, json_t *value);
 json_t *doc_string(struct span text);

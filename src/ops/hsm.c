@@ -57,16 +57,17 @@ static enum err count_try(struct op *op, struct recovery_door *door, bool right)
 }
 
 // A user's recovery passphrase is counted, whatever operation it is for.
-static enum err operate(struct op *op, enum keyring_operation operation, struct span params)
+static enum err operate(struct op *op, enum keyring_operation operation, struct span params,
+                        bool changes)
 {
     struct recovery_door door;
     char detail[600];
     if (doc_secret(op, "recovery_passphrase").len == 0)
-        return root_operate(op, operation, params);
+        return root_operate(op, operation, params, changes);
     TRY(tries_recovery(op, &door));
     if (!door.counted)
-        return root_operate(op, operation, params);
-    enum err err = door.locked ? ERR_TOO_MANY : root_operate(op, operation, params);
+        return root_operate(op, operation, params, changes);
+    enum err err = door.locked ? ERR_TOO_MANY : root_operate(op, operation, params, changes);
     if (err != ERR_OK && err != ERR_PASSPHRASE && !door.locked)
         return err;
     (void)snprintf(detail, sizeof detail, "%s", err_detail());
@@ -94,7 +95,7 @@ enum err hsm_run(struct op *op)
     if (row->changes && !dry_run)
         TRY(trail_attempt(op));
     struct span params = op->request->doc.len > 0 ? op->request->doc : span_str("{}");
-    TRY(operate(op, row->operation, params));
+    TRY(operate(op, row->operation, params, row->changes && !dry_run));
     if (row->rotates && !dry_run) {
         // Tried again by itself (ops_idle) until it works.
         op->ops->wrapped_under = 0;

@@ -16,6 +16,7 @@
 #include "ops/audit_keep.h"
 #include "ops/count.h"
 #include "ops/dispatch.h"
+#include "ops/doc.h"
 #include "ops/etag.h"
 #include "ops/identity.h"
 #include "ops/keys.h"
@@ -255,6 +256,20 @@ enum err ops_late_save(struct op *op)
     return ERR_OK;
 }
 
+// What no transaction takes back is told as it went, whatever becomes of its record; that it was
+// attempted has been recorded before.
+static enum err record_outcome(struct op *op, enum err code)
+{
+    enum err err = trail_record(op, code);
+    if (err == ERR_OK || !(op->stands || op->reply->unsure))
+        return err;
+    log_error("outcome_not_recorded", err);
+    if (code == ERR_OK && doc_warn(op, "the change was made, but the audit trail has only that it "
+                                       "was attempted: the log says why") != ERR_OK)
+        log_error("warning_not_told", ERR_MEMORY);
+    return ERR_OK;
+}
+
 // What it writes stands or falls with it, its record with it too.
 static enum err run_recorded(struct op *op, enum err peer_error)
 {
@@ -264,14 +279,14 @@ static enum err run_recorded(struct op *op, enum err peer_error)
     op->object_type = 0;
     op->detail = (struct span){NULL, 0};
     op->ops->made_key = false;
-    op->saved = false;
+    op->saved = op->stands = false;
     if (op->ops->in_transaction && op->ops->set.role != OPS_READER)
         TRY(ops_late_save(op));
     enum err code = run_admitted(op, row, peer_error);
     if (code == ERR_TO_WRITER)
         return code;
     if (code == ERR_OK) {
-        code = trail_record(op, ERR_OK);
+        code = record_outcome(op, ERR_OK);
         if (code == ERR_OK)
             return op->saved ? store_keep(op->ops->set.store) : ERR_OK;
         op->reply->doc = (struct span){NULL, 0}; // what is not recorded does not leave
@@ -283,11 +298,12 @@ static enum err run_recorded(struct op *op, enum err peer_error)
     if (op->ops->made_key) // gone with the item; the next turn reads the others again
         keys_forget(op->ops);
     // A failed operation on the root of trust tells its steps all the same.
-    struct span doc = op->reply->doc;
+    struct reply told = *op->reply;
     clear_reply(op);
-    op->reply->doc = doc;
+    op->reply->doc = told.doc;
+    op->reply->unsure = told.unsure;
     tell(op, code);
-    return trail_record(op, code);
+    return record_outcome(op, code);
 }
 
 // One item.

@@ -161,7 +161,7 @@ static enum err prove_recovery(struct op *op)
     enum err err = ERR_OK;
     TRY(tries_recovery(op, &door));
     if (!door.locked)
-        err = root_operate(op, KEYRING_CHECK_PASSPHRASE, span_str("{}"));
+        err = root_operate(op, KEYRING_CHECK_PASSPHRASE, span_str("{}"), false);
     op->reply->doc = span_of(NULL, 0);
     if (err != ERR_OK && err != ERR_PASSPHRASE)
         return err;

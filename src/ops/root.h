@@ -10,7 +10,10 @@
 enum { ROOT_DOC_MAX = 256 * 1024 };
 
 // Passes the request's secrets and `doc` to the keeper and puts the document that it answers into
-// the reply, also when it failed. Blocks for as long as the operation takes.
-MUST_USE enum err root_operate(struct op *op, enum keyring_operation operation, struct span doc);
+// the reply, also when it failed. Blocks for as long as the operation takes. `changes`: it is no
+// dry run and no mere question; then its success makes op->stands true, and a failure whose outcome
+// is not known op->reply->unsure.
+MUST_USE enum err root_operate(struct op *op, enum keyring_operation operation, struct span doc,
+                               bool changes);
 
 #endif

@@ -42,7 +42,7 @@ static enum err make_wallet(struct op *op, const struct setup *setup)
     if (status.state == KEYRING_OPEN)
         return ERR_OK;
     struct span doc = span_str(setup->dry_run ? "{\"dry_run\":true}" : "{}");
-    return root_operate(op, KEYRING_SETUP, doc);
+    return root_operate(op, KEYRING_SETUP, doc, !setup->dry_run);
 }
 
 static enum err make_authority(struct op *op, const struct ca_days *days, struct ca *ca)
@@ -89,6 +89,7 @@ static enum err make_all(struct op *op, const struct setup *setup, struct ca *ca
         keys_forget(op->ops);
         return err;
     }
+    op->stands = true;
     tlsfile_settle(op->ops);
     if (!tlsfile_exists(op->ops))
         FAIL(ERR_IO, "the TLS files could not be written; the log says why. Try again");
@@ -116,7 +117,9 @@ static enum err run(struct op *op, struct setup *setup)
     TRY(make_wallet(op, setup));
     if (setup->dry_run)
         return doc_answer(op, json_pack("{s:b}", "dry_run", 1));
-    TRY(make_all(op, setup, &ca));
+    enum err err = make_all(op, setup, &ca);
+    op->reply->unsure = err != ERR_OK && op->stands; // the wallet is there, or all but files
+    TRY(err);
     return answer(op, setup, &ca);
 }
 

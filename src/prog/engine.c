@@ -331,6 +331,8 @@ static enum err run_turn(struct engine *engine)
             return err;
         }
         log_error("turn_failed", err);
+        if (store_is_unsure(engine->store))
+            return err; // nobody may be told anything
         refuse_all(engine, err);
         ops_abort(engine->ops);
         send_answers(engine);

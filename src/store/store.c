@@ -105,6 +105,11 @@ bool store_is_doomed(const struct store *store)
     return store->doomed;
 }
 
+bool store_is_unsure(const struct store *store)
+{
+    return store->failed;
+}
+
 enum err store_changed(struct store *store, bool *ret)
 {
     TRY(rules_usable(store));

@@ -52,8 +52,9 @@ MUST_USE enum err store_begin(struct store *store, enum store_mode mode);
 MUST_USE enum err store_commit(struct store *store);
 void store_rollback(struct store *store);
 
-// Whether the transaction is doomed.
+// Whether the transaction is doomed; whether a commit has failed whose outcome is not known.
 bool store_is_doomed(const struct store *store);
+bool store_is_unsure(const struct store *store);
 
 // Whether anything was committed through another handle, by whatever process, between the snapshot
 // of the current transaction and that of the transaction in which this was asked last (true the

@@ -2,7 +2,7 @@
 //
 // One call: find the route, read query and document, ask the engine, answer. What goes wrong before
 // an engine was asked has changed nothing, and the answer says so; what goes wrong afterwards says
-// so only when the engine itself has refused.
+// so only when the engine itself has refused and knows what came of it.
 #include "web/api.h"
 
 #include <stdlib.h>
@@ -121,7 +121,7 @@ static void engine_answered(void *context, enum err status, const struct replies
         const struct reply *reply = &replies->items[0];
         struct span detail =
             reply->message.len > 0 ? reply->message : span_str(err_info(reply->status)->text);
-        err = answer_problem(&answer, reply->status, detail, true, reply->doc);
+        err = answer_problem(&answer, reply->status, detail, !reply->unsure, reply->doc);
         signin_refused(&waiting->signin, &answer);
     } else {
         err = succeed(waiting, &replies->items[0], &answer);

@@ -88,6 +88,7 @@ void operation_end(struct operation_view *view, enum err status, const struct re
         unsure ? span_str("a process of the server ended, or did not answer in time: whether the "
                           "change was made is not known, look before you try again")
                : span_str(err_message(code));
+    unsure = unsure || (reply != NULL && reply->unsure);
     view->problem = problem_of(code, reply != NULL ? reply->message : words, unsure);
     if (root != NULL)
         (void)json_object_set(view->problem, "report", root);

@@ -33,6 +33,8 @@ static struct {
     enum err health_fails;
     uint32_t watch_s;
     enum err fails; // what the next operation ends with
+    bool unsure;    // and whether it is known what came of it
+    void (*during)(void);
     enum err status_fails;
     unsigned calls; // of keyring_status
     unsigned operations;
@@ -111,10 +113,13 @@ enum err keyring_rewrap(struct ipc *keeper, struct span context, struct span wra
 
 enum err keyring_operate(struct ipc *keeper, enum keyring_operation operation, struct span doc,
                          const struct keyring_secret *secrets, size_t secret_count,
-                         struct buf *ret_doc)
+                         struct buf *ret_doc, bool *ret_unsure)
 {
     (void)keeper;
     (void)doc;
+    *ret_unsure = fake_keeper.unsure;
+    if (fake_keeper.during != NULL)
+        fake_keeper.during();
     fake_keeper.operations++;
     TRY(buf_put_str(ret_doc, "{\"steps\":[]}"));
     if (fake_keeper.fails != ERR_OK)

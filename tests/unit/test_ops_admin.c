@@ -88,6 +88,45 @@ static void an_operation_on_the_root_of_trust_wraps_the_data_keys_again(void **s
     assert_true(says("\"library\""));
 }
 
+static void an_operation_without_an_answer_may_have_changed_something(void **state)
+{
+    (void)state;
+    fake_keeper.fails = ERR_TIMEOUT;
+    fake_keeper.unsure = true;
+    FAILS(ERR_TIMEOUT, admin(VERB_HSM_SET_CREDENTIAL, "{}", "credential", "1234"));
+    assert_true(rig.reply.unsure && says("is not known"));
+    FAILS(ERR_TIMEOUT, admin(VERB_HSM_SET_CREDENTIAL, "{\"dry_run\":true}", "credential", "1234"));
+    assert_false(rig.reply.unsure || says("is not known"));
+    FAILS(ERR_TIMEOUT, admin(VERB_HSM_VERIFY, "{}", NULL, NULL));
+    assert_false(rig.reply.unsure);
+    fake_keeper.unsure = false;
+    FAILS(ERR_TIMEOUT, admin(VERB_HSM_SET_CREDENTIAL, "{}", "credential", "1234"));
+    assert_false(rig.reply.unsure || says("is not known"));
+    fake_keeper.fails = ERR_OK;
+}
+
+static void hold_the_store(void)
+{
+    OK(store_begin(rig.stores[OPS_WRITER], STORE_WRITE));
+}
+
+static void what_is_done_is_not_called_failed_for_want_of_its_record(void **state)
+{
+    (void)state;
+    fake_keeper.during = hold_the_store;
+    OK(admin(VERB_HSM_SET_CREDENTIAL, "{}", "credential", "1234"));
+    assert_true(answers("steps") && answers("warnings"));
+    store_rollback(rig.stores[OPS_WRITER]);
+    fake_keeper.fails = ERR_IO;
+    fake_keeper.unsure = true;
+    FAILS(ERR_IO, admin(VERB_HSM_SET_CREDENTIAL, "{}", "credential", "1234"));
+    assert_true(rig.reply.unsure);
+    store_rollback(rig.stores[OPS_WRITER]);
+    fake_keeper.during = NULL;
+    fake_keeper.fails = ERR_OK;
+    fake_keeper.unsure = false;
+}
+
 static void an_endpoint_is_enrolled_once_with_its_token(void **state)
 {
     (void)state;
@@ -218,6 +257,8 @@ int main(void)
         cmocka_unit_test(setup_refuses_what_it_cannot_use),
         cmocka_unit_test(an_interrupted_setup_is_taken_up_again),
         cmocka_unit_test(an_operation_on_the_root_of_trust_wraps_the_data_keys_again),
+        cmocka_unit_test(an_operation_without_an_answer_may_have_changed_something),
+        cmocka_unit_test(what_is_done_is_not_called_failed_for_want_of_its_record),
         cmocka_unit_test(an_endpoint_is_enrolled_once_with_its_token),
         cmocka_unit_test(a_dry_run_changes_nothing),
         cmocka_unit_test(names_of_endpoints_are_checked),

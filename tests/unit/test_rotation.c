@@ -15,6 +15,7 @@
 
 static struct core core;
 static struct buf doc; // of the operation run last
+static bool unsure;    // of it: something may have been changed though it failed
 
 static int set_up(void **state)
 {
@@ -44,7 +45,7 @@ static enum err run(enum keyring_operation operation, const char *params, const 
     if (new != NULL)
         secrets[count++] = (struct keyring_secret){"new_recovery_passphrase", span_str(new)};
     buf_clear(&doc);
-    return operate_run(&core, operation, span_str(params), secrets, count, &doc);
+    return operate_run(&core, operation, span_str(params), secrets, count, &doc, &unsure);
 }
 
 static void make(bool hsm)

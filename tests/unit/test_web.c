@@ -368,6 +368,11 @@ static void an_engines_refusal_is_a_problem_that_changed_nothing(void **state)
     assert_non_null(strstr(bench->heard.body, "\"changed\":false"));
     assert_non_null(strstr(bench->heard.body, "\"report\":{\"steps\":[]}"));
     assert_non_null(strstr(bench->heard.body, "\"request_id\":\""));
+    call(bench, "POST", "/api/v1/keys", "", "");
+    id = take(bench, arena, &batch);
+    reply(bench, id, &(struct reply){.status = ERR_TIMEOUT, .unsure = true});
+    assert_int_equal(bench->heard.status, 504);
+    assert_null(strstr(bench->heard.body, "\"changed\""));
 }
 
 static void a_write_whose_engine_dies_is_not_said_to_have_changed_nothing(void **state)
