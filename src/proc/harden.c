@@ -28,8 +28,7 @@ enum err proc_harden(void)
     TRY(no_cores());
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         FAIL(ERR_INTERNAL, "no_new_privs could not be set: %s", strerror(errno));
-    // A child must not outlive its supervisor; a supervisor killed just now is seen by the parent's
-    // id.
+    // A child must not outlive its supervisor.
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
         FAIL(ERR_INTERNAL, "the parent-death signal could not be set: %s", strerror(errno));
     return secret_setup();

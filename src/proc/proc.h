@@ -83,8 +83,7 @@ MUST_USE enum err proc_kill(enum proc_role role);
 bool proc_has_kept(void);
 
 // What every process does before it reads a byte from outside: no core dump, not dumpable,
-// no_new_privs, SIGPIPE ignored, umask 0077, memory locked where the limit allows, dies with the
-// supervisor.
+// no_new_privs, SIGPIPE ignored, umask 0077, dies with the supervisor. Does secret_setup.
 MUST_USE enum err proc_harden(void);
 
 // How far a process may reach into a tree of files.

@@ -12,7 +12,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/secret.h"
 #include "courier/deliver.h"
 #include "proc/proc.h"
 
@@ -100,7 +99,6 @@ static enum err wall_in(void)
 
 static enum err run(struct program *self)
 {
-    TRY(secret_setup());
     TRY(proc_harden());
     TRY(courier_new(PROC_CONTROL_FD, &self->courier));
     TRY(wall_in());

@@ -22,7 +22,6 @@
 #include "base/kv.h"
 #include "base/log.h"
 #include "base/paths.h"
-#include "base/secret.h"
 #include "ops/ops.h"
 #include "proc/proc.h"
 #include "proc/spin.h"
@@ -491,7 +490,6 @@ static enum err make_ops(struct engine *engine)
 
 static enum err run(struct engine *engine, const char *root)
 {
-    TRY(secret_setup());
     TRY(proc_harden());
     TRY(file_open_dir(root, &engine->root));
     TRY(open_named_store(engine));

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// inotify tells of changed files; what changed does not matter, the pair is handed out anew, and
-// the web process keeps the one before when key and certificate do not fit each other (as in the
-// middle of a change of both).
+// When the HTTPS port is opened. One that cannot be is tried again with each turn of the main loop,
+// and told of once.
 #include "supervise/https.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -17,16 +12,6 @@
 #include "supervise/listen.h"
 
 #define PORT_DEFAULT "[::]:443"
-
-// Says in a file, for the command line, whether the port is open, and if not, why.
-static void tell(const struct children *all, const char *state, const char *what)
-{
-    struct buf text CLEANUP(buf_done);
-    buf_init(&text, 2048, false);
-    if (buf_printf(&text, "%s %s\n", state, what) != ERR_OK ||
-        file_write(all->root_fd, PATH_WEB_STATE, span_buf(&text)) != ERR_OK)
-        log_error("web_state_not_told", ERR_IO);
-}
 
 enum err https_init(struct https *https, const struct children *all, const struct kv *conf)
 {
@@ -36,7 +21,7 @@ enum err https_init(struct https *https, const struct children *all, const struc
         https->address = NULL;
     TRY(file_remove(all->root_fd, PATH_WEB_STATE));
     if (https->address == NULL)
-        tell(all, "none", "WEB_LISTEN is \"none\"");
+        listen_tell(all->root_fd, PATH_WEB_STATE, "none", "WEB_LISTEN is \"none\"");
     return ERR_OK;
 }
 
@@ -53,12 +38,12 @@ void https_open(struct https *https, struct children *all)
     if (err == ERR_OK) {
         log_event(LOG_LEVEL_INFO, "https_port_open address=%s", https->address);
         children_give_https(all);
-        tell(all, "open", https->address);
+        listen_tell(all->root_fd, PATH_WEB_STATE, "open", https->address);
         return;
     }
     if (!https->told_closed) {
         log_error("https_port_closed", err);
-        tell(all, "closed", err_detail());
+        listen_tell(all->root_fd, PATH_WEB_STATE, "closed", err_detail());
         https->told_closed = true;
     }
 }

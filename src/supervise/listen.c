@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 
 enum { BACKLOG = 1024 };
 
@@ -46,7 +47,22 @@ static enum err bind_listen(int fd, const struct addrinfo *info, const char *add
              "the port of \"%s\" is taken by another process: see \"ss -ltnp\", or set another "
              "address in keywardd.conf",
              address);
-    FAIL(ERR_CONFIG, "could not listen on \"%s\": %s", address, strerror(errno));
+    FAIL(ERR_CONFIG, "could not listen on \"%s\": %s; set another address in keywardd.conf",
+         address, strerror(errno));
+}
+
+static enum err open_tcp(const struct addrinfo *info, const char *address, int *ret_fd)
+{
+    CLEANUP(file_closep)
+    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    // As on a machine without IPv6.
+    if (fd < 0)
+        FAIL(ERR_CONFIG, "could not listen on \"%s\": %s; set another address in keywardd.conf",
+             address, strerror(errno));
+    TRY(bind_listen(fd, info, address));
+    *ret_fd = fd;
+    fd = -1;
+    return ERR_OK;
 }
 
 enum err listen_tcp(const char *address, int *ret_fd)
@@ -60,14 +76,9 @@ enum err listen_tcp(const char *address, int *ret_fd)
     if (getaddrinfo(host, port, &hints, &info) != 0)
         FAIL(ERR_CONFIG, "\"%s\" is not an address: write \"127.0.0.1:5696\" or \"[::]:5696\"",
              address);
-    CLEANUP(file_closep)
-    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    enum err err = fd < 0 ? ERR_UNAVAILABLE : bind_listen(fd, info, address);
+    enum err err = open_tcp(info, address, ret_fd);
     freeaddrinfo(info);
-    TRY(err);
-    *ret_fd = fd;
-    fd = -1;
-    return ERR_OK;
+    return err;
 }
 
 // A Unix socket's path has at most 107 bytes, a root prefix may be longer: the name goes by the
@@ -94,4 +105,15 @@ enum err listen_unix(int dir, const char *path, int *ret_fd)
     *ret_fd = fd;
     fd = -1;
     return ERR_OK;
+}
+
+void listen_tell(int root, const char *path, const char *state, const char *what)
+{
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, 2048, false);
+    enum err err = buf_printf(&text, "%s %s\n", state, what);
+    if (err == ERR_OK)
+        err = file_write(root, path, span_buf(&text));
+    if (err != ERR_OK)
+        log_error("port_state_not_told", err);
 }

@@ -28,7 +28,8 @@
 #include "supervise/identity.h"
 #include "supervise/listen.h"
 
-enum { COURIERS = 2, FRONTS_MAX = 16, STOP_MS = 9000, SETUP_POLL_MS = 100 };
+// PROCESSES_MAX: of one role.
+enum { COURIERS = 2, PROCESSES_MAX = 16, STOP_MS = 9000, SETUP_POLL_MS = 100 };
 
 struct supervisor {
     struct children all;
@@ -118,13 +119,13 @@ static enum err count_of(const struct kv *conf, const char *key, uint32_t fallba
 {
     const char *text = kv_get(conf, key, NULL);
     if (text == NULL) {
-        *ret = fallback > FRONTS_MAX ? FRONTS_MAX : fallback;
+        *ret = fallback > PROCESSES_MAX ? PROCESSES_MAX : fallback;
         return ERR_OK;
     }
     char *end = NULL;
     long value = strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || value < 1 || value > FRONTS_MAX)
-        FAIL(ERR_CONFIG, "\"%s\": %s must be 1 to %d, not \"%.32s\"", PATH_CONF, key, FRONTS_MAX,
+    if (*text == '\0' || *end != '\0' || value < 1 || value > PROCESSES_MAX)
+        FAIL(ERR_CONFIG, "\"%s\": %s must be 1 to %d, not \"%.32s\"", PATH_CONF, key, PROCESSES_MAX,
              text);
     *ret = (uint32_t)value;
     return ERR_OK;
@@ -193,15 +194,6 @@ static enum err make_local_key(int root, int *ret_fd)
     return err;
 }
 
-// Says in a file, for the command line, whether the KMIP port is open, and if not, why.
-static enum err tell_kmip(const struct supervisor *self, const char *state, const char *what)
-{
-    struct buf text CLEANUP(buf_done);
-    buf_init(&text, 2048, false);
-    TRY(buf_printf(&text, "%s %s\n", state, what));
-    return file_write(self->all.root_fd, PATH_KMIP_STATE, span_buf(&text));
-}
-
 // Opens the KMIP port once there is a certificate to show. A port that is taken is said once, then
 // tried again quietly.
 static enum err open_kmip(struct supervisor *self)
@@ -212,13 +204,13 @@ static enum err open_kmip(struct supervisor *self)
     enum err err = listen_tcp(address, &self->all.kmip_listener);
     if (err == ERR_OK) {
         log_event(LOG_LEVEL_INFO, "kmip_port_open address=%s", address);
-        return tell_kmip(self, "open", address);
+        listen_tell(self->all.root_fd, PATH_KMIP_STATE, "open", address);
+        return ERR_OK;
     }
     if (!self->told_closed && self->told_ready) {
         log_error("kmip_port_closed", err);
         self->told_closed = true;
-        if (tell_kmip(self, "closed", err_detail()) != ERR_OK)
-            log_error("kmip_state_not_told", ERR_IO);
+        listen_tell(self->all.root_fd, PATH_KMIP_STATE, "closed", err_detail());
     }
     return err;
 }

@@ -6,6 +6,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proc/control.h"
+#include "supervise/listen.h"
 #include "tests/unit/check.h"
 
 // A supervisor's table with one child that does nothing; `theirs` is its end of the channel.
@@ -171,6 +174,23 @@ static void who_ends_without_having_read_is_heard(void **state)
     end(&rig);
 }
 
+// As on a machine that has no addresses of this kind.
+static void a_port_without_a_socket_is_told_of_by_its_address(void **state)
+{
+    struct rlimit old;
+    int fd = -1;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    const struct rlimit none = {0, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    enum err err = listen_tcp("[::1]:0", &fd);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    FAILS(ERR_CONFIG, err);
+    assert_non_null(strstr(err_detail(), "could not listen on \"[::1]:0\""));
+    assert_non_null(strstr(err_detail(), "keywardd.conf"));
+    assert_int_equal(fd, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_keeper_that_floods_is_ended_and_the_supervisor_goes_on),
         cmocka_unit_test(what_a_child_says_last_is_kept),
         cmocka_unit_test(who_ends_without_having_read_is_heard),
+        cmocka_unit_test(a_port_without_a_socket_is_told_of_by_its_address),
     };
     log_setup("test", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
