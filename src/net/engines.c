@@ -458,8 +458,3 @@ void engines_flush(struct engines *engines, int64_t now_ms)
     give_up(&engines->parked, now_ms, ERR_UNAVAILABLE);
     give_up(&engines->asked, now_ms, ERR_TIMEOUT);
 }
-
-size_t engines_count(const struct engines *engines)
-{
-    return engines->count;
-}

@@ -56,7 +56,4 @@ void engines_forget(struct question *question);
 // Sends what has been asked in this turn, and gives up what waits for too long.
 void engines_flush(struct engines *engines, int64_t now_ms);
 
-// Questions that have not been answered.
-size_t engines_count(const struct engines *engines);
-
 #endif

@@ -80,11 +80,16 @@ static void end_stream(struct operation *operation, struct stream *stream)
     free(stream);
 }
 
+static void end_streams(struct operation *operation)
+{
+    while (!LIST_EMPTY(&operation->streams))
+        end_stream(operation, LIST_FIRST(&operation->streams));
+}
+
 static void free_operation(struct operation *operation)
 {
     struct operations *owner = operation->owner;
-    while (!LIST_EMPTY(&operation->streams))
-        end_stream(operation, LIST_FIRST(&operation->streams));
+    end_streams(operation);
     TAILQ_REMOVE(&owner->list, operation, link);
     owner->count--;
     doc_free(operation->doc);
@@ -172,8 +177,7 @@ static void polled(void *context, enum err status, const struct replies *replies
     if (status == ERR_OK && replies->items[0].status == ERR_OK)
         take_steps(operation, &replies->items[0]);
     else if (status == ERR_OK && replies->items[0].status == ERR_AUTHENTICATION)
-        while (!LIST_EMPTY(&operation->streams))
-            end_stream(operation, LIST_FIRST(&operation->streams));
+        end_streams(operation);
     feed_all(operation);
 }
 
@@ -477,6 +481,13 @@ enum err operations_show(struct operations *operations, const struct api_call *c
     if (err != ERR_OK)
         free(look);
     return err;
+}
+
+void operations_end_streams(struct operations *operations)
+{
+    struct operation *at;
+    TAILQ_FOREACH(at, &operations->list, link)
+    end_streams(at);
 }
 
 enum err operations_new(struct event_base *base, struct engines *engines, struct operations **ret)

@@ -33,4 +33,7 @@ MUST_USE enum err operations_begin(struct operations *operations, const struct a
 MUST_USE enum err operations_show(struct operations *operations, const struct api_call *call,
                                   const char *id, bool stream, api_done done, void *context);
 
+// Ends all streams, as when the server stops: none would end by itself.
+void operations_end_streams(struct operations *operations);
+
 #endif

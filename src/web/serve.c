@@ -177,14 +177,17 @@ static enum err set_up(struct serving *self, const char *root)
 static bool is_done(const struct serving *self)
 {
     bool stopped = self->stop_at != 0 &&
-                   (engines_waiting(self->engines) == 0 || clock_mono_ms() >= self->stop_at);
+                   (net_count(server_net(self->server)) == 0 || clock_mono_ms() >= self->stop_at);
     return self->orphaned || stopped;
 }
 
 static enum err serve(struct serving *self)
 {
-    while (!is_done(self))
+    while (!is_done(self)) {
         TRY(net_turn(server_net(self->server)));
+        if (self->stop_at != 0)
+            operations_end_streams(self->operations);
+    }
     if (self->orphaned)
         FAIL(ERR_UNAVAILABLE, "the supervisor is gone");
     return ERR_OK;

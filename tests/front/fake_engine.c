@@ -6,6 +6,7 @@
 //   fake-engine answer   Get gives an AES key, Locate one identifier, Get Attributes who asked
 //   fake-engine die      ends at the first batch, without an answer
 //   fake-engine mute     takes batches and never answers
+//   fake-engine big      as answer, but the key has 3 MiB
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +15,10 @@
 #include "ipc/ipc.h"
 #include "model/model.h"
 
-enum { ARENA_LIMIT = 64 * 1024 * 1024, KEY_LEN = 32 };
+enum { ARENA_LIMIT = 64 * 1024 * 1024, KEY_LEN = 32, BIG_KEY_LEN = 3 * 1024 * 1024 };
 
-static const uint8_t canned_key[KEY_LEN] = {0xa5, 1, 2, 3};
+static uint8_t canned_key[BIG_KEY_LEN] = {0xa5, 1, 2, 3};
+static size_t canned_key_len = KEY_LEN;
 
 // "x-fingerprint", "x-address", "x-version": what the front says of the one who asks.
 static enum err put_who(const struct batch *batch, struct arena *arena, struct reply *reply)
@@ -47,7 +49,7 @@ static enum err do_one(const struct batch *batch, const struct request *request,
                                              .key_format = 1,
                                              .algorithm = 3,
                                              .length = KEY_LEN * 8,
-                                             .material = span_of(canned_key, KEY_LEN)};
+                                             .material = span_of(canned_key, canned_key_len)};
         return ERR_OK;
     case VERB_LOCATE:
         TRY(arena_alloc(arena, 1, sizeof *reply->uids, &reply->uids));
@@ -115,5 +117,7 @@ int main(int argc, char **argv)
     CLEANUP(arena_freep) struct arena *arena = NULL;
     if (argc != 2 || arena_new(ARENA_LIMIT, &arena) != ERR_OK || ipc_new(0, &ipc) != ERR_OK)
         return 2;
+    if (strcmp(argv[1], "big") == 0)
+        canned_key_len = BIG_KEY_LEN;
     return serve(argv[1], ipc, arena) == ERR_UNAVAILABLE ? 0 : 1;
 }

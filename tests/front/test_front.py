@@ -431,6 +431,25 @@ def test_a_stop_waits_for_the_request_in_hand(front):
         assert front.process.wait(20) == 0
 
 
+def test_a_stop_lets_an_answer_be_taken(front):
+    front.engine(READER, 0, "big")
+    made = kmip.context(front.certs / "ca.crt", front.certs / "client.crt", front.certs / "client.key")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that it stays with the front
+    raw.settimeout(20)
+    raw.connect(("127.0.0.1", front.port))
+    client = object.__new__(kmip.Client)
+    client.endpoint, client.version, client.socket = front.endpoint(), (1, 4), made.wrap_socket(raw, server_hostname="127.0.0.1")
+    with client, front.endpoint().connect() as idle:
+        client.send(kmip.ttlv.encode(kmip.message((1, 4), kmip.operation("Get", kmip.uid_field("u")))))
+        head = client.read(8)
+        front.control.send(struct.pack(MESSAGE, STOP, 0, 0, 0, b""))
+        with pytest.raises(kmip.Closed):
+            idle.read(1)
+        assert len(client.read(int.from_bytes(head[4:], "big"))) > 3 * 1024 * 1024
+    assert front.process.wait(20) == 0
+
+
 def test_a_stop_finishes_and_ends(served):
     with served.endpoint().connect() as client:
         assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
