@@ -82,34 +82,6 @@ static enum err look_at_status(struct doctor *self)
     return look_at_hsm(self, is(status, "hsm_enabled"));
 }
 
-// What helps against an alert; NAME stands for the one that it names.
-static const struct {
-    const char *type, *fix;
-} fixes[] = {
-    {"hsm", "keyward hsm verify"},
-    {"disk_space", "make room on the disk of the store"},
-    {"server_certificate", "keyward certificate rotate server"},
-    {"ca_certificate", "keyward ca rotate"},
-    {"endpoint_certificate", "keyward endpoint rotate NAME"},
-    {"endpoint_quiet", "keyward endpoint show NAME"},
-    {"key_deactivation", "keyward key list --expiring-days 30"},
-    {"object_deactivation", "keyward key list --expiring-days 90"},
-    {"user_password", "keyward user show NAME"},
-    {"failed_sign_ins", "keyward audit list --verb \"session create\""},
-    {"audit_sink", "keyward syslog show"},
-    {"audit_trail", "keyward audit verify"},
-    {"mail", "keyward mail show"},
-};
-
-static const char *fix_of(const json_t *alert)
-{
-    for (size_t i = 0; i < sizeof fixes / sizeof *fixes; i++) {
-        if (strcmp(fixes[i].type, text_of(alert, "type")) == 0)
-            return fixes[i].fix;
-    }
-    return "keyward alert list";
-}
-
 static enum err look_at_alerts(struct doctor *self)
 {
     CLEANUP(json_freep) json_t *answer = NULL;
@@ -123,7 +95,8 @@ static enum err look_at_alerts(struct doctor *self)
         (void)snprintf(check, sizeof check, "alert %s%s%s", text_of(alert, "type"),
                        name[0] != '\0' ? " of " : "", name);
         bool noted = json_is_string(json_object_get(alert, "acknowledged"));
-        TRY(add(self, noted ? TO_DO : WRONG, check, text_of(alert, "message"), fix_of(alert)));
+        TRY(add(self, noted ? TO_DO : WRONG, check, text_of(alert, "message"),
+                text_of(alert, "fix")));
     }
     if (answer != NULL && json_array_size(json_object_get(answer, "alerts")) == 0)
         TRY(add(self, GOOD, "alerts", "none is in force", ""));

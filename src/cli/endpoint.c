@@ -38,17 +38,13 @@ static void enrolment_done(struct enrolment *self)
     buf_done(&self->directory);
 }
 
-// The port of KMIP_LISTEN ("ADDR:PORT"); the usual one when the server is not here.
+// The port of KMIP_LISTEN; the usual one when the server is not here.
 static unsigned own_port(struct cli *cli)
 {
     CLEANUP(kv_freep) struct kv *conf = NULL;
-    unsigned port = PACKAGE_PORT;
     if (client_open_root(cli) != ERR_OK || kv_load(cli->root_fd, PATH_CONF, &conf) != ERR_OK)
-        return port;
-    const char *colon = strrchr(kv_get(conf, "KMIP_LISTEN", ""), ':');
-    if (colon != NULL && package_take_port(span_str(colon + 1), &port) != ERR_OK)
         return PACKAGE_PORT;
-    return port;
+    return package_port_of(kv_get(conf, "KMIP_LISTEN", ""), PACKAGE_PORT);
 }
 
 // --server, else this host's name and the port of keywardd.conf.

@@ -361,6 +361,8 @@ enum err alert_describe(struct ops *ops, struct arena *arena, const json_t *aler
         TRY(buf_printf(&text, "object %s ", subject));
     TRY(buf_put_str(&text, setting_text(alert, "message")));
     TRY(doc_set(told, "message", doc_string(span_buf(&text))));
+    const struct alert_type *type = alert_type_find(setting_text(alert, "type"));
+    TRY(doc_set(told, "fix", json_string(type == NULL ? "" : type->fix)));
     TRY(doc_set(told, "subject", subject[0] == '\0' ? json_null() : json_string(subject)));
     TRY(doc_set(told, "name", found.name.len == 0 ? json_null() : doc_string(found.name)));
     for (size_t i = 0; i < sizeof times / sizeof *times; i++)

@@ -40,6 +40,7 @@ struct alert_type {
     int64_t every_ms; // between two looks
     bool on;          // unless configured otherwise
     const char *summary;
+    const char *fix; // what helps: a command or words; NAME stands for the one that it is about
     enum err (*check)(struct alert_watch *watch);
 };
 

@@ -116,6 +116,14 @@ enum err package_take_port(struct span text, unsigned *ret)
     return ERR_OK;
 }
 
+unsigned package_port_of(const char *address, unsigned fallback)
+{
+    unsigned port = fallback;
+    const char *colon = strrchr(address, ':');
+    return colon != NULL && package_take_port(span_str(colon + 1), &port) == ERR_OK ? port
+                                                                                    : fallback;
+}
+
 static bool has_only(struct span text, const char *allowed)
 {
     for (size_t i = 0; i < text.len; i++) {

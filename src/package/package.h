@@ -48,6 +48,9 @@ MUST_USE enum err package_take_server(struct span text, struct package_server *r
 // "PORT". ERR_INVALID.
 MUST_USE enum err package_take_port(struct span text, unsigned *ret);
 
+// The port of "ADDR:PORT", as keywardd.conf has it; `fallback` where it says none.
+unsigned package_port_of(const char *address, unsigned fallback);
+
 // ERR_INVALID for a path that is not full, too long, or has characters that the lines to be pasted
 // (INI, YAML, JSON, SQL) would take for something else.
 MUST_USE enum err package_check_directory(struct span path);

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "ops/ops.h"
+#include "package/package.h"
 #include "proc/proc.h"
 #include "proc/spin.h"
 
@@ -457,14 +458,6 @@ static enum err open_named_store(struct engine *engine)
     FAIL(ERR_DAMAGED, "\"%s\": %s; put it back from a backup", PATH_STORE, detail);
 }
 
-// Of KMIP_LISTEN ("ADDR:PORT"); 0: none is said there.
-static unsigned kmip_port(const struct kv *conf)
-{
-    const char *colon = strrchr(kv_get(conf, "KMIP_LISTEN", ""), ':');
-    unsigned long port = colon != NULL ? strtoul(colon + 1, NULL, 10) : 0;
-    return port <= UINT16_MAX ? (unsigned)port : 0;
-}
-
 static enum err make_ops(struct engine *engine)
 {
     CLEANUP(kv_freep) struct kv *conf = NULL;
@@ -481,7 +474,7 @@ static enum err make_ops(struct engine *engine)
         settings.role = OPS_PEOPLE;
     TRY(kv_load(engine->root, PATH_CONF, &conf));
     TRY(kv_get_bool(conf, "AUDIT_STRICT", false, &settings.audit_strict));
-    settings.kmip_port = kmip_port(conf);
+    settings.kmip_port = package_port_of(kv_get(conf, "KMIP_LISTEN", ""), 0); // 0: none is said
     TRY(file_mkdirs(engine->root, PATH_AUDIT_DIR));
     TRY(ops_new(&settings, &engine->ops));
     ops_set_keeper(engine->ops, engine->keeper);

@@ -303,6 +303,15 @@ static void look_at(const char *name)
     OK(admin(VERB_ALERT_LIST, "", NULL, NULL));
 }
 
+static void every_type_says_what_helps(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < alert_type_count; i++) {
+        if (alert_types[i].fix == NULL || alert_types[i].fix[0] == '\0')
+            fail_msg("nothing is said to help against %s", alert_types[i].name);
+    }
+}
+
 static void a_password_that_ages_is_an_alert_with_the_users_name(void **state)
 {
     (void)state;
@@ -312,6 +321,7 @@ static void a_password_that_ages_is_an_alert_with_the_users_name(void **state)
     OK(admin(VERB_PASSWORD_POLICY_SET, "{\"password_days\":1}", NULL, NULL));
     look_at("user_password");
     assert_true(says("user \\\"alice\\\" has a password that expires on "));
+    assert_true(says("\"fix\":\"keyward user show NAME\""));
     OK(admin(VERB_PASSWORD_POLICY_SET, "{\"password_days\":0}", NULL, NULL));
     look_at("user_password");
     assert_false(says("user_password"));
@@ -401,6 +411,7 @@ int main(void)
         CASE(mail_is_set_with_sound_values_alone),
         CASE(password_and_signing_key_move_under_a_new_data_key),
         CASE(a_courier_may_say_nothing_else),
+        CASE(every_type_says_what_helps),
         CASE(a_password_that_ages_is_an_alert_with_the_users_name),
         CASE(a_user_that_is_locked_is_an_alert_until_it_is_over),
         CASE(the_recovery_passphrase_that_is_locked_is_an_alert),

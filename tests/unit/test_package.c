@@ -6,6 +6,18 @@
 #include "package/tar.h"
 #include "tests/unit/check.h"
 
+static void a_listening_address_has_a_port_or_none(void **state)
+{
+    static const struct {
+        const char *address;
+        unsigned port;
+    } rows[] = {{"[::]:5696", 5696}, {"127.0.0.1:1", 1}, {"", 9},        {"host", 9},
+                {"host:", 9},        {"host:0", 9},      {"h:65536", 9}, {"h:1x", 9}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_int_equal(package_port_of(rows[i].address, 9), rows[i].port);
+}
+
 static void a_server_is_a_host_with_or_without_a_port(void **state)
 {
     (void)state;
@@ -89,6 +101,7 @@ static void a_name_that_is_too_long_for_an_archive_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_listening_address_has_a_port_or_none),
         cmocka_unit_test(a_server_is_a_host_with_or_without_a_port),
         cmocka_unit_test(a_directory_that_a_configuration_would_misread_is_refused),
         cmocka_unit_test(a_name_that_is_too_long_for_an_archive_is_refused),
