@@ -68,9 +68,8 @@ const char *err_message(enum err code)
     return info->shown && last_detail[0] != '\0' ? last_detail : info->text;
 }
 
-void err_adopt(enum err code, const char *detail, size_t len)
+void err_adopt(const char *detail, size_t len)
 {
-    (void)code;
     if (len >= sizeof last_detail)
         len = sizeof last_detail - 1;
     memcpy(last_detail, detail, len);

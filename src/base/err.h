@@ -49,8 +49,8 @@ const char *err_where(void);
 // What the one who asked may read: the detail when the code is `shown`, else the table's text.
 const char *err_message(enum err code);
 
-// Replaces the detail by one that came from another process, with the code it came with.
-void err_adopt(enum err code, const char *detail, size_t len);
+// Replaces the detail by one that came from another process.
+void err_adopt(const char *detail, size_t len);
 
 // The compiler is told that a raised code is never ERR_OK, so that it knows outputs are set on
 // success.

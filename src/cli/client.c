@@ -114,7 +114,7 @@ static enum err take_problem(struct cli *cli, int status, const json_t *problem)
     cli->unsure = !json_is_false(json_object_get(problem, "changed"));
     if (detail == NULL)
         FAIL(code, "the server answered with status %d", status);
-    err_adopt(code, detail, strlen(detail));
+    err_adopt(detail, strlen(detail));
     return code;
 }
 

@@ -225,7 +225,7 @@ static enum err check_answer(const struct ipc_frame *answer)
         detail[i] = c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8) ? '?' : (char)c;
     }
     enum err code = known_error(answer->status);
-    err_adopt(code, detail, len);
+    err_adopt(detail, len);
     return code;
 }
 

@@ -282,6 +282,6 @@ enum err ipc_check(const struct ipc_frame *answer)
     if (answer->status == ERR_OK)
         return ERR_OK;
     enum err code = answer->status < ERR_COUNT ? (enum err)answer->status : ERR_INTERNAL;
-    err_adopt(code, (const char *)answer->body.data, answer->body.len);
+    err_adopt((const char *)answer->body.data, answer->body.len);
     return code;
 }

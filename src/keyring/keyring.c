@@ -214,6 +214,6 @@ enum err keyring_operate(struct ipc *keeper, enum keyring_operation operation, s
     if (code == ERR_OK)
         return ERR_OK;
     enum err err = code < ERR_COUNT ? (enum err)code : ERR_INTERNAL;
-    err_adopt(err, (const char *)detail.data, detail.len);
+    err_adopt((const char *)detail.data, detail.len);
     return err;
 }

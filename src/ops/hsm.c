@@ -77,7 +77,7 @@ static enum err operate(struct op *op, enum keyring_operation operation, struct 
     if (door.locked)
         return tries_refuse_recovery(op, &door);
     if (err != ERR_OK)
-        err_adopt(err, detail, strlen(detail));
+        err_adopt(detail, strlen(detail));
     return err;
 }
 

@@ -364,7 +364,7 @@ static enum err run_items(struct op *op, struct replies *replies, bool undo)
         op->request = &op->batch->items[i];
         op->reply = &replies->items[i];
         if (peer_error != ERR_OK)
-            err_adopt(peer_error, why, strlen(why));
+            err_adopt(why, strlen(why));
         TRY(run_item(op, peer_error));
         if (op->reply->status == ERR_OK || op->batch->on_error == ON_ERROR_CONTINUE)
             continue;

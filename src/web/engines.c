@@ -95,7 +95,7 @@ static void disconnect(struct channel *channel)
         struct question *question = TAILQ_FIRST(&lost);
         TAILQ_REMOVE(&lost, question, link);
         TAILQ_INSERT_TAIL(&channel->questions, question, link);
-        err_adopt(ERR_UNAVAILABLE, "", 0);
+        err_adopt("", 0);
         answer(question, ERR_UNAVAILABLE, NULL);
     }
 }
@@ -232,7 +232,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
-    err_adopt(ERR_TIMEOUT, "", 0);
+    err_adopt("", 0);
     answer(context, ERR_TIMEOUT, NULL);
 }
 

@@ -337,7 +337,7 @@ static void texts_of_the_hsm_room_are_told_apart(void **state)
     struct monitor monitor;
     monitor_init(&monitor);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        err_adopt(rows[i].err, rows[i].text, strlen(rows[i].text));
+        err_adopt(rows[i].text, strlen(rows[i].text));
         monitor_down(&monitor, monitor_begin(), NULL, rows[i].err);
         assert_string_equal(monitor.problem, rows[i].problem);
     }
