@@ -2,6 +2,7 @@
 """The main job: a key rooted in an HSM, fetched by a client that is not ours, across restarts (contract A1, A2, B2, B9, L1)."""
 import os
 import pathlib
+import pty
 import re
 import signal
 import subprocess
@@ -177,3 +178,40 @@ def test_a_signal_ends_the_command_and_with_it_the_throw_away_server(number):
         assert process.stdout.read() == "got\n" and process.wait() == 9
     assert not pathlib.Path(root).exists()
     wait_for("the end of the server", lambda: not words.exists() or not words.read_text())
+
+
+COUNT = """
+import signal, sys
+count = 0
+def note(*_):
+    global count
+    count += 1
+    print("got", count, flush=True)
+signal.signal(signal.SIGINT, note)
+print("up", flush=True)
+while sys.stdin.readline() != "end\\n":
+    pass
+print("count", count, flush=True)
+"""
+
+
+def test_ctrl_c_reaches_the_command_once_and_it_reads_from_the_terminal():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.execve(WITH_SERVER, [str(WITH_SERVER), "--hsm", "none", "--", "/usr/bin/python3", "-c", COUNT], ENVIRONMENT)
+    said = b""
+
+    def hear(words):
+        nonlocal said
+        while words not in said:
+            said += os.read(terminal, 4096)
+    hear(b"up\r\n")
+    for number in range(1, 9):
+        os.write(terminal, b"\x03")
+        hear(b"got %d\r\n" % number)
+    os.write(terminal, b"end\n")
+    hear(b"count ")
+    hear(b"count 8\r\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(terminal)
