@@ -131,10 +131,11 @@ struct audit_purge {
     struct audit_extent wish; // in: what may go at most
 };
 
-// Within a write transaction: what lies within `purge->wish`, was exported and is covered by a
-// signed head goes; of journals whole segments. A record of it, with the hashes that chain and
-// journals are verified from, is entered. Nothing to purge is no error: records and segments are 0.
-// `dry_run`: only says what would go.
+// Within a write transaction: what lies within `purge->wish`, was exported, is covered by a signed
+// head and lies before the last sealed record (audit_verify_head looks at that) goes; of journals
+// whole segments. A record of it, with the hashes that chain and journals are verified from, is
+// entered. Nothing to purge is no error: records and segments are 0. `dry_run`: only says what
+// would go.
 MUST_USE enum err audit_purge(int root, struct store *store, bool dry_run,
                               struct audit_purge *purge);
 
@@ -164,10 +165,11 @@ struct audit_verdict {
 MUST_USE enum err audit_verify(int root, struct store *store, const uint8_t *trusted,
                                struct audit_verdict *ret);
 
-// With the key: is the chain's head the one that was last written with this key? So an
-// intruder who writes a new chain of his own is found, which audit_verify cannot. An older copy of
-// the whole store is not found by either.
-MUST_USE enum err audit_verify_head(struct store *store, struct span seal_key,
-                                    struct audit_verdict *ret);
+// With the audit data keys, and a verdict of audit_verify, which gets worse where they tell more:
+// is the last record that was written while the store was open sealed with one of them? So an
+// intruder who writes or cuts the chain without the root of trust is found, until the server itself
+// seals the next record behind. An older copy of the whole store is not found by either.
+MUST_USE enum err audit_verify_head(struct store *store, const struct span *keys, size_t key_count,
+                                    struct audit_verdict *verdict);
 
 #endif

@@ -117,12 +117,16 @@ static enum err plan_journals(int root, struct store *store, struct arena *arena
 static enum err plan_chain(struct store *store, struct arena *arena, struct plan *plan)
 {
     struct audit_signing signing;
+    struct audit_chain_head head;
     struct store_audit *row = NULL;
     size_t count = 0;
     TRY(audit_signing_get(store, &signing));
     TRY(store_audit_floor(store, &plan->last));
-    uint64_t covered = signing.sequence > 0 ? signing.sequence - 1 : 0;
-    uint64_t through = least(least(plan->purge->wish.chain, plan->exported.chain), covered);
+    TRY(audit_chain_head_get(store, &head));
+    // The last sealed record stays: the key has to find it.
+    uint64_t covered = least(signing.sequence, head.sealed);
+    uint64_t through =
+        least(least(plan->purge->wish.chain, plan->exported.chain), covered > 0 ? covered - 1 : 0);
     if (through <= plan->last.sequence) {
         plan->purge->through = plan->last.sequence;
         return ERR_OK;

@@ -268,14 +268,28 @@ enum err audit_verify(int root, struct store *store, const uint8_t *trusted,
     return ERR_OK;
 }
 
-enum err audit_verify_head(struct store *store, struct span seal_key, struct audit_verdict *ret)
+// Whether one of the keys has sealed the row.
+static enum err is_ours(const struct audit_chain_head *head, const struct store_audit *row,
+                        const struct span *keys, size_t count, bool *ret)
+{
+    uint8_t mac[AUDIT_HASH_LEN];
+    *ret = false;
+    for (size_t i = 0; i < count && !*ret; i++) {
+        TRY(audit_chain_mac(keys[i], head->sealed, row->hash, mac));
+        *ret = secret_equal(span_of(mac, sizeof mac), span_of(head->mac, sizeof head->mac));
+    }
+    return ERR_OK;
+}
+
+enum err audit_verify_head(struct store *store, const struct span *keys, size_t key_count,
+                           struct audit_verdict *verdict)
 {
     CLEANUP(arena_freep) struct arena *arena = NULL;
-    struct verify v = {.verdict = {.sound = true}};
+    struct verify v = {.verdict = *verdict};
     struct audit_chain_head head;
     struct store_audit *row = NULL;
     size_t count = 0;
-    uint8_t mac[AUDIT_HASH_LEN];
+    bool ours = false;
     TRY(arena_new(ARENA_LIMIT, &arena));
     TRY(store_begin(store, STORE_READ));
     enum err err = audit_chain_head_get(store, &head);
@@ -283,17 +297,17 @@ enum err audit_verify_head(struct store *store, struct span seal_key, struct aud
         err = store_audit_list(store, head.sealed, 1, arena, &row, &count);
     store_rollback(store);
     TRY(err);
-    v.verdict.records = head.sequence;
     bool there = count > 0 && row->sequence == head.sealed;
     if (there)
-        TRY(audit_chain_mac(seal_key, head.sealed, row->hash, mac));
+        TRY(is_ours(&head, row, keys, key_count, &ours));
     if (head.sealed == 0)
         bad(&v, 1, "no record of the trail is sealed");
     else if (!there)
         bad(&v, head.sealed, "record %llu, which the trail's seal names, is not there",
             (unsigned long long)head.sealed);
-    else if (!secret_equal(span_of(mac, sizeof mac), span_of(head.mac, sizeof head.mac)))
-        bad(&v, head.sealed, "the seal of the trail's head is not ours");
-    *ret = v.verdict;
+    else if (!ours)
+        bad(&v, head.sealed, "the seal of record %llu is none of this server's keys'",
+            (unsigned long long)head.sealed);
+    *verdict = v.verdict;
     return ERR_OK;
 }

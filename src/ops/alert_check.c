@@ -9,6 +9,7 @@
 #include "keyring/keyring.h"
 #include "ops/alert.h"
 #include "ops/alert_people.h"
+#include "ops/audit_view.h"
 #include "ops/expiry.h"
 #include "ops/keys.h"
 #include "ops/mail.h"
@@ -277,8 +278,7 @@ static enum err check_trail(struct alert_watch *watch)
     struct audit_signing signing;
     struct ops *ops = watch->ops;
     TRY(audit_signing_get(ops->set.store, &signing));
-    TRY(audit_verify(ops->set.root, ops->set.store, signing.has_key ? signing.public_key : NULL,
-                     &verdict));
+    TRY(audit_view_verify(ops, signing.has_key ? signing.public_key : NULL, &verdict));
     if (verdict.sound)
         return ERR_OK;
     (void)snprintf(message, sizeof message,

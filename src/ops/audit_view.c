@@ -225,6 +225,29 @@ static enum err own_key(struct op *op, uint8_t out[AUDIT_PUBLIC_LEN], bool *ret_
     return ERR_OK;
 }
 
+static enum err check_seal(struct ops *ops, struct audit_verdict *verdict)
+{
+    struct audit_keys keys;
+    audit_view_keys(ops, &keys);
+    return audit_verify_head(ops->set.store, keys.keys, keys.count, verdict);
+}
+
+enum err audit_view_verify(struct ops *ops, const uint8_t *trusted, struct audit_verdict *ret)
+{
+    TRY(audit_verify(ops->set.root, ops->set.store, trusted, ret));
+    if (!ret->sound || !ops->open)
+        return ERR_OK;
+    struct audit_verdict verdict = *ret;
+    TRY(check_seal(ops, &verdict));
+    if (!verdict.sound) { // or sealed with a key that came a moment ago
+        TRY(keys_refresh(ops));
+        verdict = *ret;
+        TRY(check_seal(ops, &verdict));
+    }
+    *ret = verdict;
+    return ERR_OK;
+}
+
 static json_t *signed_json(uint64_t sequence, int64_t time_ms)
 {
     return sequence == 0 ? json_null()
@@ -242,7 +265,7 @@ enum err audit_view_verify_run(struct op *op)
     TRY(take_key(doc, key, &known));
     if (!known)
         TRY(own_key(op, key, &known));
-    TRY(audit_verify(op->ops->set.root, op->ops->set.store, known ? key : NULL, &verdict));
+    TRY(audit_view_verify(op->ops, known ? key : NULL, &verdict));
     json_t *signer =
         verdict.has_key ? audit_view_hex(verdict.public_key, AUDIT_PUBLIC_LEN) : json_null();
     return doc_answer(

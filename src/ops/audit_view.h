@@ -10,6 +10,10 @@
 // All audit data keys, newest first.
 void audit_view_keys(const struct ops *ops, struct audit_keys *ret);
 
+// audit_verify, and while the store is open audit_verify_head, too. Outside a transaction.
+MUST_USE enum err audit_view_verify(struct ops *ops, const uint8_t *trusted,
+                                    struct audit_verdict *ret);
+
 // An optional time: RFC 3339 in UTC, or a day. *ret stays as it is when it is absent. ERR_INVALID.
 MUST_USE enum err audit_view_time(const json_t *doc, const char *name, int64_t *ret_ms);
 

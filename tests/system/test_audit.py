@@ -102,6 +102,29 @@ def test_the_trail_of_a_server_that_is_down_verifies_where_it_lies(kept):
     assert json.loads(done.stdout)["bad_sequence"] == 4 and "record 4 was changed" in done.stderr
 
 
+def test_a_trail_that_was_cut_without_the_key_is_found_when_the_store_is_open(kept):
+    server = kept("plain")
+    server.start()
+    public_key(server)
+    server.create_key()
+    server.stop()
+    with sqlite3.connect(server.root / "var/lib/keyward/store.db") as db:
+        last, mark = db.execute("SELECT sequence, mark FROM node_audit ORDER BY sequence DESC LIMIT 1").fetchone()
+        # As the server would leave it, but for the seal, which takes the key.
+        sequence = last - 3
+        forged = bytes(8) + sequence.to_bytes(8, "big") + mark[16:]
+        db.execute("DROP TRIGGER node_audit_remains")
+        db.execute("UPDATE node_audit SET mark = ? WHERE sequence = ?", (forged, sequence))
+        db.execute("DELETE FROM node_audit WHERE sequence > ?", (sequence,))
+    db.close()
+    assert json.loads(server.keyward("audit", "verify", "-o", "json").stdout)["sound"], "the chain itself is in order"
+    server.start()
+    done = server.keyward("audit", "verify", "-o", "json", check=False)
+    verdict = json.loads(done.stdout)
+    assert done.returncode == 1 and verdict["bad_sequence"] == sequence
+    assert verdict["what"] == f"the seal of record {sequence} is none of this server's keys'"
+
+
 def test_purge_takes_only_what_was_exported_and_leaves_a_trail_that_verifies(kept, tmp_path):
     server = kept("plain")
     server.start()

@@ -115,24 +115,34 @@ static void the_trail_refuses_to_be_changed_by_plain_sql(void **state)
     is_sound(2, 0);
 }
 
+// What the keys tell of a chain that is sound without them.
+static struct audit_verdict head_by(const struct span *keys, size_t count)
+{
+    struct audit_verdict verdict = {.sound = true};
+    OK(audit_verify_head(fix.store, keys, count, &verdict));
+    return verdict;
+}
+
 static void the_key_tells_a_chain_that_an_intruder_wrote(void **state)
 {
     (void)state;
     struct audit_verdict verdict;
-    struct span other = span_of(other_bytes, sizeof other_bytes);
-    OK(audit_verify_head(fix.store, fix.key, &verdict));
+    const struct span other = span_of(other_bytes, sizeof other_bytes);
+    const struct span both[] = {other, fix.key};
+    verdict = head_by(&fix.key, 1);
     assert_false(verdict.sound);
     change(3);
-    OK(audit_verify_head(fix.store, fix.key, &verdict));
+    verdict = head_by(&fix.key, 1);
     assert_true(verdict.sound);
-    OK(audit_verify_head(fix.store, other, &verdict));
+    assert_true(head_by(both, 2).sound); // the keys may have been rotated since
+    verdict = head_by(&other, 1);
     assert_false(verdict.sound);
     // A record written while the store is locked stands behind the sealed one.
     struct audit_record record = record_of(NULL, VERB_STATUS);
     OK(store_begin(fix.store, STORE_WRITE));
     OK(audit_append(fix.store, span_of(NULL, 0), &record));
     OK(store_commit(fix.store));
-    OK(audit_verify_head(fix.store, fix.key, &verdict));
+    verdict = head_by(&fix.key, 1);
     assert_true(verdict.sound);
     // An intruder cuts the trail and sets the plain head right, so that it verifies; not so with
     // the key.
@@ -140,12 +150,12 @@ static void the_key_tells_a_chain_that_an_intruder_wrote(void **state)
            "substr(mark, 17) AS BLOB) FROM node_audit WHERE sequence = 4) WHERE sequence = 2;"
            "DELETE FROM node_audit WHERE sequence > 2");
     is_sound(2, 0);
-    OK(audit_verify_head(fix.store, fix.key, &verdict));
+    verdict = head_by(&fix.key, 1);
     assert_false(verdict.sound);
     assert_int_equal(verdict.bad_sequence, 2);
     meddle("UPDATE node_audit SET mark = zeroblob(48) WHERE sequence = 2");
     is_sound(2, 0);
-    OK(audit_verify_head(fix.store, fix.key, &verdict));
+    verdict = head_by(&fix.key, 1);
     assert_false(verdict.sound);
     assert_non_null(strstr(verdict.what, "no record of the trail is sealed"));
 }

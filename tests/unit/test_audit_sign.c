@@ -210,6 +210,24 @@ static void only_what_is_exported_and_signed_is_purged(void **state)
     assert_int_equal(verdict.first, 17);
 }
 
+static void the_last_sealed_record_stays(void **state)
+{
+    (void)state;
+    struct key key;
+    make_key(&key);
+    sign_with(&key, &key);
+    change(3);               // 2 to 4
+    assert_true(sign(&key)); // 5, which is not sealed
+    exported(5, 0);
+    assert_int_equal(purge(false).through, 3);
+    settle();
+    struct audit_verdict verdict = verify(&key);
+    assert_true(verdict.sound);
+    OK(audit_verify_head(fix.store, &fix.key, 1, &verdict));
+    if (!verdict.sound)
+        fail_msg("%s", verdict.what);
+}
+
 static void what_was_purged_cannot_be_faked(void **state)
 {
     (void)state;
@@ -344,6 +362,7 @@ int main(void)
         TEST(a_forged_chain_is_found_by_the_noted_key),
         TEST(a_changed_signature_is_found),
         TEST(only_what_is_exported_and_signed_is_purged),
+        TEST(the_last_sealed_record_stays),
         TEST(what_was_purged_cannot_be_faked),
         TEST(rows_that_remain_cannot_be_deleted_and_a_floor_does_not_fall),
         TEST(journals_are_purged_by_whole_segments),
