@@ -51,6 +51,38 @@ static void wait_for(struct net_conn *conn, enum wait wait)
     join_queue(conn, wait);
 }
 
+// ---- TLS buffers ----
+
+// Whoever asks again and again keeps them: they would be wiped and freed with each record.
+static void warm(struct net_conn *conn)
+{
+    if (conn->warm || conn->local || conn->net->warm >= WARM_MAX)
+        return;
+    conn->warm = true;
+    conn->net->warm++;
+    stream_keep_buffers(conn, true);
+}
+
+static void cool(struct net_conn *conn)
+{
+    if (!conn->warm)
+        return;
+    conn->warm = false;
+    conn->net->warm--;
+    stream_keep_buffers(conn, false);
+}
+
+// From the youngest wait to the first that was cooled: those before it were then, too.
+void conn_cool(struct net *net)
+{
+    int64_t since = net->now_ms - WARM_MS + net->limits_ms[WAIT_IDLE];
+    struct net_conn *conn = net->queues[WAIT_IDLE].last;
+    for (; conn != NULL && (conn->warm || conn->deadline > since); conn = conn->previous) {
+        if (conn->deadline <= since)
+            cool(conn);
+    }
+}
+
 // ---- end ----
 
 static void uncount(struct net_conn *conn)
@@ -80,6 +112,8 @@ void conn_close(struct net_conn *conn)
     conn->next = net->dead;
     net->dead = conn;
     net->count--;
+    net->warm -= conn->warm ? 1 : 0;
+    conn->warm = false;
     if (in_hand)
         net->handler.gone(net->data, conn);
 }
@@ -367,6 +401,7 @@ static bool settle_answer(struct net_conn *conn)
         return false;
     }
     wait_for(conn, conn->in.len > 0 ? WAIT_REQUEST : WAIT_IDLE);
+    warm(conn);
     arm_read(conn, true);
     return true;
 }

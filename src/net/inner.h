@@ -49,6 +49,8 @@ struct net_listener {
 };
 
 enum { LISTENERS_MAX = 8, SCRATCH_LEN = 16 * 1024 };
+// Connections that keep TLS buffers (34 KB) between requests, and for how long.
+enum { WARM_MAX = 512, WARM_MS = 1000 };
 
 struct net {
     struct event_base *base;
@@ -64,6 +66,7 @@ struct net {
     struct net_conn *dead; // to be freed at the end of the turn
     size_t count;
     size_t count_max;
+    size_t warm; // connections that keep their TLS buffers
     size_t handshakes_max;
     size_t per_address;
     size_t request_bytes;
@@ -107,6 +110,7 @@ struct net_conn {
     bool failed;     // TLS broke
     bool certified;  // `fingerprint` is set
     bool dead;
+    bool warm;    // keeps its TLS buffers
     bool counted; // in the address table
     bool has_size;
     size_t size;    // of the message at the front of `in`, when has_size
@@ -146,6 +150,8 @@ const char *stream_reason(struct net_conn *conn);
 // *ret_len is set with STREAM_DONE alone.
 enum stream stream_read(struct net_conn *conn, void *out, size_t room, size_t *ret_len);
 enum stream stream_write(struct net_conn *conn, struct span bytes, size_t *ret_len);
+// Whether the buffers of TLS stay between records. Without, they are wiped and freed after each.
+void stream_keep_buffers(struct net_conn *conn, bool keep);
 bool stream_has_pending(const struct net_conn *conn);
 void stream_end(struct net_conn *conn);  // nothing more will be written
 void stream_free(struct net_conn *conn); // closes the socket
@@ -155,6 +161,7 @@ MUST_USE enum err conn_new(struct net *net, int fd, const struct sockaddr_storag
 void conn_close(struct net_conn *conn);
 void conn_free_dead(struct net *net);
 void conn_check_deadlines(struct net *net);
+void conn_cool(struct net *net);
 
 // words.c: why a handshake failed: X509_V_ERR_… and OpenSSL's error code, 0 for neither.
 const char *words_tell(long verified, unsigned long code);

@@ -160,6 +160,7 @@ static void on_tick(evutil_socket_t fd, short what, void *data)
     (void)fd, (void)what;
     net->now_ms = clock_mono_ms();
     conn_check_deadlines(net);
+    conn_cool(net);
 }
 
 enum err net_turn(struct net *net)

@@ -103,6 +103,16 @@ enum stream stream_write(struct net_conn *conn, struct span bytes, size_t *ret_l
     return STREAM_DONE;
 }
 
+void stream_keep_buffers(struct net_conn *conn, bool keep)
+{
+    if (keep) {
+        (void)SSL_clear_mode(conn->ssl, SSL_MODE_RELEASE_BUFFERS);
+        return;
+    }
+    (void)SSL_set_mode(conn->ssl, SSL_MODE_RELEASE_BUFFERS);
+    (void)SSL_free_buffers(conn->ssl); // not where a record has come in half: after it, then
+}
+
 bool stream_has_pending(const struct net_conn *conn)
 {
     return !conn->local && SSL_has_pending(conn->ssl);
