@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Frames over a non-blocking stream socket. Header, big-endian: u32 body length, u16 kind, u16
-// status, u64 id. Invariants: `out` holds whole frames but for the one being built, whose header
-// stands at `building`; `in` holds what was read and not yet handed out, from `taken` on.
+// Frames over a non-blocking stream socket, or in shared memory with the socket as a bell. Header,
+// big-endian: u32 body length, u16 kind, u16 status, u64 id. Invariants: `out` holds whole frames
+// but for the one being built, whose header stands at `building`; `in` holds what was read and not
+// yet handed out, from `taken` on.
 #include "ipc/ipc.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "ipc/lane.h"
 
 enum { HEADER_LEN = 16, READ_CHUNK = 256 * 1024, KEEP_BYTES = 1024 * 1024 };
 
@@ -24,6 +26,7 @@ struct ipc {
     struct buf out;
     size_t sent;     // bytes of `out` that the socket has taken
     size_t building; // offset of the frame begun with ipc_begin
+    struct lanes lanes;
 };
 
 enum err ipc_new(int fd, struct ipc **ret)
@@ -51,6 +54,7 @@ void ipc_free(struct ipc *ipc)
     if (ipc == NULL)
         return;
     (void)close(ipc->fd);
+    lanes_close(&ipc->lanes);
     buf_done(&ipc->in);
     buf_done(&ipc->out);
     free(ipc);
@@ -60,6 +64,16 @@ void ipc_freep(struct ipc **ipc)
 {
     ipc_free(*ipc);
     *ipc = NULL;
+}
+
+enum err ipc_share(struct ipc *ipc, int memory, bool first)
+{
+    return lanes_open(&ipc->lanes, memory, first);
+}
+
+enum err ipc_make_memory(int *ret_fd)
+{
+    return lanes_make(ret_fd);
 }
 
 int ipc_fd(const struct ipc *ipc)
@@ -147,21 +161,72 @@ static void forget_sent(struct ipc *ipc)
     ipc->sent = 0;
 }
 
-enum err ipc_flush(struct ipc *ipc)
+bool ipc_wants_socket(const struct ipc *ipc)
 {
-    if (ipc->broken)
-        return broke(ipc);
+    return ipc_pending(ipc) > 0 && ipc->lanes.memory == NULL;
+}
+
+// A bell that was rung and not heard yet is enough: a full socket is none of our business.
+static enum err ring(struct ipc *ipc)
+{
+    ssize_t put;
+    do
+        put = send(ipc->fd, "", 1, MSG_NOSIGNAL);
+    while (put < 0 && errno == EINTR);
+    return put < 0 && errno != EAGAIN ? broke(ipc) : ERR_OK;
+}
+
+// Hears the bell, and whether the other end is still there.
+static enum err hear(struct ipc *ipc)
+{
+    uint8_t bells[64];
+    ssize_t got = recv(ipc->fd, bells, sizeof bells, 0);
+    bool gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    return gone ? broke(ipc) : ERR_OK;
+}
+
+// The other end has broken the rules: nothing that it says counts any more.
+static enum err give_up(struct ipc *ipc, enum err err)
+{
+    ipc->broken = true;
+    return err;
+}
+
+static enum err flush_lane(struct ipc *ipc)
+{
+    size_t taken = 0;
+    bool rings = false;
+    struct span bytes = span_of(ipc->out.data + ipc->sent, ipc_pending(ipc));
+    enum err err = lanes_put(&ipc->lanes, bytes, &taken, &rings);
+    if (err != ERR_OK)
+        return give_up(ipc, err);
+    ipc->sent += taken;
+    return rings ? ring(ipc) : ERR_OK;
+}
+
+static enum err flush_socket(struct ipc *ipc)
+{
     while (ipc_pending(ipc) > 0) {
         ssize_t put = send(ipc->fd, ipc->out.data + ipc->sent, ipc_pending(ipc), MSG_NOSIGNAL);
         if (put < 0 && errno == EINTR)
             continue;
-        if (put < 0 && errno == EAGAIN) {
-            forget_sent(ipc);
+        if (put < 0 && errno == EAGAIN)
             return ERR_OK;
-        }
         if (put < 0)
             return broke(ipc);
         ipc->sent += (size_t)put;
+    }
+    return ERR_OK;
+}
+
+enum err ipc_flush(struct ipc *ipc)
+{
+    if (ipc->broken)
+        return broke(ipc);
+    TRY(ipc->lanes.memory != NULL ? flush_lane(ipc) : flush_socket(ipc));
+    if (ipc_pending(ipc) > 0) {
+        forget_sent(ipc);
+        return ERR_OK;
     }
     empty(&ipc->out);
     ipc->sent = 0;
@@ -189,7 +254,10 @@ enum err ipc_flush_wait(struct ipc *ipc, int timeout_ms)
     int64_t deadline = clock_mono_ms() + timeout_ms;
     TRY(ipc_flush(ipc));
     while (ipc_pending(ipc) > 0) {
-        TRY(wait_for(ipc, POLLOUT, deadline));
+        bool shared = ipc->lanes.memory != NULL;
+        TRY(wait_for(ipc, shared ? POLLIN : POLLOUT, deadline));
+        if (shared)
+            TRY(hear(ipc));
         TRY(ipc_flush(ipc));
     }
     return ERR_OK;
@@ -201,15 +269,54 @@ static bool is_full(const struct ipc *ipc)
     return ipc->in.len >= IPC_FRAME_MAX + HEADER_LEN;
 }
 
-enum err ipc_fill(struct ipc *ipc)
+// Makes room for what comes by giving up what was handed out.
+static void forget_taken(struct ipc *ipc)
 {
-    if (ipc->broken)
-        return broke(ipc);
     if (ipc->taken == ipc->in.len)
         empty(&ipc->in);
     else
         buf_consume(&ipc->in, ipc->taken);
     ipc->taken = 0;
+}
+
+enum err ipc_take(struct ipc *ipc)
+{
+    bool rings = false;
+    if (ipc->broken)
+        return broke(ipc);
+    forget_taken(ipc);
+    if (is_full(ipc))
+        return ERR_OK;
+    enum err err = lanes_take(&ipc->lanes, &ipc->in, &rings);
+    if (err != ERR_OK)
+        return give_up(ipc, err);
+    return rings ? ring(ipc) : ERR_OK;
+}
+
+bool ipc_ready(const struct ipc *ipc)
+{
+    return ipc->lanes.memory != NULL && lanes_ready(&ipc->lanes);
+}
+
+void ipc_sleep(struct ipc *ipc, bool asleep)
+{
+    if (ipc->lanes.memory != NULL)
+        lanes_sleep(&ipc->lanes, asleep);
+}
+
+enum err ipc_fill(struct ipc *ipc)
+{
+    if (ipc->broken)
+        return broke(ipc);
+    if (ipc->lanes.memory != NULL) {
+        // What it put before it went counts.
+        enum err heard = hear(ipc);
+        if (heard != ERR_OK && !lanes_ready(&ipc->lanes))
+            return heard;
+        ipc->broken = false;
+        return ipc_take(ipc);
+    }
+    forget_taken(ipc);
     while (!is_full(ipc)) {
         size_t room = ipc->in.cap - ipc->in.len;
         if (room < READ_CHUNK / 8) {

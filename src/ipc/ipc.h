@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Framed messages between two processes over one end of a stream socket pair. A frame is a length,
-// a kind, an id that the answer repeats, and a body this room knows nothing of. Frames are queued
-// and leave in one write, so that a batch costs one system call; what is read ahead is kept and
-// handed out frame by frame.
+// Framed messages between two processes over one end of a stream socket pair, or in memory that
+// both share. A frame is a length, a kind, an id that the answer repeats, and a body this room
+// knows nothing of. Frames are queued and leave in one write, so that a batch costs one system
+// call; what is read ahead is kept and handed out frame by frame.
 //
 // A body may hold key material: both buffers are wiped. A peer that sends a frame longer than
 // IPC_FRAME_MAX, or closes, makes every later call fail with ERR_UNAVAILABLE: the channel is then
@@ -30,6 +30,15 @@ struct ipc_frame {
 
 // Takes ownership of `fd` (a connected stream socket) and makes it non-blocking.
 MUST_USE enum err ipc_new(int fd, struct ipc **ret);
+
+// The channel's bytes cross in `memory` (of ipc_make_memory, borrowed), and the socket only wakes
+// whoever sleeps. Both ends call this before either sends; they differ in `first`. Not for
+// ipc_call.
+MUST_USE enum err ipc_share(struct ipc *ipc, int memory, bool first);
+
+// Memory for one channel, as a descriptor that the caller owns.
+MUST_USE enum err ipc_make_memory(int *ret_fd);
+
 void ipc_free(struct ipc *ipc);
 void ipc_freep(struct ipc **ipc);
 int ipc_fd(const struct ipc *ipc);
@@ -48,12 +57,24 @@ void ipc_drop(struct ipc *ipc);
 MUST_USE enum err ipc_flush(struct ipc *ipc);
 size_t ipc_pending(const struct ipc *ipc);
 
+// Whether ipc_flush should be called when the socket can be written to again. Of a channel in
+// shared memory it is the other end that tells of room: the socket becomes readable.
+bool ipc_wants_socket(const struct ipc *ipc);
+
 // Sends all, waiting at most timeout_ms. ERR_TIMEOUT.
 MUST_USE enum err ipc_flush_wait(struct ipc *ipc, int timeout_ms);
 
 // Reads what is there now, without blocking; what there is no room for waits in the socket until
 // frames have been taken. ERR_UNAVAILABLE when the peer has closed.
 MUST_USE enum err ipc_fill(struct ipc *ipc);
+
+// For channels in shared memory; of others nothing is ever ready. `ipc_ready`: there is something
+// that ipc_take gets without a system call. Before the process sleeps it says so, then looks once
+// more, and takes it back when it is awake: only then does the socket become readable when
+// something comes.
+bool ipc_ready(const struct ipc *ipc);
+MUST_USE enum err ipc_take(struct ipc *ipc);
+void ipc_sleep(struct ipc *ipc, bool asleep);
 
 // The next complete frame read so far; false when there is none.
 bool ipc_next(struct ipc *ipc, struct ipc_frame *ret);

@@ -13,8 +13,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "model/model.h"
+#include "proc/spin.h"
 #include "wire/limits.h"
 
+enum { UNSENT_MAX = 64, LOOKS_A_TURN = 8 };
 enum {
     READERS_MAX = 32,
     ENGINES_MAX = READERS_MAX + 1,
@@ -63,6 +65,12 @@ struct engines {
     size_t table_size;
     struct question *spare; // free ones, by `next`
     size_t count;
+    size_t changes;       // of them, those that the writer has
+    size_t unsent;        // frames that wait for the end of the turn
+    size_t unsent_before; // and how many waited when it began
+    bool asleep;          // the engines ring when they have something
+    bool took;            // answers in this turn
+    struct spin spin;
     int64_t now_ms;
 };
 
@@ -79,6 +87,8 @@ static void leave(struct question *question)
     *(question->previous != NULL ? &question->previous->next : &queue->first) = question->next;
     *(question->next != NULL ? &question->next->previous : &queue->last) = question->previous;
     question->previous = question->next = NULL;
+    if (question->engine == &question->all->list[WRITER])
+        question->all->changes--;
 }
 
 static void join(struct question *question, struct engine *engine)
@@ -91,6 +101,8 @@ static void join(struct question *question, struct engine *engine)
     question->next = NULL;
     *(queue->last != NULL ? &queue->last->next : &queue->first) = question;
     queue->last = question;
+    if (engine == &question->all->list[WRITER])
+        question->all->changes++;
 }
 
 static enum err grow_table(struct engines *all)
@@ -190,6 +202,7 @@ static enum err put_question(struct question *question, struct engine *engine)
     }
     TRY(ipc_end(engine->ipc));
     engine->asked = true;
+    engine->all->unsent++;
     return ERR_OK;
 }
 
@@ -225,7 +238,7 @@ static void flush_engine(struct engine *engine)
     if (ipc_flush(engine->ipc) != ERR_OK)
         engine_died(engine);
     else
-        want_write(engine, ipc_pending(engine->ipc) > 0);
+        want_write(engine, ipc_wants_socket(engine->ipc));
 }
 
 static void detach(struct engine *engine)
@@ -311,11 +324,15 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 {
     struct engine *engine = data;
     (void)fd, (void)what;
+    engine->all->took = true;
     enum err code = ipc_fill(engine->ipc);
     if (code == ERR_OK)
         take_answers(engine);
     else
         engine_died(engine);
+    // The bell may have told of room.
+    if (engine->ipc != NULL && ipc_pending(engine->ipc) > 0)
+        engine->asked = true;
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *data)
@@ -380,11 +397,16 @@ static void unpark(struct engines *all, bool writes)
     }
 }
 
-enum err engines_attach(struct engines *engines, bool writer, uint32_t index, int fd)
+enum err engines_attach(struct engines *engines, bool writer, uint32_t index, int fd, int memory)
 {
     struct engine *engine = &engines->list[writer ? WRITER : index % READERS_MAX];
     engine_died(engine);
     TRY(ipc_new(fd, &engine->ipc));
+    enum err shared = ipc_share(engine->ipc, memory, true);
+    if (shared != ERR_OK) {
+        ipc_freep(&engine->ipc);
+        return shared;
+    }
     (void)event_assign(&engine->readable, engines->base, fd, EV_READ | EV_PERSIST, on_readable,
                        engine);
     (void)event_assign(&engine->writable, engines->base, fd, EV_WRITE | EV_PERSIST, on_writable,
@@ -436,6 +458,57 @@ void engines_forget(struct question *question)
         question->asker = NULL;
 }
 
+static void take_all(struct engines *all)
+{
+    for (size_t i = 0; i < ENGINES_MAX; i++) {
+        struct engine *engine = &all->list[i];
+        if (engine->ipc == NULL || !ipc_ready(engine->ipc))
+            continue;
+        all->took = true;
+        if (ipc_take(engine->ipc) == ERR_OK)
+            take_answers(engine);
+        else
+            engine_died(engine);
+    }
+}
+
+static bool is_ready(const struct engines *all)
+{
+    for (size_t i = 0; i < ENGINES_MAX; i++) {
+        if (all->list[i].ipc != NULL && ipc_ready(all->list[i].ipc))
+            return true;
+    }
+    return false;
+}
+
+static void say_asleep(struct engines *all, bool asleep)
+{
+    for (size_t i = 0; i < ENGINES_MAX; i++) {
+        if (all->list[i].ipc != NULL)
+            ipc_sleep(all->list[i].ipc, asleep);
+    }
+    all->asleep = asleep;
+}
+
+// Looks for answers; not all the time, since the loop has other sockets, too.
+static bool look(struct engines *all)
+{
+    int looks = 0;
+    while (all->count > 0 && spin_on(&all->spin)) {
+        if (++looks == LOOKS_A_TURN || is_ready(all))
+            return true;
+    }
+    return false;
+}
+
+bool engines_may_sleep(struct engines *engines)
+{
+    if (engines->unsent > 0 || look(engines))
+        return false;
+    say_asleep(engines, true);
+    return !is_ready(engines);
+}
+
 static void give_up(struct queue *queue, int64_t now_ms, enum err code)
 {
     while (queue->first != NULL && queue->first->deadline <= now_ms) {
@@ -448,13 +521,31 @@ static void give_up(struct queue *queue, int64_t now_ms, enum err code)
     }
 }
 
-void engines_flush(struct engines *engines, int64_t now_ms)
+static void send_all(struct engines *all)
 {
-    engines->now_ms = now_ms;
     for (size_t i = 0; i < ENGINES_MAX; i++) {
-        if (engines->list[i].asked)
-            flush_engine(&engines->list[i]);
+        if (all->list[i].asked)
+            flush_engine(&all->list[i]);
     }
+    all->unsent = 0;
+}
+
+void engines_turn(struct engines *engines, int64_t now_ms)
+{
+    size_t before = engines->unsent_before;
+    engines->now_ms = now_ms;
+    if (engines->asleep)
+        say_asleep(engines, false);
+    take_all(engines);
+    // More may stand in the sockets already: it goes with these.
+    bool sends = engines->unsent == before || engines->unsent >= UNSENT_MAX;
+    bool works = engines->took || (sends && engines->unsent > 0);
+    if (sends)
+        send_all(engines);
+    engines->unsent_before = engines->unsent;
+    engines->took = false;
     give_up(&engines->parked, now_ms, ERR_UNAVAILABLE);
     give_up(&engines->asked, now_ms, ERR_TIMEOUT);
+    if (works)
+        spin_start(&engines->spin, engines->changes > 0 ? SPIN_COMMIT_US : SPIN_READ_US);
 }

@@ -8,8 +8,9 @@
 // A reader may answer ERR_TO_WRITER: it could read, but something is to be written about it. The
 // writer is then asked instead, and where it cannot answer, a reader once more and for good.
 //
-// This room does not know what is asked. Frames leave in one write per engine when
-// engines_flush is called, at the end of a turn.
+// This room does not know what is asked. Frames and answers cross in memory that both ends share.
+// The owner of the event loop asks engines_may_sleep before each turn and calls engines_turn after
+// it.
 #ifndef KW_NET_ENGINES_H
 #define KW_NET_ENGINES_H
 
@@ -39,8 +40,9 @@ void engines_free(struct engines *engines);
 void engines_freep(struct engines **engines);
 
 // Takes the channel (a connected socket, owned from now on) of a reader, or of the writer; one with
-// the same number is replaced, and is as dead.
-MUST_USE enum err engines_attach(struct engines *engines, bool writer, uint32_t index, int fd);
+// the same number is replaced, and is as dead. Its bytes cross in `memory` (borrowed).
+MUST_USE enum err engines_attach(struct engines *engines, bool writer, uint32_t index, int fd,
+                                 int memory);
 
 // Asks on behalf of `asker`. The handler may be called before this returns. ERR_UNAVAILABLE when
 // too many questions are under way.
@@ -53,7 +55,13 @@ void engines_tell_readers(struct engines *engines, uint16_t kind, struct span bo
 // The asker is gone; what it asked is not called back any more. NULL is allowed.
 void engines_forget(struct question *question);
 
-// Sends what has been asked in this turn, and gives up what waits for too long.
-void engines_flush(struct engines *engines, int64_t now_ms);
+// Whether the next turn may wait for events; engines then wake it. False: something is to be sent,
+// is there, or will be sooner than one falls asleep and is woken (proc/spin.h); it may have looked
+// for that for some microseconds.
+bool engines_may_sleep(struct engines *engines);
+
+// Takes the answers that are there, sends what has been asked once a turn has asked nothing more,
+// and gives up what waits for too long.
+void engines_turn(struct engines *engines, int64_t now_ms);
 
 #endif

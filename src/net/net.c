@@ -163,9 +163,9 @@ static void on_tick(evutil_socket_t fd, short what, void *data)
     conn_cool(net);
 }
 
-enum err net_turn(struct net *net)
+enum err net_turn(struct net *net, bool wait)
 {
-    int result = event_base_loop(net->base, EVLOOP_ONCE);
+    int result = event_base_loop(net->base, wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
     conn_free_dead(net);
     net->now_ms = clock_mono_ms();
     if (result < 0)

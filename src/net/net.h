@@ -93,8 +93,9 @@ MUST_USE enum err net_set_tickets(struct net *net, struct span keys);
 // Accepts on a listening socket (owned from now on), TLS or, on a Unix socket, plain.
 MUST_USE enum err net_listen(struct net *net, int fd);
 
-// One turn of the loop: waits for events and handles them. Closed connections are freed at its end.
-MUST_USE enum err net_turn(struct net *net);
+// One turn of the loop: handles events, waits for some if `wait`. Closed connections are freed at
+// its end.
+MUST_USE enum err net_turn(struct net *net, bool wait);
 
 // Stops accepting, closes what is idle, and all others once their request is answered. net_count
 // tells how many connections are left.

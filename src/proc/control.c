@@ -35,6 +35,7 @@ const char *proc_role_name(enum proc_role role)
         [ROLE_PROVER] = "prover",     [ROLE_LISTENER] = "listener",
         [ROLE_COURIER] = "courier",   [ROLE_TICKETS] = "tickets",
         [ROLE_IDENTITY] = "identity", [ROLE_LOCAL_KEY] = "local key",
+        [ROLE_MEMORY] = "memory",
     };
     return (unsigned)role < ROLE_COUNT ? names[role] : "unknown";
 }

@@ -32,6 +32,7 @@ enum proc_role {
     ROLE_IDENTITY,  // not a process: the files of a TLS identity, each as a message
     ROLE_LOCAL_KEY, // not a process: a file of PROC_LOCAL_KEY_LEN bytes of text, by which web knows
                     // who may speak for the local socket
+    ROLE_MEMORY,    // not a process: memory that the channel of the next message crosses in
     ROLE_COUNT
 };
 

@@ -1,32 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A short look for more work before going to sleep. To fall asleep and be woken costs a process
-// some 25 µs of latency; the next frame is often nearer than that.
+// A look before sleep: a process that has just worked, or waits for an answer that takes no longer
+// than falling asleep and being woken, looks for it for a while before it sleeps. Each look gives
+// way to whoever wants the processor.
 //
-// One window lasts SPIN_US from spin_start, and each look gives way to whoever wants the processor.
-// Who wanted it more than that keeps it: after SPIN_AWAY_US without it, the next SPIN_REST windows
-// are none. Measured: docs/decisions/0010-a-look-before-sleep.md.
+// A window in which nothing came, and one that another process has used for SPIN_AWAY_US, was for
+// nothing: ever more windows are left out then, up to SPIN_REST_MAX, until one is of use again. So
+// this costs a busy process a few microseconds, and one with a request now and then next to
+// nothing. docs/decisions/0010 has the figures.
 #ifndef KW_PROC_SPIN_H
 #define KW_PROC_SPIN_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SPIN_US = 50, SPIN_AWAY_US = 400, SPIN_REST = 16 };
+// Windows: for what a reader does, and for what waits for the disk.
+enum { SPIN_READ_US = 50, SPIN_COMMIT_US = 200 };
+enum { SPIN_AWAY_US = 400, SPIN_REST_MAX = 64 };
 
 struct spin {
     int64_t until_us; // 0: no window is open
     int64_t last_us;  // of the last look
-    int rest;         // windows not to open
+    int rest;         // windows to leave out
+    int rest_next;    // how many, should the next one be for nothing, too
 };
 
-void spin_start(struct spin *spin);
+// Opens a window; closes one that is open as one that was of use.
+void spin_start(struct spin *spin, int64_t window_us);
 
 // True: look again, without sleeping. Gives way, so it may return late. False: sleep.
 bool spin_on(struct spin *spin);
 
 // The rule of both, at a given monotonic time.
-void spin_start_at(struct spin *spin, int64_t now_us);
+void spin_start_at(struct spin *spin, int64_t window_us, int64_t now_us);
 bool spin_on_at(struct spin *spin, int64_t now_us);
 
 #endif

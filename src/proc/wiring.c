@@ -4,10 +4,12 @@
 #include "proc/wiring.h"
 
 const struct wiring_pair wiring_pairs[] = {
-    {ROLE_FRONT, ROLE_READER},  {ROLE_FRONT, ROLE_WRITER},   {ROLE_WEB, ROLE_READER},
-    {ROLE_WEB, ROLE_WRITER},    {ROLE_WEB, ROLE_ADMIN},      {ROLE_READER, ROLE_KEEPER},
-    {ROLE_WRITER, ROLE_KEEPER}, {ROLE_ADMIN, ROLE_KEEPER},   {ROLE_WEB, ROLE_PEOPLE},
-    {ROLE_PEOPLE, ROLE_KEEPER}, {ROLE_COURIER, ROLE_READER}, {ROLE_COURIER, ROLE_WRITER},
+    {ROLE_FRONT, ROLE_READER, true},    {ROLE_FRONT, ROLE_WRITER, true},
+    {ROLE_WEB, ROLE_READER, false},     {ROLE_WEB, ROLE_WRITER, false},
+    {ROLE_WEB, ROLE_ADMIN, false},      {ROLE_WEB, ROLE_PEOPLE, false},
+    {ROLE_READER, ROLE_KEEPER, false},  {ROLE_WRITER, ROLE_KEEPER, false},
+    {ROLE_ADMIN, ROLE_KEEPER, false},   {ROLE_PEOPLE, ROLE_KEEPER, false},
+    {ROLE_COURIER, ROLE_READER, false}, {ROLE_COURIER, ROLE_WRITER, false},
 };
 const size_t wiring_pair_count = sizeof wiring_pairs / sizeof *wiring_pairs;
 

@@ -13,6 +13,7 @@
 
 struct wiring_pair {
     enum proc_role a, b;
+    bool shared; // their bytes cross in shared memory; `a` is the first end
 };
 
 // Every process of role `a` has a channel to every process of role `b`.

@@ -35,7 +35,8 @@ enum {
     TURN_MEMORY = 32 * 1024 * 1024, // of requests, answers and rows: then no more are taken
     ARENA_MAX = 128 * 1024 * 1024,  // what the last of them may still take
     OPEN_MS = 30000,                // for the writer to make the store
-    OPEN_STEP_MS = 20
+    OPEN_STEP_MS = 20,
+    LOOKS_A_POLL = 8 // into memory, before the sockets get one
 };
 
 struct peer {
@@ -60,6 +61,7 @@ struct engine {
     struct store *store;
     struct ops *ops;
     struct ipc *keeper;
+    int memory; // for the next front's channel, -1: none
     struct peer peers[PROC_PEERS_MAX];
     size_t peer_count;
     size_t first; // whose frames come first in the next turn
@@ -81,7 +83,20 @@ static void drop_peer(struct engine *engine, size_t at)
 static enum err attach(struct engine *engine, const struct proc_message *message, int fd)
 {
     struct ipc *ipc = NULL;
+    if (message->role == ROLE_MEMORY) {
+        file_closep(&engine->memory);
+        engine->memory = fd;
+        return ERR_OK;
+    }
     TRY(ipc_new(fd, &ipc));
+    if (message->role == ROLE_FRONT) {
+        enum err err = ipc_share(ipc, engine->memory, false);
+        file_closep(&engine->memory);
+        if (err != ERR_OK) {
+            ipc_free(ipc);
+            return err;
+        }
+    }
     if (message->role == ROLE_KEEPER) {
         ipc_freep(&engine->keeper);
         engine->keeper = ipc;
@@ -359,12 +374,45 @@ static void flush_all(struct engine *engine)
 static void fill_all(struct engine *engine, const struct pollfd *fds, bool *readable)
 {
     for (size_t i = engine->peer_count; i-- > 0;) {
-        readable[i] = (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
-        if (!readable[i] || ipc_fill(engine->peers[i].ipc) == ERR_OK)
+        struct ipc *ipc = engine->peers[i].ipc;
+        bool rung = (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+        readable[i] = rung || ipc_ready(ipc);
+        if (!readable[i] || (rung ? ipc_fill(ipc) : ipc_take(ipc)) == ERR_OK)
             continue;
         drop_peer(engine, i);
         readable[i] = readable[engine->peer_count];
     }
+}
+
+static bool any_ready(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->peer_count; i++) {
+        if (ipc_ready(engine->peers[i].ipc))
+            return true;
+    }
+    return false;
+}
+
+static bool look_again(struct engine *engine)
+{
+    return !engine->left_over && !any_ready(engine) && spin_on(&engine->spin);
+}
+
+static void say_asleep(struct engine *engine, bool asleep)
+{
+    for (size_t i = 0; i < engine->peer_count; i++)
+        ipc_sleep(engine->peers[i].ipc, asleep);
+}
+
+// poll, but that nobody is left waiting who has put something into shared memory.
+static int sleep_on(struct engine *engine, struct pollfd *fds, nfds_t count, int wait_ms)
+{
+    say_asleep(engine, true);
+    int ready = poll(fds, count, any_ready(engine) ? 0 : wait_ms);
+    int error = errno;
+    say_asleep(engine, false);
+    errno = error;
+    return ready;
 }
 
 static enum err wait_for_work(struct engine *engine, int wait_ms, bool *readable)
@@ -373,19 +421,19 @@ static enum err wait_for_work(struct engine *engine, int wait_ms, bool *readable
     size_t count = engine->peer_count;
     for (size_t i = 0; i < count; i++) {
         struct ipc *ipc = engine->peers[i].ipc;
-        short out = ipc_pending(ipc) > 0 ? POLLOUT : 0;
+        short out = ipc_wants_socket(ipc) ? POLLOUT : 0;
         fds[i] = (struct pollfd){.fd = ipc_fd(ipc), .events = (short)(POLLIN | out)};
     }
     fds[count] = (struct pollfd){.fd = PROC_CONTROL_FD, .events = POLLIN};
     int ready = 0;
-    while (ready == 0 && !engine->left_over && spin_on(&engine->spin))
-        ready = poll(fds, (nfds_t)count + 1, 0);
+    for (int looks = 1; ready == 0 && look_again(engine); looks++) {
+        if (looks % LOOKS_A_POLL == 0)
+            ready = poll(fds, (nfds_t)count + 1, 0);
+    }
     if (ready == 0)
-        ready = poll(fds, (nfds_t)count + 1, engine->left_over ? 0 : wait_ms);
+        ready = sleep_on(engine, fds, (nfds_t)count + 1, engine->left_over ? 0 : wait_ms);
     if (ready < 0 && errno != EINTR)
         FAIL(ERR_INTERNAL, "poll failed");
-    if (ready <= 0)
-        return ERR_OK;
     fill_all(engine, fds, readable);
     return fds[count].revents != 0 ? hear_supervisor(engine, 0) : ERR_OK;
 }
@@ -405,8 +453,8 @@ static enum err serve(struct engine *engine)
         enum err turn = works ? run_turn(engine) : ERR_OK;
         flush_all(engine); // also what a turn that was taken back for certain has to say
         TRY(turn);
-        if (works && engine->role == ROLE_WRITER)
-            spin_start(&engine->spin);
+        if (works && !works_alone(engine))
+            spin_start(&engine->spin, engine->role == ROLE_WRITER ? SPIN_COMMIT_US : SPIN_READ_US);
     }
     for (size_t i = 0; i < engine->peer_count; i++)
         (void)!ipc_flush_wait(engine->peers[i].ipc, 1000);
@@ -532,7 +580,7 @@ static const char *parse(int argc, char **argv, struct engine *engine)
 
 int main(int argc, char **argv)
 {
-    static struct engine engine = {.root = -1};
+    static struct engine engine = {.root = -1, .memory = -1};
     const char *root = parse(argc, argv, &engine);
     if (root == NULL) {
         (void)fprintf(stderr, "usage: keyward-engine --role reader|writer|admin|people "
@@ -551,6 +599,7 @@ int main(int argc, char **argv)
     ipc_freep(&engine.keeper);
     store_closep(&engine.store);
     arena_freep(&engine.arena);
+    file_closep(&engine.memory);
     file_closep(&engine.root);
     return err == ERR_OK ? 0 : 1;
 }

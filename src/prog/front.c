@@ -44,6 +44,7 @@ struct front {
     int64_t stop_at;        // monotonic ms; 0: serving
     bool orphaned;          // the supervisor is gone
     int new_key, new_ca;    // of an identity that is being handed out, -1: none
+    int memory;             // for the next engine's channel, -1: none
     struct kmip_call *call; // decoded just now, for `asker`
     struct net_conn *asker;
 };
@@ -313,8 +314,17 @@ static enum err attach(struct front *front, const struct proc_message *message, 
         return take_tickets(front, fd);
     if (message->role == ROLE_IDENTITY)
         return take_identity(front, message->index, fd);
-    if (message->role == ROLE_READER || message->role == ROLE_WRITER)
-        return engines_attach(front->engines, message->role == ROLE_WRITER, message->index, fd);
+    if (message->role == ROLE_MEMORY) {
+        file_closep(&front->memory);
+        front->memory = fd;
+        return ERR_OK;
+    }
+    if (message->role == ROLE_READER || message->role == ROLE_WRITER) {
+        enum err code = engines_attach(front->engines, message->role == ROLE_WRITER, message->index,
+                                       fd, front->memory);
+        file_closep(&front->memory);
+        return code;
+    }
     file_closep(&fd);
     FAIL(ERR_INTERNAL, "a front has no use for a channel to \"%s\"",
          proc_role_name((enum proc_role)message->role));
@@ -433,8 +443,8 @@ static enum err serve(struct front *front)
 {
     TRY(proc_ready());
     while (!is_done(front)) {
-        TRY(net_turn(front->net));
-        engines_flush(front->engines, clock_mono_ms());
+        TRY(net_turn(front->net, engines_may_sleep(front->engines)));
+        engines_turn(front->engines, clock_mono_ms());
     }
     return ERR_OK;
 }
@@ -445,6 +455,7 @@ static void front_done(struct front *front)
         (void)event_del(&front->control);
     file_closep(&front->new_key);
     file_closep(&front->new_ca);
+    file_closep(&front->memory);
     engines_freep(&front->engines);
     net_freep(&front->net);
     arena_freep(&front->arena);
@@ -466,7 +477,7 @@ int main(int argc, char **argv)
         else if (c != 'i')
             return 2;
     }
-    struct front front CLEANUP(front_done) = {.new_key = -1, .new_ca = -1};
+    struct front front CLEANUP(front_done) = {.new_key = -1, .new_ca = -1, .memory = -1};
     buf_init(&front.out, (size_t)LIMIT_ANSWER * 2, true);
     enum err code = set_up(&front, root);
     if (code == ERR_OK)

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "ipc/ipc.h"
 #include "proc/control.h"
 #include "proc/wiring.h"
 #include "supervise/spawn.h"
@@ -88,12 +89,25 @@ static enum err attach(const struct child *to, const struct child *peer, int fd)
     return tell(to, &message, fd);
 }
 
-static void wire(const struct child *a, const struct child *b)
+// Both ends get the memory before the channel that crosses in it.
+static enum err share(const struct child *a, const struct child *b)
+{
+    static const struct proc_message message = {.kind = PROC_ATTACH, .role = ROLE_MEMORY};
+    CLEANUP(file_closep) int memory = -1;
+    TRY(ipc_make_memory(&memory));
+    TRY(tell(a, &message, memory));
+    return tell(b, &message, memory);
+}
+
+static void wire(const struct child *a, const struct child *b, bool shared)
 {
     int pair[2];
     enum err err = channel_pair(pair);
     if (err == ERR_OK) {
-        err = attach(a, b, pair[0]);
+        if (shared)
+            err = share(a, b);
+        if (err == ERR_OK)
+            err = attach(a, b, pair[0]);
         if (err == ERR_OK)
             err = attach(b, a, pair[1]);
         close_fd(pair[0]);
@@ -104,13 +118,14 @@ static void wire(const struct child *a, const struct child *b)
         log_error("wire_failed", err);
 }
 
-static bool are_wired(enum proc_role a, enum proc_role b)
+static const struct wiring_pair *find_pair(enum proc_role a, enum proc_role b)
 {
     for (size_t i = 0; i < wiring_pair_count; i++) {
-        if (wiring_pairs[i].a == a && wiring_pairs[i].b == b)
-            return true;
+        const struct wiring_pair *pair = &wiring_pairs[i];
+        if ((pair->a == a && pair->b == b) || (pair->a == b && pair->b == a))
+            return pair;
     }
-    return false;
+    return NULL;
 }
 
 static enum err give_file(const struct child *child, uint32_t which, int fd)
@@ -206,8 +221,9 @@ static void wire_to_all(struct children *all, const struct child *child)
         const struct child *peer = &all->items[i];
         if (peer == child || peer->pid == 0 || peer->one_shot)
             continue;
-        if (are_wired(child->role, peer->role) || are_wired(peer->role, child->role))
-            wire(child, peer);
+        const struct wiring_pair *pair = find_pair(child->role, peer->role);
+        if (pair != NULL)
+            wire(child, peer, pair->shared);
     }
 }
 

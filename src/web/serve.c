@@ -184,7 +184,7 @@ static bool is_done(const struct serving *self)
 static enum err serve(struct serving *self)
 {
     while (!is_done(self)) {
-        TRY(net_turn(server_net(self->server)));
+        TRY(net_turn(server_net(self->server), true));
         if (self->stop_at != 0)
             operations_end_streams(self->operations);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An engine without a store, for tests of the front. It answers batches on the channel that is its
-// standard input until that closes.
+// standard input, and crosses in the memory that is its standard output, until that closes.
 //
 //   fake-engine answer   Get gives an AES key, Locate one identifier, Get Attributes who asked
 //   fake-engine die      ends at the first batch, without an answer
@@ -98,7 +98,9 @@ static enum err serve(const char *mode, struct ipc *ipc, struct arena *arena)
     struct pollfd poll_fd = {.fd = ipc_fd(ipc), .events = POLLIN};
     struct ipc_frame frame;
     for (;;) {
-        (void)poll(&poll_fd, 1, -1);
+        ipc_sleep(ipc, true);
+        (void)poll(&poll_fd, 1, ipc_ready(ipc) ? 0 : -1);
+        ipc_sleep(ipc, false);
         TRY(ipc_fill(ipc));
         while (ipc_next(ipc, &frame)) {
             if (strcmp(mode, "die") == 0)
@@ -115,7 +117,8 @@ int main(int argc, char **argv)
 {
     CLEANUP(ipc_freep) struct ipc *ipc = NULL;
     CLEANUP(arena_freep) struct arena *arena = NULL;
-    if (argc != 2 || arena_new(ARENA_LIMIT, &arena) != ERR_OK || ipc_new(0, &ipc) != ERR_OK)
+    if (argc != 2 || arena_new(ARENA_LIMIT, &arena) != ERR_OK || ipc_new(0, &ipc) != ERR_OK ||
+        ipc_share(ipc, 1, false) != ERR_OK)
         return 2;
     if (strcmp(argv[1], "big") == 0)
         canned_key_len = BIG_KEY_LEN;

@@ -28,7 +28,8 @@ ATTACH, STOP, READY = 1, 2, 3
 MESSAGE = "IIII400s"  # struct proc_message
 # Of src/wire/limits.h, in seconds.
 HANDSHAKE, ENGINE_WAIT, ENGINE_ANSWER = 10, 5, 60
-READER, WRITER, LISTENER, TICKETS = map(roles.number, ("READER", "WRITER", "LISTENER", "TICKETS"))
+READER, WRITER, LISTENER, TICKETS, MEMORY = map(roles.number, ("READER", "WRITER", "LISTENER", "TICKETS", "MEMORY"))
+SHARED_BYTES = 2 * (2 * 64 + 64 * 1024)  # struct lane_memory
 
 
 def openssl(*arguments, cwd):
@@ -101,8 +102,12 @@ class Front:
 
     def engine(self, role, index=0, mode="answer"):
         ours, theirs = socket.socketpair()
-        process = subprocess.Popen([built.find("fake-engine"), mode], stdin=ours)
+        memory = os.memfd_create("channel")
+        os.ftruncate(memory, SHARED_BYTES)
+        process = subprocess.Popen([built.find("fake-engine"), mode], stdin=ours, stdout=memory)
         ours.close()
+        self.attach(MEMORY, 0, memory)
+        os.close(memory)
         self.attach(role, index, theirs.fileno())
         theirs.close()
         self.engines.append(process)

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ipc/ipc.h: frames arrive whole and in order, a lying or closed peer is noticed, limits hold.
+// ipc/ipc.h: frames arrive whole and in order, a lying or closed peer is noticed, limits hold; over
+// the socket, and in shared memory.
 #include "ipc/ipc.h"
 
+#include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/check.h"
@@ -199,6 +203,169 @@ static void an_answer_carries_its_own_error_and_not_anothers(void **state)
     assert_string_equal(err_detail(), "there is no key \"mine\"");
 }
 
+// ---- in shared memory ----
+
+// The test's own view of the memory: two lanes, each beginning with the producer's counter, and the
+// consumer's one cache line later.
+struct view {
+    uint8_t *bytes;
+    size_t len;
+};
+
+static void view_done(struct view *view)
+{
+    if (view->bytes != NULL)
+        (void)munmap(view->bytes, view->len);
+}
+
+static void shared_pair(struct ipc **a, struct ipc **b, struct view *ret_view)
+{
+    int memory = -1;
+    struct stat st;
+    pair(a, b);
+    OK(ipc_make_memory(&memory));
+    OK(ipc_share(*a, memory, true));
+    OK(ipc_share(*b, memory, false));
+    assert_int_equal(fstat(memory, &st), 0);
+    assert_int_not_equal(ftruncate(memory, 0), 0);
+    ret_view->len = (size_t)st.st_size;
+    ret_view->bytes = mmap(NULL, ret_view->len, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    assert_ptr_not_equal(ret_view->bytes, MAP_FAILED);
+    (void)close(memory);
+}
+
+static bool is_rung(struct ipc *ipc)
+{
+    struct pollfd fd = {.fd = ipc_fd(ipc), .events = POLLIN};
+    return poll(&fd, 1, 0) == 1;
+}
+
+static void put_bytes(struct ipc *ipc, uint64_t id, size_t len)
+{
+    struct buf *body;
+    OK(ipc_begin(ipc, 1, 0, id, &body));
+    OK(buf_put_zeros(body, len));
+    OK(ipc_end(ipc));
+}
+
+static void frames_cross_in_memory_and_ring_only_for_a_sleeper(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    struct view view CLEANUP(view_done) = {0};
+    struct ipc_frame frame;
+    shared_pair(&a, &b, &view);
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_false(ipc_ready(b));
+        ipc_sleep(b, i == 1);
+        put_bytes(a, i, 10);
+        OK(ipc_flush(a));
+        assert_int_equal(ipc_pending(a), 0);
+        assert_true(ipc_ready(b));
+        assert_int_equal(is_rung(b), i == 1);
+        OK(i == 1 ? ipc_fill(b) : ipc_take(b));
+        assert_true(ipc_next(b, &frame));
+        assert_int_equal(frame.id, i);
+        assert_false(is_rung(b));
+    }
+    // The other way, too.
+    OK(ipc_answer(b, &frame, ERR_OK, span_str("yes")));
+    OK(ipc_flush(b));
+    OK(ipc_take(a));
+    assert_true(ipc_next(a, &frame));
+    assert_true(span_eq_str(frame.body, "yes"));
+}
+
+static void what_was_taken_is_wiped_from_the_memory(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    struct view view CLEANUP(view_done) = {0};
+    static const char secret[] = "the bytes of a key";
+    shared_pair(&a, &b, &view);
+    OK(ipc_put(a, &(struct ipc_frame){.kind = 1, .body = span_str(secret)}));
+    OK(ipc_flush(a));
+    assert_non_null(memmem(view.bytes, view.len, secret, strlen(secret)));
+    OK(ipc_take(b));
+    assert_null(memmem(view.bytes, view.len, secret, strlen(secret)));
+}
+
+static void whoever_waits_for_room_is_rung_when_there_is_some(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    struct view view CLEANUP(view_done) = {0};
+    struct ipc_frame frame;
+    int turns = 0;
+    shared_pair(&a, &b, &view);
+    put_bytes(a, 7, IPC_FRAME_MAX);
+    OK(ipc_flush(a));
+    assert_true(ipc_pending(a) > 0);
+    assert_false(ipc_wants_socket(a));
+    FAILS(ERR_TIMEOUT, ipc_flush_wait(a, 10));
+    while (!ipc_next(b, &frame)) {
+        OK(ipc_take(b));
+        assert_int_equal(is_rung(a), ipc_pending(a) > 0);
+        if (ipc_pending(a) > 0)
+            OK(ipc_fill(a));
+        OK(ipc_flush(a));
+        turns++;
+    }
+    assert_int_equal(frame.body.len, IPC_FRAME_MAX);
+    assert_true(turns > 1);
+}
+
+static void a_counter_that_lies_ends_the_channel(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(ipc_freep) struct ipc *a = NULL;
+        CLEANUP(ipc_freep) struct ipc *b = NULL;
+        struct view view CLEANUP(view_done) = {0};
+        shared_pair(&a, &b, &view);
+        // Of the lane from `a`: more put than it holds, or more taken than was put.
+        memset(view.bytes + (i == 0 ? 0 : 64), 0x7f, sizeof(uint32_t));
+        put_bytes(a, 1, 10);
+        if (i == 0)
+            FAILS(ERR_UNAVAILABLE, ipc_take(b));
+        else
+            FAILS(ERR_UNAVAILABLE, ipc_flush(a));
+        FAILS(ERR_UNAVAILABLE, i == 0 ? ipc_take(b) : ipc_flush(a));
+    }
+}
+
+static void what_a_peer_put_before_it_went_counts(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    struct view view CLEANUP(view_done) = {0};
+    struct ipc_frame frame;
+    shared_pair(&a, &b, &view);
+    put_bytes(a, 5, 10);
+    OK(ipc_flush(a));
+    ipc_freep(&a);
+    OK(ipc_fill(b));
+    assert_true(ipc_next(b, &frame));
+    FAILS(ERR_UNAVAILABLE, ipc_fill(b));
+}
+
+static void memory_of_another_size_is_refused(void **state)
+{
+    (void)state;
+    CLEANUP(ipc_freep) struct ipc *a = NULL;
+    CLEANUP(ipc_freep) struct ipc *b = NULL;
+    int fd = memfd_create("short", MFD_CLOEXEC);
+    pair(&a, &b);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    FAILS(ERR_INTERNAL, ipc_share(a, fd, true));
+    FAILS(ERR_INTERNAL, ipc_share(b, -1, false));
+    (void)close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +379,12 @@ int main(void)
         cmocka_unit_test(a_call_times_out_when_nobody_answers),
         cmocka_unit_test(an_answer_carries_its_error),
         cmocka_unit_test(an_answer_carries_its_own_error_and_not_anothers),
+        cmocka_unit_test(frames_cross_in_memory_and_ring_only_for_a_sleeper),
+        cmocka_unit_test(what_was_taken_is_wiped_from_the_memory),
+        cmocka_unit_test(whoever_waits_for_room_is_rung_when_there_is_some),
+        cmocka_unit_test(a_counter_that_lies_ends_the_channel),
+        cmocka_unit_test(what_a_peer_put_before_it_went_counts),
+        cmocka_unit_test(memory_of_another_size_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,7 +80,7 @@ static int join(struct rig *rig)
     size_t before = net_count(rig->net);
     assert_int_equal(connect(fd, (struct sockaddr *)&rig->name, rig->name_len), 0);
     while (net_count(rig->net) == before)
-        OK(net_turn(rig->net));
+        OK(net_turn(rig->net, true));
     return fd;
 }
 
@@ -100,7 +100,7 @@ static unsigned turns_of(struct rig *rig)
            ? ERR_OK
            : ERR_INTERNAL);
     for (; !rig->fired; turns++)
-        OK(net_turn(rig->net));
+        OK(net_turn(rig->net, true));
     return turns;
 }
 
@@ -126,7 +126,7 @@ static bool takes(struct rig *rig, int fd, size_t wanted)
         if (got > 0)
             wanted -= (size_t)got;
         else
-            OK(net_turn(rig->net));
+            OK(net_turn(rig->net, true));
     }
     return true;
 }
@@ -145,7 +145,7 @@ static void who_takes_no_answer_and_sends_on_does_not_keep_the_loop_awake(void *
     int fd = join(&rig);
     say(fd, "1-------2-------");
     while (rig.requests == 0)
-        OK(net_turn(rig.net));
+        OK(net_turn(rig.net, true));
     say(fd, "3");
     assert_in_range(turns_of(&rig), 1, 8);
     assert_int_equal(rig.requests, 1);
@@ -165,7 +165,7 @@ static void who_says_that_nothing_more_comes_gets_the_answer_and_wakes_nobody(vo
     say(fd, "1-------");
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
     while (rig.requests == 0)
-        OK(net_turn(rig.net));
+        OK(net_turn(rig.net, true));
     assert_in_range(turns_of(&rig), 1, 8);
     assert_true(takes(&rig, fd, rig.answer_len));
     assert_false(takes(&rig, fd, 1));
@@ -184,7 +184,7 @@ static void begin_long(struct rig *rig, int fd)
         if (some > 0)
             put += (size_t)some;
         else
-            OK(net_turn(rig->net));
+            OK(net_turn(rig->net, true));
     }
     settle(rig);
 }
@@ -228,7 +228,7 @@ static void of_answers_that_nobody_takes_the_oldest_go(void **state)
         fds[i] = join(&rig);
         say(fds[i], "1-------");
         while (rig.requests == i)
-            OK(net_turn(rig.net));
+            OK(net_turn(rig.net, true));
     }
     settle(&rig);
     assert_int_equal(net_count(rig.net), 1);
@@ -266,12 +266,12 @@ static void a_stop_lets_answers_be_taken(void **state)
     int idle = join(&rig);
     say(fd, "1-------");
     while (rig.requests == 0)
-        OK(net_turn(rig.net));
+        OK(net_turn(rig.net, true));
     net_stop(rig.net);
     assert_int_equal(net_count(rig.net), 1);
     assert_true(takes(&rig, fd, rig.answer_len));
     while (net_count(rig.net) > 0)
-        OK(net_turn(rig.net));
+        OK(net_turn(rig.net, true));
     assert_false(is_open(idle));
     (void)close(fd);
     (void)close(idle);

@@ -413,25 +413,51 @@ static void a_look_for_work_ends_by_itself(void **state)
     (void)state;
     struct spin spin = {0};
     assert_false(spin_on_at(&spin, 1000));
-    spin_start_at(&spin, 1000);
+    spin_start_at(&spin, 50, 1000);
     assert_true(spin_on_at(&spin, 1001));
-    assert_true(spin_on_at(&spin, 1000 + SPIN_US - 1));
-    assert_false(spin_on_at(&spin, 1000 + SPIN_US));
+    assert_true(spin_on_at(&spin, 1000 + 50 - 1));
+    assert_false(spin_on_at(&spin, 1000 + 50));
     assert_false(spin_on_at(&spin, 1001));
+}
+
+// How many windows in a row are none.
+static int windows_left_out(struct spin *spin)
+{
+    int count = 0;
+    for (spin_start_at(spin, 50, 2000); !spin_on_at(spin, 2001); spin_start_at(spin, 50, 2000))
+        count++;
+    return count;
+}
+
+static void whoever_looks_in_vain_looks_ever_less(void **state)
+{
+    (void)state;
+    struct spin spin = {0};
+    int left_out = 0;
+    for (int i = 0; i < 20; i++) {
+        int count = windows_left_out(&spin);
+        assert_true(count >= left_out);
+        left_out = count;
+        assert_false(spin_on_at(&spin, 2051));
+    }
+    assert_int_equal(left_out, SPIN_REST_MAX);
+    // One that was of use, and the next ones are opened again.
+    assert_int_equal(windows_left_out(&spin), SPIN_REST_MAX);
+    spin_start_at(&spin, 50, 2010);
+    assert_false(spin_on_at(&spin, 2060));
+    assert_int_equal(windows_left_out(&spin), 0);
 }
 
 static void who_is_kept_from_the_processor_looks_no_more_for_a_while(void **state)
 {
     (void)state;
     struct spin spin = {0};
-    spin_start_at(&spin, 1000);
-    assert_false(spin_on_at(&spin, 1000 + SPIN_AWAY_US + 1));
-    for (int i = 0; i < SPIN_REST; i++) {
-        spin_start_at(&spin, 2000);
-        assert_false(spin_on_at(&spin, 2001));
+    for (int i = 0; i < 2; i++) {
+        spin_start_at(&spin, 10000, 1000);
+        assert_true(spin_on_at(&spin, 1001));
+        assert_false(spin_on_at(&spin, 1001 + SPIN_AWAY_US + 1));
     }
-    spin_start_at(&spin, 2000);
-    assert_true(spin_on_at(&spin, 2001));
+    assert_int_equal(windows_left_out(&spin), 1);
 }
 
 int main(void)
@@ -445,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_walled_process_reaches_its_own_files_alone),
         cmocka_unit_test(a_library_reaches_everything_but_what_is_walled_off),
         cmocka_unit_test(a_look_for_work_ends_by_itself),
+        cmocka_unit_test(whoever_looks_in_vain_looks_ever_less),
         cmocka_unit_test(who_is_kept_from_the_processor_looks_no_more_for_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
