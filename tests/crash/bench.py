@@ -25,7 +25,7 @@ import subprocess
 import tempfile
 
 import operations
-from operations import await_keys, check, need  # puts tests/lib and tests/system on the path
+from operations import DONE, UNKNOWN, await_keys, check, need  # puts tests/lib and tests/system on the path
 
 import crashpoint
 import prepared
@@ -233,7 +233,7 @@ class Bench:
         return crashpoint.Server(command, *options, roots=roots, enter=server.prefix, stdout=log, stderr=log, **more)
 
     def _span(self, operation, server, *options):
-        """Runs the operation under the counter. Returns (points, acknowledged)."""
+        """Runs the operation under the counter. Returns (points, what act() told)."""
         with open(self.place / "server.log", "wb") as log, self._traced(server, log, *options, library=self.library) as traced:
             try:
                 await_keys(server, server.keys)
@@ -241,18 +241,18 @@ class Bench:
                 traced.arm()
             except Exception as failure:
                 raise NotBegun(f"{failure}; {(self.place / 'server.log').read_text()[-2000:]}") from failure
-            acknowledged = operation.act(server)
+            outcome = operation.act(server)
             try:
                 traced.disarm()
             except RuntimeError:  # all were killed
                 traced.wait()
-            return traced.points(), acknowledged
+            return traced.points(), outcome
 
     def count(self, operation):
         """The points of an undisturbed run, which must succeed."""
         server = self._fresh(operation)
-        points, acknowledged = self._span(operation, server)
-        need(acknowledged, f"{operation.name} fails undisturbed: {(self.place / 'server.log').read_text()[-2000:]}")
+        points, outcome = self._span(operation, server)
+        need(outcome == DONE, f"{operation.name} fails undisturbed: {(self.place / 'server.log').read_text()[-2000:]}")
         return points
 
     def attempt(self, operation, mode, n, power_cut=None):
@@ -262,14 +262,14 @@ class Bench:
         server = self._fresh(operation)
         power_cut = n % 2 == 0 if power_cut is None else power_cut
         try:
-            self.points, acknowledged = self._span(operation, server, *[word.format(n=n) for word in MODES[mode]])
+            self.points, outcome = self._span(operation, server, *[word.format(n=n) for word in MODES[mode]])
             if power_cut:
                 empty_ram(server)
             self.token_lost = self._in_library(server, n) and not operations.token_lives(server)
             if self.token_lost:
                 operations.check_without_token(server)
             else:
-                check(operation, server, acknowledged)
+                check(operation, server, outcome)
             return ""
         except NotBegun:
             raise
@@ -324,10 +324,10 @@ class Bench:
             operation.before(server)
             begin, store = calls_so_far(), replay.tree_of(files)
             server.note_answer = lambda: setattr(server, "answered_at", calls_so_far())
-            acknowledged = operation.act(server)
+            outcome = operation.act(server)
             end = calls_so_far()
             traced.stop()
-        need(acknowledged, f"{operation.name} fails undisturbed: {(self.place / 'server.log').read_text()[-2000:]}")
+        need(outcome == DONE, f"{operation.name} fails undisturbed: {(self.place / 'server.log').read_text()[-2000:]}")
         calls = replay.read_record(where)
         disk = replay.Disk({str(server.root): root, seen: store}, ignored=is_ours,
                            quiet=lambda path: is_unread(path) or is_ram(path) or path.startswith(seen))
@@ -363,7 +363,7 @@ class Bench:
             prepared.own_port(server)
             empty_ram(server)
             self._put_store(record, server, image)
-            check(record.operation, server, acknowledged, cut.again)
+            check(record.operation, server, DONE if acknowledged else UNKNOWN, cut.again)
             return ""
         except Exception as broken:
             return f"{record.operation.name} power cut after call {cut.n}, {image.name}{', acknowledged' if acknowledged else ''}: {broken}"

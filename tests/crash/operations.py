@@ -3,7 +3,7 @@
 
 The server is started plainly on what was left and must open its store by itself, serve every key that was acknowledged with its
 bytes, be wholly in the old or wholly in the new state (what was acknowledged is new, and then the old passphrase opens
-nothing), leave nothing lying about, and carry out the same operation when asked again.
+nothing; what was refused is old), leave nothing lying about, and carry out the same operation when asked again.
 """
 import functools
 import logging
@@ -20,12 +20,15 @@ sys.path[:0] = [str(HERE.parent / "lib"), str(HERE.parent / "system")]
 import prepared  # noqa: E402
 import tokens  # noqa: E402
 from kmip.core import enums  # noqa: E402
+from kmip.pie.exceptions import KmipOperationFailure  # noqa: E402
 from kmip.core.factories.attributes import AttributeFactory  # noqa: E402
 from prepared import documented, root_of_trust, security  # noqa: E402
 from server import PASSPHRASE  # noqa: E402
 
 NEW_PASSPHRASE = "the passphrase after it 9"
 NEW_PIN = "5678abc"
+# What the client was told: it is done, nothing was changed, or nothing that decides it.
+DONE, REFUSED, UNKNOWN = "done", "refused", "unknown"
 
 
 class Broken(Exception):
@@ -39,6 +42,19 @@ def need(condition, text):
 
 def said(done):
     return f"status {done.returncode}: {(done.stderr or done.stdout).strip()[-600:]}"
+
+
+def told(done):
+    """By the command line."""
+    if done.returncode == 0:
+        return DONE
+    return UNKNOWN if "whether something was changed is not known" in done.stderr else REFUSED
+
+
+def told_by(failure):
+    """By a failure of PyKMIP's: an answer that says no, or a connection that broke."""
+    definite = isinstance(failure, KmipOperationFailure) and "outcome is unknown" not in str(failure)
+    return REFUSED if definite else UNKNOWN
 
 
 def opens(server, path, phrase):
@@ -70,7 +86,8 @@ def need_phrases(server, path, right, wrong):
 
 
 class Operation:
-    """name; kind of the server that it begins with ("plain": without an HSM); act(server) tells whether it was acknowledged."""
+    """name; kind of the server that it begins with ("plain": without an HSM); act(server) tells what came of it: DONE, REFUSED or
+    UNKNOWN."""
     kind = "hsm"
 
     def __init__(self, kind=None):
@@ -82,7 +99,7 @@ class Operation:
     def act(self, server):
         raise NotImplementedError
 
-    def is_new(self, server, acknowledged):
+    def is_new(self, server):
         """Checks that the server is wholly old or wholly new, and tells which; it has just been started."""
         raise NotImplementedError
 
@@ -97,9 +114,9 @@ class RootOperation(Operation):
         raise NotImplementedError
 
     def act(self, server):
-        return self.command(server).returncode == 0
+        return told(self.command(server))
 
-    def is_new(self, server, acknowledged):
+    def is_new(self, server):
         hsm = security(server).get("HSM_ENABLED") == "1"
         status = server.json("hsm", "status", check=False)
         need(documented(server) == (prepared.WITH_HSM if hsm else prepared.WITHOUT_HSM),
@@ -120,8 +137,8 @@ class Initialize(RootOperation):
     def command(self, server, check=False):
         return server.initialize(server.token, check=check)
 
-    def is_new(self, server, acknowledged):
-        new = super().is_new(server, acknowledged)
+    def is_new(self, server):
+        new = super().is_new(server)
         wallet = prepared.RESTORE if new else prepared.TDE  # either way the other protector opens, too
         need(opens(server, wallet, PASSPHRASE), f"{wallet} does not open with the passphrase")
         return new
@@ -133,8 +150,8 @@ class ReverseMigrate(RootOperation):
     def command(self, server, check=False):
         return server.reverse_migrate(server.token, check=check, new=NEW_PASSPHRASE)
 
-    def is_new(self, server, acknowledged):
-        new = super().is_new(server, acknowledged)
+    def is_new(self, server):
+        new = super().is_new(server)
         if new:
             need_phrases(server, prepared.TDE, NEW_PASSPHRASE, PASSPHRASE)
         else:
@@ -155,9 +172,9 @@ class SetCredential(Operation):
                               check=False)
 
     def act(self, server):
-        return self.command(server).returncode == 0
+        return told(self.command(server))
 
-    def is_new(self, server, acknowledged):
+    def is_new(self, server):
         need(documented(server) == prepared.WITH_HSM, f"the files are {sorted(documented(server))}")
         new = root_of_trust(server)[prepared.CREDENTIAL] != server.old_credential
         status = server.json("hsm", "status", check=False)
@@ -180,9 +197,9 @@ class Rotation(Operation):
         raise NotImplementedError
 
     def act(self, server):
-        return self.command(server).returncode == 0
+        return told(self.command(server))
 
-    def is_new(self, server, acknowledged):
+    def is_new(self, server):
         hsm = self.kind == "hsm"
         need(documented(server) == (prepared.WITH_HSM if hsm else prepared.WITHOUT_HSM),
              f"the files are {sorted(documented(server))}")
@@ -207,8 +224,8 @@ class ChangePassphrase(Rotation):
         return server.keyward("passphrase", "change", "--recovery-passphrase-file", server.secret_file("old", PASSPHRASE),
                               "--new-recovery-passphrase-file", server.secret_file("new", NEW_PASSPHRASE), check=False)
 
-    def is_new(self, server, acknowledged):
-        new = super().is_new(server, acknowledged)
+    def is_new(self, server):
+        new = super().is_new(server)
         need_phrases(server, self.file, *((NEW_PASSPHRASE, PASSPHRASE) if new else (PASSPHRASE, NEW_PASSPHRASE)))
         return new
 
@@ -231,8 +248,8 @@ class RotateMasterKey(Rotation):
         return server.keyward("rotate", "master-key", "--recovery-passphrase-file", server.secret_file("phrase", PASSPHRASE),
                               check=False)
 
-    def is_new(self, server, acknowledged):
-        new = super().is_new(server, acknowledged)
+    def is_new(self, server):
+        new = super().is_new(server)
         need(opens(server, self.file, PASSPHRASE), f"{self.file} does not open with the passphrase")
         deadline = time.monotonic() + 20
         while True:  # what was not wrapped again before the end is wrapped after the start
@@ -262,16 +279,17 @@ class RotateDataKeys(Operation):
         server.old_keys = self.state(server)[1]
 
     def act(self, server):
-        if server.keyward("rotate", "data-keys", check=False).returncode != 0:
-            return False
+        outcome = told(server.keyward("rotate", "data-keys", check=False))
+        if outcome != DONE:
+            return outcome
         answered(server)
         try:
             self.ended(server)
         except Exception:  # killed on the way; it was begun all the same
             pass
-        return True
+        return DONE
 
-    def is_new(self, server, acknowledged):
+    def is_new(self, server):
         state, keys = self.ended(server)
         need(state in ("never", "done") and len(keys) == 1, f"the rotation is {state} with {len(keys)} data keys")
         need((keys != server.old_keys) == (state == "done"), f"the rotation is {state}, the data key is {keys}")
@@ -293,11 +311,11 @@ class Create(Operation):
             with server.client() as client:
                 server.made = client.create(enums.CryptographicAlgorithm.AES, 256, name=self.key_name)
                 answered(server)
-        except Exception:  # the connection broke, or the server said no
-            pass
-        return server.made is not None
+        except Exception as failure:
+            return DONE if server.made is not None else told_by(failure)
+        return DONE
 
-    def is_new(self, server, acknowledged):
+    def is_new(self, server):
         name = AttributeFactory().create_attribute(enums.AttributeType.NAME, _name(self.key_name))
         with server.client() as client:
             found = client.locate(attributes=[name])
@@ -328,11 +346,11 @@ class Destroy(Operation):
             with server.client() as client:
                 client.destroy(server.victim)
                 answered(server)
-            return True
-        except Exception:  # the connection broke, or the server said no
-            return False
+        except Exception as failure:
+            return told_by(failure)
+        return DONE
 
-    def is_new(self, server, acknowledged):
+    def is_new(self, server):
         with server.client() as client:
             try:
                 key = client.get(server.victim).value
@@ -386,15 +404,16 @@ def check_without_token(server):
     need(left == [], f"left over: {left}")
 
 
-def check(operation, server, acknowledged, again=True):
+def check(operation, server, outcome, again=True):
     """Starts the server on what was left; raises Broken. again: also carry out the operation once more."""
     started = server.start(check=False)
     need(started.returncode == 0, f"the server does not start: {said(started)}")
     locked = isinstance(operation, SetCredential)
     if not locked:
         await_keys(server, server.keys)
-    new = operation.is_new(server, acknowledged)
-    need(new or not acknowledged, "it was acknowledged, and is not there")
+    new = operation.is_new(server)
+    need(new or outcome != DONE, "it was acknowledged, and is not there")
+    need(not new or outcome != REFUSED, "it was refused, and is there")
     await_keys(server, server.keys)
     left = root_of_trust(server)["left over"]
     need(left == [], f"left over: {left}")

@@ -2,7 +2,7 @@
 """Load on a server whose processes are killed at random, and a book of what was acknowledged.
 
 Each worker keeps its own keys. A key's page holds its bytes and every state it may be in: an answer leaves one, an answer that
-was lost leaves the state before and the one after. What the server says afterwards must stand in the book; a Destroy that was
+was lost leaves the state before and the one after, a refusal the one before. What the server says afterwards must stand in the book; a Destroy that was
 acknowledged stays done, whatever is killed when.
 """
 import os
@@ -102,6 +102,8 @@ class Worker(threading.Thread):
         try:
             payload = self.call(asked)
         except kmip.Refused as refused:
+            if not unknown(refused):
+                page.states = {ABSENT}
             if not transient(refused):
                 self.wrong.append(f"make {name}: {refused}")
             return
