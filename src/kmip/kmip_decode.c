@@ -267,19 +267,39 @@ static size_t echo_of(const struct request *request)
     return room;
 }
 
-static enum err check_room(const struct kmip_call *call)
+// What this room answers by itself is known now.
+static enum err add_own(const struct kmip_call *call, size_t i, size_t *room)
+{
+    static const struct reply none = {.status = ERR_OK, .located_items = -1};
+    enum verb verb = call->batch.items[i].verb;
+    struct buf payload CLEANUP(buf_done);
+    buf_init(&payload, LIMIT_ANSWER, false);
+    if (verb != VERB_QUERY && verb != VERB_DISCOVER_VERSIONS)
+        return ERR_OK;
+    TRY(kmip_put_payload(&payload, call->version, &call->items[i], &none, true));
+    *room += payload.len;
+    return ERR_OK;
+}
+
+// The answer to a change must fit, since it cannot be taken back for want of room; so what else is
+// asked of the same message may take what is left.
+static enum err check_room(struct kmip_call *call)
 {
     size_t room = ROOM_OF_HEADER;
-    if (call->maximum < 0 || !kmip_writes(call))
+    size_t limit = LIMIT_ANSWER;
+    if (!kmip_writes(call))
         return ERR_OK;
+    if (call->maximum >= 0 && (uint64_t)call->maximum < limit)
+        limit = (size_t)call->maximum;
     for (size_t i = 0; i < call->batch.count; i++) {
         const struct request *request = &call->batch.items[i];
         room += ROOM_OF_ITEM + ROOM_OF_MESSAGE + call->items[i].id.len + request->uid.len +
                 (verb_writes(request->verb) ? echo_of(request) : 0);
+        TRY(add_own(call, i, &room));
     }
-    if ((uint64_t)call->maximum < room)
-        FAIL(ERR_TOO_LARGE, "the maximum response size %lld is too small for the answer",
-             (long long)call->maximum);
+    if (limit <= room)
+        FAIL(ERR_TOO_LARGE, "the maximum response size %zu is too small for the answer", limit);
+    call->batch.room = (uint32_t)(limit - room);
     return ERR_OK;
 }
 

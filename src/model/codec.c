@@ -451,6 +451,7 @@ enum err model_put_batch(struct buf *out, const struct batch *batch)
     TRY(buf_put_u16(out, batch->version));
     TRY(buf_put_u8(out, (uint8_t)batch->on_error));
     TRY(buf_put_u8(out, batch->ordered ? 1 : 0));
+    TRY(buf_put_u32(out, batch->room));
     TRY(buf_put(out, span_of(batch->id.bytes, sizeof batch->id.bytes)));
     TRY(buf_put_u16(out, (uint16_t)batch->count));
     for (size_t i = 0; i < batch->count; i++) {
@@ -472,6 +473,7 @@ static enum err get_batch_head(struct cursor *in, struct batch *ret)
         FAIL(ERR_MESSAGE, "a record holds an unknown batch error continuation option");
     ret->on_error = (enum on_error)on_error;
     TRY(get_bool(in, &ret->ordered));
+    TRY(cursor_u32(in, &ret->room));
     TRY(cursor_bytes(in, sizeof ret->id.bytes, &id));
     memcpy(ret->id.bytes, id.data, sizeof ret->id.bytes);
     return ERR_OK;

@@ -180,6 +180,7 @@ struct batch {
     bool ordered;   // Batch Order Option
     struct uuid id; // of this message: looked up to learn the outcome of a write
     bool final;     // to a reader, not encoded: answer it, whatever else there were to be written
+    uint32_t room;  // bytes left in the answer for items that only read; 0: as many as they take
     struct request *items;
     size_t count;
 };

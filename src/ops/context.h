@@ -104,6 +104,7 @@ struct op {
     struct uuid default_wallet; // of `who`: where new objects go
     bool has_placeholder;       // the ID Placeholder of the batch
     struct uuid placeholder;
+    size_t room;      // what is left of the batch's
     bool saved;       // a save is open that is undone should the item fail
     bool stands;      // it has changed what no transaction of ours takes back
     bool must_change; // `who` may do nothing before the password is changed

@@ -25,6 +25,7 @@
 #include "ops/refusals.h"
 #include "ops/reseal.h"
 #include "ops/rights.h"
+#include "ops/room.h"
 #include "ops/seen.h"
 #include "ops/signer.h"
 #include "ops/sink.h"
@@ -215,6 +216,7 @@ static enum err run_admitted(struct op *op, const struct dispatch_row *row, enum
         return ERR_OK;
     TRY(etag_check(op));
     TRY(row->run(op));
+    TRY(room_take(op));
     TRY(etag_tell(op));
     enum err err = once_keep(op);
     if (err != ERR_OK && row->own_transaction) {
@@ -433,7 +435,8 @@ enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena 
                        struct replies *ret)
 {
     struct replies replies = {.count = batch->count};
-    struct op op = {.ops = ops, .arena = arena, .batch = batch, .now = clock_wall_s()};
+    struct op op = {
+        .ops = ops, .arena = arena, .batch = batch, .room = batch->room, .now = clock_wall_s()};
     if (batch->count == 0 || batch->count > BATCH_MAX)
         FAIL(ERR_MESSAGE, "a batch has 1 to %d items", BATCH_MAX);
     ops->administered = ops->administered || batch->who.kind != PRINCIPAL_ENDPOINT;

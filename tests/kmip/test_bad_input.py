@@ -405,6 +405,44 @@ def test_change_whose_answer_does_not_fit_is_not_made(connect, maximum):
     assert set(client.locate()) == before
 
 
+LARGE = 1000 * 1000
+
+
+def registered(client, size):
+    asked = kmip.register(client.version, kmip.opaque_object(bytes(size)), [("Name", f"large-{size}-{client.version}")])
+    return client.call(asked).get("Unique Identifier")
+
+
+@pytest.mark.parametrize("maximum, gets", [(4096, 1), (None, 5)])
+def test_read_that_does_not_fit_beside_a_change_fails_alone(connect, some_version, maximum, gets):
+    """What was changed is told as changed, on one message with more than the answer may hold."""
+    client = connect(some_version)
+    uid = registered(client, LARGE)
+    batch = [kmip.create(some_version, kmip.key_attributes())] + [kmip.get(uid)] * gets
+    more = {} if maximum is None else {"maximum": maximum}
+    answers = client.batch(*batch, on_error="Continue", **more).items
+    assert len(answers) == 1 + gets and answers[0].ok, answers[0].node
+    assert answers[-1].reason_is("Response Too Large"), answers[-1].node
+    if maximum is None:
+        assert answers[1].ok and not answers[1].payload.get("Object Type") is None
+    made = answers[0].payload.get("Unique Identifier")
+    assert made in client.locate()
+    before = set(client.locate())
+    undone = client.batch(*batch, on_error="Undo", **more).items
+    assert [answer.ok for answer in undone] == [False] * len(undone)
+    assert set(client.locate()) == before
+    for one in (made, uid):
+        client.destroy(one)
+
+
+def test_query_that_does_not_fit_beside_a_change_refuses_the_whole(connect):
+    client = connect()
+    before = set(client.locate())
+    answers = client.batch(kmip.create((1, 4), kmip.key_attributes()), QUERY, maximum=1400).items
+    assert all(answer.reason_is("Response Too Large") for answer in answers)
+    assert set(client.locate()) == before
+
+
 @pytest.mark.parametrize("maximum", [256, 300, 512, 1024, 280000])
 def test_no_answer_is_longer_than_the_client_allows(connect, maximum):
     client = connect()

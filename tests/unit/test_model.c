@@ -123,6 +123,7 @@ static void put_a_batch(struct buf *out)
         .version = 0x0104,
         .on_error = ON_ERROR_UNDO,
         .ordered = true,
+        .room = 70000,
         .id = uuid_random(),
         .items = items,
         .count = 2,
@@ -142,6 +143,7 @@ static void a_batch_comes_back(void **state)
     assert_int_equal(back.who.fingerprint[31], 9);
     assert_true(span_eq_str(back.who.address, "127.0.0.1:4"));
     assert_int_equal(back.on_error, ON_ERROR_UNDO);
+    assert_int_equal(back.room, 70000);
     assert_int_equal(back.count, 2);
     struct request expect;
     fill_request(&expect);

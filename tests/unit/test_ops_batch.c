@@ -53,6 +53,38 @@ static void the_placeholder_stands_for_what_was_made_or_found(void **state)
     assert_true(span_eq(replies.items[4].uid, replies.items[0].uid));
 }
 
+static void what_does_not_fit_beside_a_change_fails_alone(void **state)
+{
+    (void)state;
+    struct span uid = make_key(NULL);
+    struct request items[] = {create_request("fits"),
+                              {.verb = VERB_GET, .uid = uid},
+                              {.verb = VERB_GET_ATTRIBUTES, .uid = uid},
+                              {.verb = VERB_GET, .uid = uid}};
+    struct batch batch = {.who = endpoint(rig.client),
+                          .version = 1 << 8 | 4,
+                          .on_error = ON_ERROR_CONTINUE,
+                          .ordered = true,
+                          .room = 1400,
+                          .items = items,
+                          .count = COUNT_OF(items)};
+    struct replies replies = run_batch(OPS_WRITER, &batch);
+    assert_int_equal(replies.items[0].status, ERR_OK);
+    assert_int_equal(replies.items[1].status, ERR_OK);
+    assert_int_equal(replies.items[2].status, ERR_TOO_LARGE);
+    assert_int_equal(replies.items[2].attrs.count, 0);
+    assert_int_equal(replies.items[3].status, ERR_OK);
+    batch.on_error = ON_ERROR_UNDO;
+    items[0] = create_request("taken back");
+    replies = run_batch(OPS_WRITER, &batch);
+    assert_true(replies.items[0].undone);
+    batch.room = 0;
+    items[0] = create_request("all of it");
+    replies = run_batch(OPS_WRITER, &batch);
+    for (size_t i = 0; i < replies.count; i++)
+        assert_int_equal(replies.items[i].status, ERR_OK);
+}
+
 static void an_empty_placeholder_names_nothing(void **state)
 {
     (void)state;
@@ -217,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_placeholder_stands_for_what_was_made_or_found),
+        cmocka_unit_test(what_does_not_fit_beside_a_change_fails_alone),
         cmocka_unit_test(an_empty_placeholder_names_nothing),
         cmocka_unit_test(stop_keeps_what_came_before_the_failure),
         cmocka_unit_test(continue_leaves_out_the_failure_alone),
