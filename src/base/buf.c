@@ -45,13 +45,15 @@ static bool second_byte_fits(uint8_t first, uint8_t second)
     return true;
 }
 
-// The length of the UTF-8 sequence at p, 0 when it is not one (or is NUL).
-static size_t utf8_sequence(const uint8_t *p, size_t left)
+size_t span_utf8_len(struct span text)
 {
+    const uint8_t *p = text.data;
+    if (text.len == 0)
+        return 0;
     if (p[0] < 0x80)
         return p[0] != 0;
     size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < len)
+    if (p[0] < 0xc2 || p[0] > 0xf4 || text.len < len)
         return 0;
     for (size_t i = 1; i < len; i++) {
         if ((p[i] & 0xc0) != 0x80)
@@ -64,7 +66,7 @@ bool span_is_utf8(struct span text)
 {
     size_t at = 0;
     while (at < text.len) {
-        size_t len = utf8_sequence(text.data + at, text.len - at);
+        size_t len = span_utf8_len(span_of(text.data + at, text.len - at));
         if (len == 0)
             return false;
         at += len;

@@ -48,6 +48,10 @@ bool span_eq_str(struct span a, const char *text);
 // A NUL-terminated heap copy of `text`, caller frees. ERR_INVALID when it holds a NUL byte.
 MUST_USE enum err span_strdup(struct span text, char **ret_text);
 
+// Bytes of the well-formed UTF-8 character that text begins with; 0: it begins with none, or with
+// NUL.
+size_t span_utf8_len(struct span text);
+
 // True for well-formed UTF-8 without NUL (RFC 3629: no surrogates, no overlong forms).
 bool span_is_utf8(struct span text);
 

@@ -25,23 +25,32 @@ void log_setup(const char *process, enum log_level least)
     least_level = least;
 }
 
-// Copies text to out, escaping the bytes of control characters. Returns the length written.
-static size_t escape(const char *text, size_t len, char *out, size_t room)
+static size_t put_escaped(uint8_t c, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    out[0] = '\\';
+    out[1] = 'x';
+    out[2] = digits[c >> 4];
+    out[3] = digits[c & 15];
+    return 4;
+}
+
+// Copies text to out, escaping the bytes of control characters and those that are no characters (of
+// which some terminals obey 0x9b). Returns the length written.
+static size_t escape(struct span text, char *out, size_t room)
 {
     size_t at = 0;
-    size_t control = 0; // bytes that are left of one
-    for (size_t i = 0; i < len && at + 4 < room; i++) {
-        if (control == 0)
-            control = span_control_len(span_of(text + i, len - i));
-        if (control == 0) {
-            out[at++] = text[i];
-            continue;
-        }
-        control--;
-        out[at++] = '\\';
-        out[at++] = 'x';
-        hex_digits(span_of(text + i, 1), out + at);
-        at += 2;
+    while (text.len > 0) {
+        size_t control = span_control_len(text);
+        size_t shown = control > 0 ? 0 : span_utf8_len(text);
+        size_t len = shown > 0 ? shown : control > 0 ? control : 1;
+        if (at + 4 * len >= room)
+            break;
+        for (size_t i = 0; i < len && shown == 0; i++)
+            at += put_escaped(text.data[i], out + at);
+        memcpy(out + at, text.data, shown);
+        at += shown;
+        text = span_of(text.data + len, text.len - len);
     }
     return at;
 }
@@ -65,7 +74,7 @@ void log_event(enum log_level level, const char *fmt, ...)
     clock_text(clock_wall_ms(), stamp);
     size_t at = (size_t)snprintf(line, sizeof line / 4, "%s %s %s event=", stamp, names[level],
                                  process_name);
-    at += escape(text, (size_t)len, line + at, sizeof line - at - 1);
+    at += escape(span_of(text, (size_t)len), line + at, sizeof line - at - 1);
     line[at++] = '\n';
     // A log that cannot be written must not stop the service.
     if (write(STDERR_FILENO, line, at) < 0)
