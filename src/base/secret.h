@@ -17,7 +17,8 @@ struct secret {
 // Once, before the first secret. ERR_INTERNAL when the library cannot start.
 MUST_USE enum err secret_setup(void);
 
-// A secret of `len` zero bytes. Caller frees. ERR_MEMORY also when the memory cannot be locked.
+// A secret of `len` zero bytes. Caller frees. ERR_MEMORY. Where the memory may not be locked
+// (RLIMIT_MEMLOCK), that is logged once: keys that may be swapped are better than none.
 MUST_USE enum err secret_new(size_t len, struct secret **ret);
 MUST_USE enum err secret_copy(struct span bytes, struct secret **ret);
 
