@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,6 +66,25 @@ static int signal_parent(void)
     return kill(getppid(), 0) == 0 ? 0 : errno;
 }
 
+// The kernel signals whoever owns a descriptor when something happens to it.
+static int own_by_parent(void)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        return errno;
+    }
+    int error = fcntl(pair[0], F_SETOWN, getppid()) == 0 ? 0 : errno;
+    close(pair[0]);
+    close(pair[1]);
+    return error;
+}
+
+// As fast as it is already, where nothing stops it.
+static int slow_parent(void)
+{
+    return setpriority(PRIO_PROCESS, (id_t)getppid(), 0) == 0 ? 0 : errno;
+}
+
 static int connect_out(void)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
@@ -104,13 +125,31 @@ static int map_code(void)
     return 0;
 }
 
+// No attempts: what the process is confined by.
+static int no_new_privs(void)
+{
+    return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+}
+
+static int seccomp_mode(void)
+{
+    return prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
+}
+
+static int dumpable(void)
+{
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+}
+
 static const struct attempt {
     const char *name;
     int (*try)(void);
 } attempts[] = {
-    {"list-root", list_root},     {"read-shadow", read_shadow},   {"read-secret", read_secret},
-    {"read-parent", read_parent}, {"trace-parent", trace_parent}, {"signal-parent", signal_parent},
-    {"connect", connect_out},     {"map-code", map_code},         {"run", run_shell},
+    {"list-root", list_root},      {"read-shadow", read_shadow},   {"read-secret", read_secret},
+    {"read-parent", read_parent},  {"trace-parent", trace_parent}, {"signal-parent", signal_parent},
+    {"connect", connect_out},      {"map-code", map_code},         {"run", run_shell},
+    {"own-parent", own_by_parent}, {"slow-parent", slow_parent},   {"no-new-privs", no_new_privs},
+    {"seccomp", seccomp_mode},     {"dumpable", dumpable},
 };
 
 static void note(const char *path, const char *text)

@@ -5,6 +5,7 @@
 // Tries each thing once and appends "probe NAME RESULT" to the file in KWSHIM_TRACE, RESULT being 0
 // if it succeeded, else the errno. The names are in the table of shim_probe.c. Harmless by itself:
 // nothing is written outside the trace. A sandbox that answers by a signal ends the process; the
-// trace then ends with "probe NAME" alone. For each path in KWSHIM_FILES (separated by colons) the
+// trace then ends with "probe NAME" alone. "no-new-privs", "seccomp" and "dumpable" are no
+// attempts: RESULT is what prctl tells. For each path in KWSHIM_FILES (separated by colons) the
 // names are "read:PATH" and "write:PATH".
 void shim_probe(void);

@@ -291,7 +291,8 @@ def test_a_hostile_library_tells_what_it_reached(shim, tmp_path):
     assert client(shim, "").returncode == 0
     probes = shim.probes()
     assert set(probes) == {"list-root", "read-shadow", "read-secret", "read-parent", "trace-parent",
-                           "signal-parent", "connect", "map-code", "run"}
+                           "signal-parent", "connect", "map-code", "run", "own-parent", "slow-parent",
+                           "no-new-privs", "seccomp", "dumpable"}
     assert probes["list-root"] == probes["read-secret"] == probes["run"] == 0
     shim.set("probe=C_Login:1-")
     shim.env["KWSHIM_SECRET"] = str(tmp_path / "nothing")

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kmip.core import enums
@@ -16,7 +17,7 @@ from kmip.core import enums
 import prepared
 from https import Local
 from root import needs_root
-from server import PROGRAMS, processes_below, wait_for
+from server import PROGRAMS, Process, processes_below, wait_for
 from shim import Shim
 
 ROLES = ["courier", "front", "web", "reader", "writer", "admin", "people", "keeper"]
@@ -83,6 +84,46 @@ def test_every_process_is_confined(server):
         assert core[0].split()[4:6] == ["0", "0"], process.role
 
 
+def test_the_supervisor_gains_no_privileges_and_leaves_no_core(server):
+    """It has no filter, since its children would inherit it, the vendor's library among them."""
+    supervisor = Process(server.pid, 0, "keywardd", [])
+    assert supervisor.status()["NoNewPrivs"] == "1"
+    core = [line for line in open(f"/proc/{server.pid}/limits") if line.startswith("Max core file size")]
+    assert core[0].split()[4:6] == ["0", "0"]
+
+
+def test_the_prover_is_confined(kept, tmp_path):
+    """It lives while staged files are opened, which the HSM can draw out."""
+    server = kept("plain")
+    shim = Shim(server.token, tmp_path / "shim")
+    server.use_token(shim)
+    server.start()
+    shim.set("slow=C_Decrypt:2000")
+    seen = []
+
+    def look():
+        for process in processes_below(server.pid):
+            if "--prove" in process.arguments:
+                try:
+                    seen.append(process.status())
+                except OSError:  # it has ended meanwhile
+                    continue
+        return any((status["NoNewPrivs"], status["Seccomp"]) == ("1", "2") for status in seen)
+    with ThreadPoolExecutor(1) as pool:
+        initialized = pool.submit(server.initialize, shim)
+        wait_for("a confined prover", look, 60)
+        initialized.result()
+
+
+def test_keys_lie_in_locked_memory(server):
+    uid, _ = server.create_key()
+    server.fetch(uid)
+    for role in ("keeper", "reader", "writer"):
+        locked = [int(process.status()["VmLck"].split()[0]) for process in server.processes(role)]
+        assert any(locked), f"{role} holds keys"
+    assert "keys_not_locked" not in server.log()
+
+
 # What the vendor's library finds when it opens it, as root or not: EACCES, or 0 for what it may.
 SHUT = [prepared.TDE, prepared.CREDENTIAL, prepared.PASSWORD, prepared.RESTORE, prepared.RECORD, prepared.STORE,
         "usr/local/okv/tde", "usr/local/okv/hsm/wallet", "usr/local/okv/hsm/restore", "mnt/okvram", "mnt/okvram/cwallet.sso",
@@ -117,8 +158,10 @@ def test_a_library_reaches_no_wallet_no_store_and_no_key(kept, tmp_path):
         assert {path: there[path] for path in READABLE} == dict.fromkeys(READABLE, (0, errno.EACCES))
         assert there["opt/vendor.conf"] == (0, 0) and there["var/okv/log/hsm"] == (0, errno.EISDIR)
         assert (found["read:/etc/passwd"], found["write:/dev/null"]) == (0, 0)
-        # Nor does it see into the processes that hold keys.
-        assert found["read-parent"] == errno.EACCES and found["trace-parent"] == errno.EPERM
+        # Nor does it see into the processes that hold keys, signal them or slow them down.
+        assert found["read-parent"] == errno.EACCES
+        assert {found[what] for what in ("trace-parent", "signal-parent", "own-parent", "slow-parent", "run")} == {errno.EPERM}
+        assert (found["no-new-privs"], found["seccomp"], found["dumpable"]) == (1, 2, 0)
     assert "no_landlock" not in server.log()
 
 
