@@ -238,6 +238,14 @@ void buf_consume(struct buf *buf, size_t len)
     buf->len = rest;
 }
 
+void buf_cut(struct buf *buf, size_t len)
+{
+    if (len >= buf->len)
+        return;
+    explicit_bzero(buf->data + len, buf->len - len);
+    buf->len = len;
+}
+
 void buf_patch_u32(struct buf *buf, size_t offset, uint32_t value)
 {
     for (size_t i = 0; i < 4; i++)

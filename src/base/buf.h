@@ -87,6 +87,9 @@ MUST_USE enum err buf_put_var(struct buf *buf, struct span bytes);
 // Drops the first `len` bytes (at most all), moving the rest to the front.
 void buf_consume(struct buf *buf, size_t len);
 
+// Takes back what was appended after the first `len` bytes, and wipes it.
+void buf_cut(struct buf *buf, size_t len);
+
 // Overwrites four bytes at `offset` (which buf must already hold) with a big-endian value.
 void buf_patch_u32(struct buf *buf, size_t offset, uint32_t value);
 

@@ -104,8 +104,7 @@ enum err ipc_begin(struct ipc *ipc, uint16_t kind, uint16_t status, uint64_t id,
 
 void ipc_drop(struct ipc *ipc)
 {
-    explicit_bzero(ipc->out.data + ipc->building, ipc->out.len - ipc->building);
-    ipc->out.len = ipc->building;
+    buf_cut(&ipc->out, ipc->building);
 }
 
 enum err ipc_end(struct ipc *ipc)

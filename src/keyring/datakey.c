@@ -33,8 +33,8 @@ enum err datakey_wrap(const struct wallet *wallet, struct span context, struct s
     if (err == ERR_OK)
         err = crypto_seal(span_of(kek, sizeof kek), span_buf(&aad), key, out);
     explicit_bzero(kek, sizeof kek);
-    if (err != ERR_OK && out->len > start)
-        out->len = start;
+    if (err != ERR_OK)
+        buf_cut(out, start);
     return err;
 }
 

@@ -125,14 +125,6 @@ static enum err put_message(struct buf *out, const struct kmip_call *call,
     return ERR_OK;
 }
 
-// Takes back what was appended after `start`, with whatever key material is in it.
-static void take_back(struct buf *out, size_t start)
-{
-    if (out->len > start)
-        explicit_bzero(out->data + start, out->len - start);
-    out->len = start;
-}
-
 static enum err put_bounded(struct buf *out, const struct kmip_call *call,
                             const struct replies *replies, bool terse)
 {
@@ -144,7 +136,7 @@ static enum err put_bounded(struct buf *out, const struct kmip_call *call,
     if (code == ERR_OK && out->len - start <= limit)
         return ERR_OK;
     size_t len = out->len - start;
-    take_back(out, start);
+    buf_cut(out, start);
     if (code != ERR_OK)
         return code;
     FAIL(ERR_TOO_LARGE, "the answer of %zu bytes is larger than %zu bytes", len, limit);
@@ -195,7 +187,7 @@ enum err kmip_encode_failure(const struct kmip_call *call, enum err code, const 
         bool fits = call->maximum < 0 || (int64_t)(out->len - start) <= call->maximum;
         if (failed == ERR_OK && (fits || last))
             return ERR_OK;
-        take_back(out, start);
+        buf_cut(out, start);
         if (failed != ERR_OK)
             return failed;
     }

@@ -115,6 +115,21 @@ static void arena_stops_at_its_limit(void **state)
     assert_int_equal(bytes[59999], 0);
 }
 
+static void what_is_cut_is_wiped(void **state)
+{
+    (void)state;
+    struct buf buf CLEANUP(buf_done);
+    buf_init(&buf, 64, false);
+    buf_cut(&buf, 0);
+    OK(buf_put(&buf, span_str("kept secret")));
+    buf_cut(&buf, 20);
+    assert_int_equal(buf.len, 11);
+    buf_cut(&buf, 4);
+    assert_true(span_eq_str(span_buf(&buf), "kept"));
+    static const uint8_t zeros[7];
+    assert_memory_equal(buf.data + 4, zeros, sizeof zeros);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +138,7 @@ int main(void)
         cmocka_unit_test(cursor_refuses_to_run_past_the_end),
         cmocka_unit_test(utf8_is_checked),
         cmocka_unit_test(characters_that_rule_a_terminal_are_known),
+        cmocka_unit_test(what_is_cut_is_wiped),
         cmocka_unit_test(arena_stops_at_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
