@@ -8,6 +8,7 @@ import os
 import time
 
 import chaos
+from root import needs_root
 from server import wait_for
 
 ROLES = {"front", "web", "reader", "writer", "admin", "people", "keeper"}
@@ -35,8 +36,9 @@ def test_what_was_acknowledged_survives_kills_at_random(kept):
     wait_for("the processes to settle", lambda: settled(server), 30)
     assert len(server.processes()) == count
     assert server.json("audit", "verify")["sound"] is True
-    after = chaos.measure(server)
-    assert after["supervisor"][1] <= before["supervisor"][1] + 2, f"the supervisor leaks descriptors: {before} {after}"
-    assert after["supervisor"][0] <= before["supervisor"][0] * 1.5 + 1024, f"the supervisor grows: {before} {after}"
     for uid, key in server.keys.items():
         assert server.fetch(uid) == key
+    after = chaos.measure(server)
+    needs_root("the descriptors of a process that shows them to root alone; all else was looked at")
+    assert after["supervisor"][1] <= before["supervisor"][1] + 2, f"the supervisor leaks descriptors: {before} {after}"
+    assert after["supervisor"][0] <= before["supervisor"][0] * 1.5 + 1024, f"the supervisor grows: {before} {after}"

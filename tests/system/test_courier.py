@@ -12,6 +12,7 @@ import pytest
 
 from https import Local
 from log_server import Authority, LogServer, MailServer
+from root import needs_root
 from server import Server, wait_for
 
 
@@ -321,6 +322,7 @@ def test_quiet_endpoints_wrong_tokens_and_low_space_are_alerts(kept):
 
 
 def test_no_process_but_the_courier_may_open_a_connection_and_it_reaches_no_file_of_the_server(shared):
+    needs_root("the descriptors of a process that shows them to root alone")
     pids = [p.pid for p in shared.processes("courier")]
     assert len(pids) == 2
     for pid in pids:

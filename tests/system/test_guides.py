@@ -15,6 +15,7 @@ import pytest
 
 import prepared
 from prepared import security, set_security
+from root import needs_root
 from server import PASSPHRASE, wait_for
 from shim import Shim
 
@@ -108,6 +109,7 @@ def said(done):
 
 
 def test_a_luna_hsm_by_its_vendors_guide(appliance):
+    needs_root("the environment of a process that shows it to root alone")
     a = appliance
     # LG "Configure Luna HSM", CG 4.5.2: the client is installed.
     a.install(LUNA)

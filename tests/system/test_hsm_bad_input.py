@@ -11,6 +11,7 @@ import prepared
 import shim
 import tokens
 from prepared import root_of_trust, set_security
+from root import needs_root
 from server import PASSPHRASE, wait_for, write_private
 
 SLOT, LIBRARY = "could not get slot for hsm", "could not load pkcs#11 library"
@@ -277,6 +278,7 @@ def test_an_environment_that_would_be_dangerous(plain, line, words):
 
 
 def test_other_variables_reach_the_library_and_no_other_process(plain):
+    needs_root("the environment of a process that shows it to root alone")
     path = plain.root / prepared.HSM_ENV
     write_private(path, path.read_text() + "export ChrystokiConfigurationPath=/etc/luna\nexport LD_LIBRARY_PATH=/usr/lib\n")
     assert initialize(plain).returncode == 0
