@@ -385,7 +385,8 @@ static int fail_within(struct store *store)
     struct store_object o = object(50000, 9);
     if (put_until(store, 30000) != ERR_NO_SPACE)
         return 6;
-    if (store_object_put(store, &o, NULL, 0) != ERR_IO || store_commit(store) != ERR_IO)
+    if (!store_is_doomed(store) || store_object_put(store, &o, NULL, 0) != ERR_IO ||
+        store_commit(store) != ERR_IO)
         return 7;
     store_rollback(store);
     if (limit_files(RLIM_INFINITY) != 0 || store_begin(store, STORE_WRITE) != ERR_OK ||
@@ -470,6 +471,7 @@ static void a_disk_full_after_the_sync_leaves_the_commit_in_doubt(void **state)
     }
     (void)vfs->xSetSystemCall(vfs, NULL, NULL);
     assert_int_equal(err, ERR_IO);
+    assert_true(store_is_unsure(store));
     FAILS(ERR_IO, store_begin(store, STORE_WRITE));
 }
 
