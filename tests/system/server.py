@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 from kmip.core import enums
@@ -46,11 +47,12 @@ def free_port():
 
 
 def write_private(path, text):
+    """Whole at every instant, since several may write one at once."""
     path = pathlib.Path(path)
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
+    new = path.with_name(f"{path.name}.{threading.get_ident()}")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
         f.write(text)
-    return path
+    return new.replace(path)
 
 
 class Process:
