@@ -17,13 +17,12 @@ void spin_start_at(struct spin *spin, int64_t window_us, int64_t now_us)
         spin->rest--;
 }
 
-static bool was_for_nothing(struct spin *spin)
+static void rest(struct spin *spin)
 {
     int next = spin->rest_next * 2;
     spin->rest = spin->rest_next;
     spin->rest_next = next == 0 ? 1 : next < SPIN_REST_MAX ? next : SPIN_REST_MAX;
     spin->until_us = 0;
-    return false;
 }
 
 bool spin_on_at(struct spin *spin, int64_t now_us)
@@ -32,9 +31,12 @@ bool spin_on_at(struct spin *spin, int64_t now_us)
         return false;
     bool away = now_us - spin->last_us > SPIN_AWAY_US;
     spin->last_us = now_us;
-    if (away || now_us >= spin->until_us)
-        return was_for_nothing(spin);
-    return true;
+    if (!away && now_us < spin->until_us)
+        return true;
+    rest(spin);
+    if (away)
+        spin->rest = SPIN_REST_AWAY;
+    return false;
 }
 
 void spin_start(struct spin *spin, int64_t window_us)

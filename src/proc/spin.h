@@ -4,10 +4,11 @@
 // than falling asleep and being woken, looks for it for a while before it sleeps. Each look gives
 // way to whoever wants the processor.
 //
-// A window in which nothing came, and one that another process has used for SPIN_AWAY_US, was for
-// nothing: ever more windows are left out then, up to SPIN_REST_MAX, until one is of use again. So
-// this costs a busy process a few microseconds, and one with a request now and then next to
-// nothing. docs/decisions/0010 has the figures.
+// After a window in which nothing came ever more are left out, up to SPIN_REST_MAX, until one is of
+// use again. Who wants the processor in earnest keeps it for a time slice, milliseconds: after one
+// of SPIN_AWAY_US, SPIN_REST_AWAY windows are left out. So this costs a busy process a few
+// microseconds, and one with a request now and then, or with busy neighbours, next to nothing.
+// docs/decisions/0010 has the figures.
 #ifndef KW_PROC_SPIN_H
 #define KW_PROC_SPIN_H
 
@@ -16,7 +17,7 @@
 
 // Windows: for what a reader does, and for what waits for the disk.
 enum { SPIN_READ_US = 50, SPIN_COMMIT_US = 200 };
-enum { SPIN_AWAY_US = 400, SPIN_REST_MAX = 64 };
+enum { SPIN_AWAY_US = 400, SPIN_REST_MAX = 64, SPIN_REST_AWAY = 256 };
 
 struct spin {
     int64_t until_us; // 0: no window is open
