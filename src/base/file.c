@@ -251,6 +251,33 @@ enum err file_mkdirs(int dir, const char *path)
     return ERR_OK;
 }
 
+enum err file_check_dir(int dir, const char *path, enum file_guard guard)
+{
+    struct stat st;
+    bool private = guard == FILE_DIR_PRIVATE;
+    if (fstatat(dir, path, &st, 0) != 0)
+        return errno == ENOENT ? ERR_OK : file_raise("look at the directory", path);
+    unsigned mode = st.st_mode & 07777;
+    if (!S_ISDIR(st.st_mode))
+        FAIL(ERR_DAMAGED, "\"%s\" is not a directory", path);
+    if (private && (mode & 077) != 0)
+        FAIL(ERR_FILE_MODE,
+             "the directory \"%s\" has mode %04o but must have 0700: run chmod 0700 "
+             "on it",
+             path, mode);
+    if ((mode & 022) != 0)
+        FAIL(ERR_FILE_MODE,
+             "the directory \"%s\" has mode %04o but only its owner may write to it: "
+             "run chmod go-w on it",
+             path, mode);
+    if (st.st_uid != geteuid() && (private || st.st_uid != 0))
+        FAIL(ERR_FILE_MODE,
+             "the directory \"%s\" belongs to user %u but must belong to user %u: run "
+             "chown on it",
+             path, (unsigned)st.st_uid, (unsigned)geteuid());
+    return ERR_OK;
+}
+
 static enum err remove_tree(int dir, const char *path, int depth);
 
 static enum err remove_children(int fd, const char *path, int depth)

@@ -43,6 +43,15 @@ MUST_USE enum err file_mkdirs(int dir, const char *path);
 // The same for the directory that `path` lies in.
 MUST_USE enum err file_make_parent(int dir, const char *path);
 
+enum file_guard {
+    FILE_DIR_PRIVATE, // the caller's own, mode 0700 (or stricter)
+    FILE_DIR_SHARED   // root's or the caller's own, writable by its owner alone
+};
+
+// Looks at owner and mode of a directory, or of the one a link leads to. ERR_FILE_MODE, naming
+// path, what was found and what is wanted. Absence is no error.
+MUST_USE enum err file_check_dir(int dir, const char *path, enum file_guard guard);
+
 // Removes a directory and what lies in it, at most 8 levels deep. Absence is no error.
 MUST_USE enum err file_remove_tree(int dir, const char *path);
 

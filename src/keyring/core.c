@@ -12,6 +12,7 @@
 #include "base/paths.h"
 #include "keyring/journal.h"
 #include "keyring/latch.h"
+#include "keyring/places.h"
 #include "keyring/ram.h"
 
 void core_init(struct core *core, int root)
@@ -158,9 +159,15 @@ static enum err check_file(const struct core *core, enum root_file file)
     return ERR_OK;
 }
 
+enum err core_check_places(const struct core *core)
+{
+    return places_check(core->root, core->has_record && core->record.hsm);
+}
+
 static enum err check_files(const struct core *core)
 {
     struct hsm_settings settings;
+    TRY(core_check_places(core));
     for (int i = 0; i < ROOT_HASHED_COUNT; i++)
         TRY(check_file(core, (enum root_file)i));
     TRY(hsm_settings_load(core->root, &settings));
@@ -223,9 +230,13 @@ static void put_off(struct core *core, enum err err)
 void core_try(struct core *core)
 {
     CLEANUP(wallet_freep) struct wallet *wallet = NULL;
-    enum err err = core_load(core);
+    enum err err = core_check_places(core);
+    if (err == ERR_OK)
+        err = core_load(core);
     if (err == ERR_OK && (!core->has_record || core->wallet != NULL))
         return;
+    if (err == ERR_OK && core->record.hsm)
+        err = ram_check(core->root);
     if (err == ERR_OK)
         err = try_open(core, &wallet);
     if (err == ERR_OK)

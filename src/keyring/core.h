@@ -50,6 +50,9 @@ enum keyring_state core_state(const struct core *core);
 // works.
 MUST_USE enum err core_load(struct core *core);
 
+// The directories of contract A3: ERR_FILE_MODE when one is open to others (keyring/places.h).
+MUST_USE enum err core_check_places(const struct core *core);
+
 // One unattended try to open the store. On failure `reason` and `next_try_ms` are set.
 void core_try(struct core *core);
 

@@ -116,6 +116,7 @@ enum err op_status_open(struct operation *op)
 {
     CLEANUP(wallet_freep) struct wallet *wallet = NULL;
     TRY(core_need_record(op->core));
+    TRY(core_check_places(op->core));
     TRY(open_it(op, &wallet));
     if (op->dry_run)
         return ERR_OK;

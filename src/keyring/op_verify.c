@@ -11,6 +11,8 @@
 #include "keyring/latch.h"
 #include "keyring/operate.h"
 #include "keyring/orphan.h"
+#include "keyring/places.h"
+#include "keyring/ram.h"
 
 enum { LIST_MAX = 1 << 20, TEXT_MAX = 512 };
 
@@ -46,6 +48,19 @@ static void check_files(struct operation *op)
         else if (file_exists(op->core->root, rootfile_path(file)))
             note(op, rootfile_path(file), false, "the file should not be there in this mode",
                  "remove it");
+    }
+}
+
+// Told where one is wrong.
+static void check_places(struct operation *op)
+{
+    enum err err = op->core->record.hsm ? ram_check(op->core->root) : ERR_OK;
+    if (err != ERR_OK)
+        note_err(op, PATH_RAM_DIR, err, "correct its owner and mode");
+    for (size_t i = 0; i < places_count(); i++) {
+        err = places_check_one(op->core->root, i);
+        if (err != ERR_OK)
+            note_err(op, places_path(i), err, "correct its owner and mode");
     }
 }
 
@@ -196,6 +211,7 @@ enum err op_verify_run(struct operation *op)
     (void)json_object_set_new(op->result, "hsm_enabled", json_boolean(op->core->record.hsm));
     check_opened(op);
     check_files(op);
+    check_places(op);
     check_settings(op);
     bool latched = op->core->pin_refused || latch_is_set(op->core->root);
     note(op, "the stored credential was not refused", !latched,

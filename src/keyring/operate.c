@@ -188,6 +188,7 @@ void operate_tell_token(struct operation *op, const struct hsm_token *token)
 enum err operate_begin(struct operation *op, const char *name, struct operate_change *change)
 {
     struct journal *journal = &change->journal;
+    TRY(core_check_places(op->core));
     TRY(core_load(op->core));
     change->record = op->core->record;
     journal->operation = uuid_random();

@@ -21,15 +21,19 @@
 
 enum { SHM_PATH_MAX = 128 };
 
+static bool is_ram(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 &&
+           ((unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC);
+}
+
 // True when `fd` is a directory of ours with mode 0700 on a RAM file system.
 static bool is_private_ram(int fd)
 {
-    struct statfs fs;
     struct stat st;
-    if (fstatfs(fd, &fs) != 0 || fstat(fd, &st) != 0 || !S_ISDIR(st.st_mode))
-        return false;
-    bool ram = (unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC;
-    return ram && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
+    return is_ram(fd) && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+           (st.st_mode & 077) == 0;
 }
 
 static bool place_is_good(int root, const char *path)
@@ -44,6 +48,12 @@ bool ram_reserve(int root)
         return false;
     return (mkdirat(root, PATH_RUN_RAM, 0700) == 0 || errno == EEXIST) &&
            place_is_good(root, PATH_RUN_RAM);
+}
+
+enum err ram_check(int root)
+{
+    CLEANUP(file_closep) int fd = openat(root, PATH_RAM_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && is_ram(fd) ? file_check_dir(root, PATH_RAM_DIR, FILE_DIR_PRIVATE) : ERR_OK;
 }
 
 static void shared_path(const struct uuid *server, char out[SHM_PATH_MAX])

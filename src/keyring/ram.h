@@ -18,6 +18,10 @@ bool ram_reserve(int root);
 // lives in the keeper alone.
 MUST_USE enum err ram_prepare(int root, const struct uuid *server);
 
+// ERR_FILE_MODE when the place is in RAM and others may enter it. Elsewhere nothing is written, so
+// there is nothing to guard.
+MUST_USE enum err ram_check(int root);
+
 // Writes cwallet.sso (the open wallet) and ewallet.p12 (`file`, a copy).
 MUST_USE enum err ram_write(int root, const struct root_record *record, const struct wallet *wallet,
                             struct span file);

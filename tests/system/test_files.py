@@ -92,6 +92,66 @@ def test_a_file_that_others_can_read_is_refused_by_name(kept, kind, path):
     serves_again(server)
 
 
+DIRECTORIES = [("hsm", f"{prepared.OKV}/tde", 0o755), ("hsm", f"{prepared.OKV}/hsm/wallet", 0o750), ("hsm", f"{prepared.OKV}/hsm/restore", 0o711),
+               ("hsm", "var/lib/keyward", 0o701), ("hsm", f"{prepared.OKV}/hsm/generic", 0o775), ("plain", f"{prepared.OKV}/tde", 0o777),
+               ("plain", prepared.OKV, 0o772)]
+
+
+@pytest.mark.parametrize("kind, path, mode", DIRECTORIES)
+def test_a_directory_that_is_open_to_others_is_refused_by_name(kept, kind, path, mode):
+    server = kept(kind)
+    before = root_of_trust(server)
+    (server.root / path).chmod(mode)
+    refuses_to_serve(server, path, f"{mode:04o}", "chmod")
+    verified = server.keyward("hsm", "verify", check=False)
+    assert verified.returncode == 8 and path in verified.stdout + verified.stderr
+    assert root_of_trust(server) == before
+    (server.root / path).chmod(0o700)
+    await_served(server)  # without a restart
+
+
+@pytest.mark.parametrize("path", [f"{prepared.OKV}/hsm/wallet", "var/lib/keyward", prepared.OKV])
+def test_somebody_elses_directory_is_refused_by_name(kept, path):
+    needs_root("a directory that somebody else owns")
+    server = kept("hsm")
+    os.chown(server.root / path, 65534, 65534)
+    refuses_to_serve(server, path, "chown")
+    os.chown(server.root / path, os.getuid(), os.getgid())
+    serves_again(server)
+
+
+def test_a_directory_that_is_opened_to_others_meanwhile_turns_the_status_red(kept):
+    server = kept("hsm")
+    server.start()
+    await_served(server)
+    (server.root / prepared.TDE).parent.chmod(0o755)
+    status = server.json("hsm", "status")
+    assert status["status"] == "down" and status["problem"] == "files" and "0755" in status["message"]
+    (server.root / prepared.TDE).parent.chmod(0o700)
+    assert server.json("hsm", "status")["status"] == "up"
+
+
+def test_the_place_in_ram_is_refused_by_name_when_others_may_enter_it(kept):
+    server = kept("hsm")
+    server.start()
+    await_served(server)
+    server.stop()
+    place = pathlib.Path(os.path.realpath(server.root / prepared.RAM)).parent
+    place.chmod(0o755)
+    refuses_to_serve(server, "mnt/okvram", "0755", "chmod 0700")
+    place.chmod(0o700)
+    await_served(server)
+
+
+def test_a_package_may_make_what_lies_above_the_private_directories(kept):
+    server = kept("hsm")
+    for path in (".", "usr", "usr/local", prepared.OKV, f"{prepared.OKV}/hsm", f"{prepared.OKV}/hsm/generic", f"{prepared.OKV}/etc",
+                 "var", "var/lib", "etc", "etc/keyward"):
+        (server.root / path).chmod(0o755)
+    server.start()
+    await_served(server)
+
+
 @pytest.mark.parametrize("path", [prepared.TDE, prepared.CREDENTIAL, prepared.CONF])
 def test_a_link_in_place_of_a_file_is_refused_by_name(kept, tmp_path, path):
     server = kept("hsm")

@@ -83,6 +83,35 @@ static void the_directory_of_a_path_is_made_and_synced(void **state)
     assert_int_equal(file_fsync_parent(root, "absent/f"), ERR_NOT_FOUND);
 }
 
+static void a_directory_that_others_may_enter_or_write_to_is_refused_by_name(void **state)
+{
+    static const struct {
+        mode_t mode;
+        enum file_guard guard;
+        enum err err;
+        const char *says;
+    } rows[] = {
+        {0700, FILE_DIR_PRIVATE, ERR_OK, ""},
+        {0500, FILE_DIR_PRIVATE, ERR_OK, ""},
+        {0755, FILE_DIR_SHARED, ERR_OK, ""},
+        {0750, FILE_DIR_PRIVATE, ERR_FILE_MODE, "mode 0750 but must have 0700: run chmod 0700"},
+        {0701, FILE_DIR_PRIVATE, ERR_FILE_MODE, "mode 0701 but must have 0700: run chmod 0700"},
+        {0775, FILE_DIR_SHARED, ERR_FILE_MODE, "mode 0775 but only its owner may write"},
+        {01777, FILE_DIR_SHARED, ERR_FILE_MODE, "mode 1777 but only its owner may write"},
+    };
+    (void)state;
+    assert_int_equal(file_mkdirs(root, "guarded"), ERR_OK);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_equal(fchmodat(root, "guarded", rows[i].mode, 0), 0);
+        assert_int_equal(file_check_dir(root, "guarded", rows[i].guard), rows[i].err);
+        if (rows[i].err != ERR_OK)
+            assert_non_null(strstr(err_detail(), rows[i].says));
+    }
+    assert_int_equal(file_check_dir(root, "absent", FILE_DIR_PRIVATE), ERR_OK);
+    assert_int_equal(file_write(root, "file", span_str("x")), ERR_OK);
+    assert_int_equal(file_check_dir(root, "file", FILE_DIR_PRIVATE), ERR_DAMAGED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +119,7 @@ int main(void)
         cmocka_unit_test(a_wider_mode_is_refused_by_name),
         cmocka_unit_test(links_fifos_and_giants_are_refused),
         cmocka_unit_test(a_tree_is_removed_whole),
+        cmocka_unit_test(a_directory_that_others_may_enter_or_write_to_is_refused_by_name),
         cmocka_unit_test(the_directory_of_a_path_is_made_and_synced),
     };
     return cmocka_run_group_tests(tests, make_root, NULL);
