@@ -26,6 +26,7 @@
 enum { SHORT_LIFE_MS = 1000, PAUSE_MIN_MS = 50, PAUSE_MAX_MS = 5000, CHANNEL_BYTES = 4 << 20 };
 enum { START_FAILURES_MAX = 3 }; // ends in a row, before the server is said not to start
 enum { LAST_WORDS_MAX = 16 };    // messages of a dead process that are still read
+enum { GONE_MS = 500 };          // a killed process is gone in less, unless it sleeps in the kernel
 
 enum err children_add(struct children *all, enum proc_role role, uint32_t index)
 {
@@ -317,6 +318,34 @@ static void forget(struct child *child)
     child->control = -1;
     child->pid = 0;
     child->ready = false;
+    child->left_behind = false;
+}
+
+// Outlives SIGKILL, as in an uninterruptible sleep of a driver or of a file system of the network:
+// its row keeps the number and loses the channel, and children_reap frees it.
+static void leave_behind(struct child *child)
+{
+    if (!child->left_behind)
+        log_event(LOG_LEVEL_ERROR, "process_not_gone role=%s pid=%d: it was killed but sleeps on",
+                  proc_role_name(child->role), (int)child->pid);
+    close_fd(child->control);
+    child->control = -1;
+    child->left_behind = true;
+}
+
+// Kills a child and waits for its end, but not for ever, and once.
+static void end_child(struct child *child)
+{
+    int64_t deadline = clock_mono_ms() + (child->left_behind ? 0 : GONE_MS);
+    kill_child(child);
+    while (waitpid(child->pid, NULL, WNOHANG) == 0) {
+        if (clock_mono_ms() >= deadline) {
+            leave_behind(child);
+            return;
+        }
+        (void)poll(NULL, 0, 1);
+    }
+    forget(child);
 }
 
 // Takes a one-shot out of the table's running ones; its row is used again for the next.
@@ -325,9 +354,7 @@ static void end_one_shot(struct children *all, int number)
     struct child *child = &all->items[number];
     if (child->pid == 0)
         return;
-    kill_child(child);
-    (void)waitpid(child->pid, NULL, 0);
-    forget(child);
+    end_child(child);
     for (int i = 0; i < all->count; i++) {
         if (all->items[i].one_shot && all->items[i].owner == number)
             end_one_shot(all, i);
@@ -385,7 +412,7 @@ void children_reap(struct children *all)
     }
 }
 
-// A free row for a one-shot of this owner and role: the one it had before, or a new one.
+// A free row for a one-shot of this owner and role: one it had before, or a new one.
 static struct child *one_shot_row(struct children *all, int owner, enum proc_role role)
 {
     for (int i = 0; i < all->count; i++) {
@@ -535,8 +562,6 @@ void children_stop(struct children *all, int timeout_ms)
         if (!child->one_shot)
             log_event(LOG_LEVEL_WARN, "process_killed role=%s pid=%d: it did not stop in time",
                       proc_role_name(child->role), (int)child->pid);
-        kill_child(child);
-        (void)waitpid(child->pid, NULL, 0);
-        forget(child);
+        end_child(child);
     }
 }

@@ -19,6 +19,7 @@ struct child {
     pid_t pid;          // 0: not running
     int control;        // our end of its control channel, -1 when not running
     bool ready;         // has said PROC_READY since it was started
+    bool left_behind;   // was killed and is not gone
     bool one_shot;      // hsmd, prover: never started again
     int owner;          // of a one-shot: index of the child that asked for it
     int64_t started_ms; // monotonic
@@ -70,7 +71,8 @@ bool children_all_ready(const struct children *all);
 // soon as it was started.
 MUST_USE enum err children_check_start(const struct children *all);
 
-// Asks all to finish, fronts first, then kills what is left. Blocks for at most timeout_ms.
+// Asks all to finish, fronts first, then kills what is left. Blocks for at most timeout_ms, and a
+// moment more for each that outlives being killed.
 void children_stop(struct children *all, int timeout_ms);
 
 #endif

@@ -4,19 +4,38 @@
 // should not.
 #include "supervise/children.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "proc/control.h"
 #include "supervise/listen.h"
 #include "tests/unit/check.h"
+
+// A process that outlives SIGKILL, as in an uninterruptible sleep.
+static pid_t sleeper;
+
+pid_t waitpid(pid_t pid, int *status, int options)
+{
+    static pid_t (*real)(pid_t, int *, int);
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "waitpid");
+    if (pid != sleeper || pid == 0)
+        return real(pid, status, options);
+    assert_int_equal(options, WNOHANG);
+    return 0;
+}
 
 // A supervisor's table with one child that does nothing; `theirs` is its end of the channel.
 struct rig {
@@ -137,6 +156,54 @@ static void a_keeper_that_floods_is_ended_and_the_supervisor_goes_on(void **stat
     end(&rig);
 }
 
+// A directory with a prover that lives until it is killed.
+static void make_programs(char path[64])
+{
+    int dir = -1;
+    (void)snprintf(path, 64, "/tmp/keyward-supervise-XXXXXX");
+    assert_non_null(mkdtemp(path));
+    OK(file_open_dir(path, &dir));
+    OK(file_write(dir, "keyward-keeper", span_str("#!/bin/sh\nexec sleep 600\n")));
+    assert_int_equal(fchmodat(dir, "keyward-keeper", 0700, 0), 0);
+    (void)close(dir);
+}
+
+static void a_one_shot_that_outlives_its_kill_holds_up_nobody(void **state)
+{
+    struct rig rig;
+    char programs[64];
+    (void)state;
+    make_programs(programs);
+    begin(&rig, ROLE_KEEPER);
+    rig.all.programs = programs;
+    say(&rig, PROC_SPAWN, ROLE_PROVER);
+    assert_int_equal(rig.all.count, 2);
+    sleeper = rig.all.items[1].pid;
+    assert_true(sleeper > 0);
+    say(&rig, PROC_SPAWN, ROLE_PROVER);
+    assert_int_equal(rig.all.count, 3);
+    assert_int_equal(rig.all.items[1].pid, sleeper);
+    assert_int_equal(rig.all.items[1].control, -1);
+    assert_true(rig.all.items[2].pid > 0);
+    say(&rig, PROC_KILL, ROLE_PROVER);
+    assert_int_equal(rig.all.items[1].pid, sleeper);
+    assert_int_equal(rig.all.items[2].pid, 0);
+    sleeper = 0; // it wakes, and so dies
+    while (rig.all.items[1].pid > 0)
+        children_reap(&rig.all);
+    say(&rig, PROC_SPAWN, ROLE_PROVER);
+    assert_int_equal(rig.all.count, 3);
+    sleeper = rig.all.items[1].pid;
+    assert_true(sleeper > 0);
+    children_stop(&rig.all, 0);
+    assert_int_equal(rig.all.items[1].pid, sleeper);
+    pid_t woken = sleeper;
+    sleeper = 0;
+    assert_int_equal(waitpid(woken, NULL, 0), woken);
+    end(&rig);
+    OK(file_remove_tree(AT_FDCWD, programs));
+}
+
 // Its death can be seen before its message is.
 static void what_a_child_says_last_is_kept(void **state)
 {
@@ -198,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_child_is_ready_once),
         cmocka_unit_test(a_child_that_closes_its_channel_and_lives_on_is_ended),
         cmocka_unit_test(a_keeper_that_floods_is_ended_and_the_supervisor_goes_on),
+        cmocka_unit_test(a_one_shot_that_outlives_its_kill_holds_up_nobody),
         cmocka_unit_test(what_a_child_says_last_is_kept),
         cmocka_unit_test(who_ends_without_having_read_is_heard),
         cmocka_unit_test(a_port_without_a_socket_is_told_of_by_its_address),
