@@ -15,6 +15,7 @@
 #include "keyring/core.h"
 #include "keyring/datakey.h"
 #include "keyring/operate.h"
+#include "keyring/ram.h"
 #include "keyring/verbs.h"
 
 enum { CHANNELS_MAX = 48, RESULT_MAX = 2 << 20, IDLE_MS = 60000 };
@@ -453,12 +454,22 @@ enum err keeper_turn(struct keeper *keeper, int timeout_ms)
     return keeper->stop ? ERR_CANCELED : ERR_OK;
 }
 
+// The copy in RAM is for a keeper that crashed. After an orderly stop the next start is to show
+// that the HSM opens the store.
+static void forget_ram(const struct keeper *keeper)
+{
+    enum err err = ram_forget(keeper->core.root);
+    if (err != ERR_OK)
+        log_error("ram_wallet_not_removed", err);
+}
+
 enum err keeper_run(struct keeper *keeper)
 {
-    for (;;) {
-        enum err err = keeper_turn(keeper, IDLE_MS);
-        if (err == ERR_CANCELED)
-            return ERR_OK;
-        TRY(err);
-    }
+    enum err err = ERR_OK;
+    while (err == ERR_OK)
+        err = keeper_turn(keeper, IDLE_MS);
+    if (err != ERR_CANCELED)
+        return err;
+    forget_ram(keeper);
+    return ERR_OK;
 }

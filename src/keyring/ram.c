@@ -120,6 +120,15 @@ enum err ram_write(int root, const struct root_record *record, const struct wall
     return file_write(root, PATH_RAM_AUTOLOGIN, span_buf(&sealed));
 }
 
+enum err ram_forget(int root)
+{
+    if (!place_is_good(root, PATH_RAM_DIR))
+        return ERR_OK;
+    enum err err = file_remove(root, PATH_RAM_AUTOLOGIN);
+    enum err other = file_remove(root, PATH_RAM_WALLET);
+    return err != ERR_OK ? err : other;
+}
+
 enum err ram_open(int root, const struct root_record *record, struct wallet **ret)
 {
     struct buf bytes CLEANUP(buf_done);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `mnt/okvram`: what an HSM-enabled server keeps of its open wallet in memory, so that a keeper
-// that crashed opens again without the HSM. It must lie on a RAM file system; where the directory
+// that crashed opens again without the HSM. An orderly stop removes it: a start goes through the
+// HSM. It must lie on a RAM file system; where the directory
 // does not, it becomes a link: to a directory in run/keyward where that does (so that /dev/shm
 // stays open to the library of the HSM), else to a private one below /dev/shm. Where neither can
 // be, nothing is written.
@@ -25,6 +26,9 @@ MUST_USE enum err ram_check(int root);
 // Writes cwallet.sso (the open wallet) and ewallet.p12 (`file`, a copy).
 MUST_USE enum err ram_write(int root, const struct root_record *record, const struct wallet *wallet,
                             struct span file);
+
+// Removes both files; absence is no error.
+MUST_USE enum err ram_forget(int root);
 
 // The wallet as it was written for this very record. ERR_NOT_FOUND, ERR_DAMAGED.
 MUST_USE enum err ram_open(int root, const struct root_record *record, struct wallet **ret);

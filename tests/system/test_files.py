@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -253,7 +254,9 @@ def test_whatever_lies_in_ram_the_hsm_opens_the_store(kept, kept_stranger, place
     server = kept("hsm")
     server.start()
     await_served(server)
-    server.stop()
+    left = server.processes()
+    os.kill(server.pid, signal.SIGKILL)  # a stop would have removed it
+    wait_for("all processes to end", lambda: not [p for p in left if os.path.exists(f"/proc/{p.pid}")])
     ram = server.root / prepared.RAM
     whole = ram.read_bytes()
     if place == "open-to-all":

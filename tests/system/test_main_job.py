@@ -21,11 +21,27 @@ def kmip_works(server):
         return uid, client.get(uid).value
 
 
+def in_ram(server):
+    return [path.name for path in (server.root / "mnt/okvram").iterdir()]
+
+
+def opened_by_hsm(server):
+    """The traces of the HSM's opening the wallet."""
+    return list((server.root / "var/okv/log/hsm").glob("*-open_wallet-*.log"))
+
+
 def test_a_key_survives_an_unattended_restart_in_hsm_mode(hsm_server):
     uid, key = kmip_works(hsm_server)
     assert len(key) == 32
-    hsm_server.restart()
+    hsm_server.stop()
+    assert in_ram(hsm_server) == []
+    traces = len(opened_by_hsm(hsm_server))
+    hsm_server.start()
     assert hsm_server.fetch(uid) == key
+    # The HSM has opened the store, and nothing that a stop had left.
+    assert len(opened_by_hsm(hsm_server)) == traces + 1
+    assert "wallet_found_in_ram" not in hsm_server.log().rsplit("supervisor_started", 1)[1]
+    assert sorted(in_ram(hsm_server)) == ["cwallet.sso", "ewallet.p12"]
     status = hsm_server.json("hsm", "status")
     assert status["status"] == "up" and status["key_number"] == 1
 
@@ -55,7 +71,6 @@ def test_keys_made_before_and_after_initialize_and_reverse_migrate_are_all_serve
 def test_the_server_starts_with_the_hsm_away_says_so_and_opens_by_itself(hsm_server):
     uid, key = kmip_works(hsm_server)
     hsm_server.stop()
-    forget_ram(hsm_server)
     hsm_server.token.hide()
     hsm_server.start()
 
@@ -91,13 +106,6 @@ def test_kmip_goes_on_while_the_hsm_is_away(hsm_server):
     wait_for("keys to be served from the wallet in memory", served)
 
 
-def forget_ram(server):
-    """What a reboot does to the RAM file system."""
-    ram = server.root / "mnt/okvram"
-    for path in sorted(ram.rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()
-
-
 def test_whoever_goes_on_after_a_start_finds_the_keys_open(kept):
     server = kept("hsm")
     for _ in range(3):
@@ -105,7 +113,6 @@ def test_whoever_goes_on_after_a_start_finds_the_keys_open(kept):
         assert server.json("status")["state"] == "open"
         assert {uid: server.fetch(uid) for uid in server.keys} == server.keys
         server.stop()
-        forget_ram(server)
 
 
 def test_a_start_with_the_hsm_away_says_that_no_keys_are_served(kept):

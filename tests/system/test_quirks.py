@@ -203,16 +203,17 @@ def test_a_login_is_spent_as_seldom_as_documented(shimmed):
     logins["status"] = spent(lambda: status(server))
     logins["verify"] = spent(lambda: verify(server))
     # The wallet is found in the RAM file system; the first HSM check comes by itself right after.
-    logins["restart"] = spent(lambda: (server.restart(), wait_for("the HSM check", lambda: shim.calls("C_Decrypt"))))
+    logins["crash"] = spent(lambda: (server.kill("keeper"), wait_for("the HSM check", lambda: shim.calls("C_Decrypt"))))
     soon_served(server)
+    logins["restart"] = spent(lambda: (server.restart(), soon_served(server)))
     logins["reboot"] = spent(lambda: reboot(server))
     logins["set-credential"] = spent(lambda: server.keyward("hsm", "set-credential", "--credential-file", pin))
     wrong = server.secret_file("wrong", "0000bad")
     logins["wrong credential"] = spent(lambda: server.keyward("hsm", "set-credential", "--credential-file", wrong, check=False))
     logins["serving"] = spent(lambda: served(server))
     logins["reverse-migrate"] = spent(lambda: server.reverse_migrate(shim))
-    assert logins == {"initialize": 3, "status": 1, "verify": 2, "restart": 1, "reboot": 1, "set-credential": 2,
-                      "wrong credential": 1, "serving": 0, "reverse-migrate": 1}
+    assert logins == {"initialize": 3, "status": 1, "verify": 2, "crash": 1, "restart": 1, "reboot": 1,
+                      "set-credential": 2, "wrong credential": 1, "serving": 0, "reverse-migrate": 1}
 
 
 def test_a_wrong_pin_is_spent_once_for_all_that_follows(shimmed):
@@ -223,6 +224,8 @@ def test_a_wrong_pin_is_spent_once_for_all_that_follows(shimmed):
     for _ in range(3):
         verify(server)
         status(server)
-    server.restart()
+    server.kill("keeper")
     soon_served(server)
+    server.restart()
+    assert "refused the stored credential" in status(server)["reason"]
     assert server.shim.calls("C_Login") == 1
