@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The HSM, as the keeper sees it. Two implementations stand behind this header: hsm_direct.c (in
-// keyward-hsmd, the only file that knows pkcs11.h) and hsm_rpc.c (in the keeper: a fresh hsmd for
-// each hsm_open, a deadline on each call, killed when it passes). The vendor's library is
-// untrusted: it may hang, crash, leak, print or lie, and only hsmd suffers.
+// keyward-hsmd, the only program that knows pkcs11.h: p11.h says which of its files) and hsm_rpc.c
+// (in the keeper: a fresh hsmd for each hsm_open, a deadline on each call, killed when it passes).
+// The vendor's library is untrusted: it may hang, crash, leak, print or lie, and only hsmd suffers.
 //
 // The root key encrypts nothing but a random 32-byte key (hsm_seal); what that key protects is
 // sealed in software by the keyring (docs/KEYS.md). Errors: ERR_HSM_LIBRARY, ERR_HSM_SLOT,

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Private to this room: one PKCS#11 library, one slot, one session, as hsm_direct.c and the p11_*.c
-// files share them. Nobody else includes pkcs11.h.
+// files share them, and hsm_probe.c, which tries a library out. Nobody else knows pkcs11.h.
 //
 // Rules that hold in all of them:
 // - A library function is called by P11_CALL alone: a NULL entry counts as
 //   CKR_FUNCTION_NOT_SUPPORTED, and each call is announced and traced.
 // - Only the 17 functions of contract B12 are needed. For any other a refusal means "do without".
-// - After any failed call on the session the session is replaced (p11_session_renew): PKCS#11 has
-//   no portable way to cancel an operation.
+// - After a failed search, encryption or decryption the session is replaced (p11_session_renew):
+//   PKCS#11 has no portable way to cancel an operation. C_GenerateKey, C_CreateObject,
+//   C_GetAttributeValue, C_SetAttributeValue and C_DestroyObject are whole in one call and leave
+//   none behind.
 // - What the library returns is checked like a stranger's bytes: counts, lengths, handles.
 #ifndef KW_HSM_P11_H
 #define KW_HSM_P11_H

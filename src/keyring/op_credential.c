@@ -5,19 +5,8 @@
 //
 // The old ones are never touched before the new ones have proved themselves, so there is nothing to
 // put back. A wrong credential costs exactly one login.
-#include "keyring/autologin.h"
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
-
-static enum err stage_credential(struct operation *op, struct operate_change *change,
-                                 enum root_file file, enum autologin_kind kind,
-                                 struct span credential)
-{
-    struct buf bytes CLEANUP(buf_done);
-    buf_init(&bytes, AUTOLOGIN_FILE_MAX, true);
-    TRY(autologin_encode(kind, &change->record.server, credential, &bytes));
-    return operate_stage(op, change, file, span_buf(&bytes));
-}
 
 static enum err replace_credential(struct operation *op, struct operate_change *change,
                                    struct hsm_settings *settings, struct span credential,
@@ -26,7 +15,8 @@ static enum err replace_credential(struct operation *op, struct operate_change *
     settings->enabled = true;
     TRY(operate_begin(op, "set_credential", change));
     memcpy(change->record.token_label, found->token.label, sizeof found->token.label);
-    TRY(stage_credential(op, change, ROOT_HSM_CREDENTIAL, AUTOLOGIN_CREDENTIAL, credential));
+    TRY(operate_stage_credential(op, change, ROOT_HSM_CREDENTIAL, AUTOLOGIN_CREDENTIAL,
+                                 credential));
     TRY(operate_stage_settings(op, change, settings));
     int64_t begun = monitor_begin();
     TRY(operate_commit(op, change, wallet, PROVE_HSM, (struct span){NULL, 0}));
@@ -73,17 +63,6 @@ enum err op_credential_run(struct operation *op)
     return ERR_OK;
 }
 
-static enum err try_token(struct operation *op, const struct hsm_settings *settings,
-                          struct span credential)
-{
-    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
-    struct hsm_token token;
-    TRY(hsm_open(op->core->root, settings, credential, "pre_restore", &hsm));
-    TRY(hsm_token_info(hsm, &token));
-    operate_tell_token(op, &token);
-    return ERR_OK;
-}
-
 static enum err check_prepare(struct operation *op, struct hsm_settings *settings,
                               struct span *credential)
 {
@@ -102,7 +81,8 @@ static enum err prepare(struct operation *op, struct operate_change *change,
     CLEANUP(wallet_freep) struct wallet *wallet = NULL;
     TRY(wallet_copy(op->core->wallet, &wallet));
     TRY(operate_begin(op, "pre_restore", change));
-    TRY(stage_credential(op, change, ROOT_RESTORE_CREDENTIAL, AUTOLOGIN_RESTORE, credential));
+    TRY(operate_stage_credential(op, change, ROOT_RESTORE_CREDENTIAL, AUTOLOGIN_RESTORE,
+                                 credential));
     TRY(operate_stage_settings(op, change, settings));
     return operate_commit(op, change, &wallet, PROVE_AUTOLOGIN, (struct span){NULL, 0});
 }
@@ -113,7 +93,8 @@ enum err op_credential_prepare(struct operation *op)
     struct span credential = {0};
     struct operate_change change = {0};
     TRY(operate_step(op, "prepare for an HSM restore", check_prepare(op, &settings, &credential)));
-    TRY(operate_step(op, "open the token", try_token(op, &settings, credential)));
+    TRY(operate_step(op, "open the token",
+                     operate_try_token(op, &settings, credential, "pre_restore")));
     if (op->dry_run)
         return ERR_OK;
     change.journal.put[ROOT_RESTORE_CREDENTIAL] = change.journal.put[ROOT_CONF] = true;

@@ -13,7 +13,6 @@
 
 #include "base/log.h"
 #include "crypto/crypto.h"
-#include "keyring/autologin.h"
 #include "keyring/operate.h"
 #include "keyring/verbs.h"
 
@@ -174,15 +173,6 @@ static enum err make_root_key(struct operation *op, struct journal *journal,
          NUMBER_TRIES);
 }
 
-static enum err stage_credential(struct operation *op, struct operate_change *change,
-                                 struct span credential)
-{
-    struct buf bytes CLEANUP(buf_done);
-    buf_init(&bytes, AUTOLOGIN_FILE_MAX, true);
-    TRY(autologin_encode(AUTOLOGIN_CREDENTIAL, &change->record.server, credential, &bytes));
-    return operate_stage(op, change, ROOT_HSM_CREDENTIAL, span_buf(&bytes));
-}
-
 static void fill_record(struct root_record *record, const struct password_header *header)
 {
     record->hsm = true;
@@ -209,7 +199,8 @@ static enum err stage_all(struct operation *op, struct operate_change *change, s
                              WALLET_PASSPHRASE_ITERATIONS));
     TRY(operate_stage_password(op, change, &made->header, span_buf(&made->sealed),
                                secret_span(made->dek), secret_span(password)));
-    TRY(stage_credential(op, change, given->credential));
+    TRY(operate_stage_credential(op, change, ROOT_HSM_CREDENTIAL, AUTOLOGIN_CREDENTIAL,
+                                 given->credential));
     given->settings.enabled = true;
     return operate_stage_settings(op, change, &given->settings);
 }
@@ -249,16 +240,6 @@ static enum err check(struct operation *op, struct given *given, struct wallet *
     return opener_passphrase(&o, &op->core->record, given->passphrase, ret);
 }
 
-static enum err try_token(struct operation *op, const struct given *given)
-{
-    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
-    struct hsm_token token;
-    TRY(hsm_open(op->core->root, &given->settings, given->credential, "initialize", &hsm));
-    TRY(hsm_token_info(hsm, &token));
-    operate_tell_token(op, &token);
-    return ERR_OK;
-}
-
 enum err op_initialize_run(struct operation *op)
 {
     struct given given = {0};
@@ -269,7 +250,8 @@ enum err op_initialize_run(struct operation *op)
     TRY(operate_step(op, "check the request and the recovery passphrase",
                      check(op, &given, &wallet)));
     if (op->dry_run)
-        return operate_step(op, "open the token", try_token(op, &given));
+        return operate_step(op, "open the token",
+                            operate_try_token(op, &given.settings, given.credential, "initialize"));
     bool *put = change.journal.put;
     put[ROOT_TDE_WALLET] = put[ROOT_HSM_CREDENTIAL] = put[ROOT_HSM_PASSWORD] = true;
     put[ROOT_RESTORE_WALLET] = put[ROOT_CONF] = true;

@@ -9,7 +9,6 @@
 
 #include "base/hex.h"
 #include "base/log.h"
-#include "keyring/autologin.h"
 #include "keyring/latch.h"
 #include "keyring/prover.h"
 #include "keyring/verbs.h"
@@ -77,6 +76,7 @@ void operate_after(struct operation *op, const char *step, enum err err)
 
 void operate_forget_latch(struct operation *op)
 {
+    op->core->pin_refused = false;
     if (latch_is_set(op->core->root))
         operate_after(op, "forget that a credential was refused", latch_clear(op->core->root));
 }
@@ -185,6 +185,17 @@ void operate_tell_token(struct operation *op, const struct hsm_token *token)
         (void)json_object_set_new(op->result, fields[i].key, operate_json_text(fields[i].value));
 }
 
+enum err operate_try_token(struct operation *op, const struct hsm_settings *settings,
+                           struct span credential, const char *trace)
+{
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    struct hsm_token token;
+    TRY(hsm_open(op->core->root, settings, credential, trace, &hsm));
+    TRY(hsm_token_info(hsm, &token));
+    operate_tell_token(op, &token);
+    return ERR_OK;
+}
+
 enum err operate_begin(struct operation *op, const char *name, struct operate_change *change)
 {
     struct journal *journal = &change->journal;
@@ -250,6 +261,16 @@ enum err operate_stage_autologin(struct operation *op, struct operate_change *ch
     TRY(wallet_pack(wallet, &plain));
     TRY(autologin_encode(AUTOLOGIN_TDE, &change->record.server, span_buf(&plain), &bytes));
     return operate_stage(op, change, ROOT_TDE_AUTOLOGIN, span_buf(&bytes));
+}
+
+enum err operate_stage_credential(struct operation *op, struct operate_change *change,
+                                  enum root_file file, enum autologin_kind kind,
+                                  struct span credential)
+{
+    struct buf bytes CLEANUP(buf_done);
+    buf_init(&bytes, AUTOLOGIN_FILE_MAX, true);
+    TRY(autologin_encode(kind, &change->record.server, credential, &bytes));
+    return operate_stage(op, change, file, span_buf(&bytes));
 }
 
 enum err operate_new_password(struct secret **ret)

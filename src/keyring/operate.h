@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "keyring/autologin.h"
 #include "keyring/core.h"
 #include "keyring/journal.h"
 
@@ -69,6 +70,10 @@ json_t *operate_json_text(const char *text);
 // Adds type, label, manufacturer, firmware and serial to the result.
 void operate_tell_token(struct operation *op, const struct hsm_token *token);
 
+// Logs in and tells of the token. Costs one login.
+MUST_USE enum err operate_try_token(struct operation *op, const struct hsm_settings *settings,
+                                    struct span credential, const char *trace);
+
 // An operation's transaction. operate_begin fills in operation id, generation and the record that
 // is to be (a copy of the one in force); then the op stages, then operate_commit. The caller calls
 // operate_undo when anything fails before or in operate_commit.
@@ -100,6 +105,11 @@ MUST_USE enum err operate_stage_password(struct operation *op, struct operate_ch
 MUST_USE enum err operate_new_password(struct secret **ret);
 MUST_USE enum err operate_stage_autologin(struct operation *op, struct operate_change *change,
                                           const struct wallet *wallet);
+
+// Stages the HSM credential as an auto-login file.
+MUST_USE enum err operate_stage_credential(struct operation *op, struct operate_change *change,
+                                           enum root_file file, enum autologin_kind kind,
+                                           struct span credential);
 
 // Proves, commits, settles, and makes record and wallet (taken) the ones in force. What is not
 // settled is no failure: the next operation, or the next start, does it first.

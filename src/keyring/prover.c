@@ -106,11 +106,13 @@ static enum err prove(int root, const struct uuid *operation, unsigned ways, str
     return ERR_OK;
 }
 
-static enum err take_ask(struct span body, struct uuid *ret_operation, uint8_t *ret_ways,
+static enum err take_ask(const struct ipc_frame *ask, struct uuid *ret_operation, uint8_t *ret_ways,
                          struct span *ret_passphrase)
 {
-    struct cursor in = cursor_of(body);
+    struct cursor in = cursor_of(ask->body);
     struct span id;
+    if (ask->kind != VERB_PROVE)
+        FAIL(ERR_INVALID, "the prover has no verb %u", ask->kind);
     TRY(cursor_bytes(&in, UUID_LEN, &id));
     memcpy(ret_operation->bytes, id.data, UUID_LEN);
     TRY(cursor_u8(&in, ret_ways));
@@ -133,8 +135,7 @@ enum err prover_serve(int root, struct ipc *keeper)
             FAIL(ERR_TIMEOUT, "the keeper asked nothing");
         TRY(ipc_fill(keeper));
     }
-    enum err err =
-        ask.kind == VERB_PROVE ? take_ask(ask.body, &operation, &ways, &passphrase) : ERR_INVALID;
+    enum err err = take_ask(&ask, &operation, &ways, &passphrase);
     if (err == ERR_OK)
         err = prove(root, &operation, ways, passphrase);
     if (err != ERR_OK)

@@ -12,7 +12,7 @@
 // | REWRAP  | var context, var wrapped                                  | u8 changed, var wrapped                          |
 // | OPERATE | u32 operation, var doc, u32 n, n × (var name, var value)  | u32 code, u8 unsure, var detail, var doc         |
 // | PROVE   | 16 bytes operation, u8 ways, var passphrase               | –                                                |
-// | HEALTH  | u32 seconds between two checks, 0: as it is               | u8 hsm, u8 known, u8 up, u32 master, u64 latency, u64 checked, var problem, var message |
+// | HEALTH  | u32 seconds between two checks, 0: as it is               | u8 hsm, u8 known, u8 up, u8 extractable, u32 master, u64 latency, u64 checked, var problem, var message |
 // | STEPS   | –                                                         | var doc: name and steps of what is under way, else empty |
 // clang-format on
 #ifndef KW_KEYRING_VERBS_H

@@ -763,6 +763,21 @@ static void other_verbs_are_answered_while_an_operation_waits(void **state)
     (void)close(gate[1]);
 }
 
+static void a_prover_has_one_verb(void **state)
+{
+    (void)state;
+    int fd = -1;
+    struct ipc *prover = NULL;
+    const struct ipc_frame odd = {.kind = VERB_STATUS, .id = 1000};
+    struct ipc_frame answer;
+    OK(proc_spawn(ROLE_PROVER, 0, &fd));
+    OK(ipc_new(fd, &prover));
+    OK(ipc_call(prover, &odd, 5000, &answer));
+    FAILS(ERR_INVALID, ipc_check(&answer));
+    assert_string_equal(err_detail(), "the prover has no verb 1");
+    ipc_free(prover);
+}
+
 static void only_the_admin_engine_may_operate(void **state)
 {
     (void)state;
@@ -820,6 +835,7 @@ int main(void)
         CASE(a_damaged_record_locks_and_is_named),
         CASE(retries_slow_down_and_end_when_the_hsm_is_back),
         CASE(an_engine_gets_data_keys_and_may_rewrap_them),
+        CASE(a_prover_has_one_verb),
         CASE(other_verbs_are_answered_while_an_operation_waits),
         CASE(only_the_admin_engine_may_operate),
     };
