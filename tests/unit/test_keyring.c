@@ -149,57 +149,6 @@ static void setup_is_refused_with_a_weak_passphrase_or_twice(void **state)
     REFUSED(ERR_WRONG_STATE, set_up_store());
 }
 
-static void a_directory_that_is_open_to_others_is_refused(void **state)
-{
-    static const struct {
-        const char *path;
-        mode_t mode;
-    } rows[] = {
-        {PATH_TDE_DIR, 0755},     {PATH_HSM_WALLET_DIR, 0710}, {PATH_HSM_RESTORE_DIR, 0701},
-        {PATH_STATE_DIR, 0750},   {PATH_RAM_DIR, 0755},        {"./", 0777},
-        {PATH_GENERIC_DIR, 0775}, {PATH_SECURITY_DIR, 0757},   {"usr/local/okv", 0770},
-    };
-    (void)state;
-    OK(set_up_store());
-    OK(initialize());
-    OK(run(KEYRING_HSM_VERIFY, "", NULL, NULL, NULL));
-    assert_true(told("\"healthy\":true"));
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        assert_int_equal(fchmodat(fake_dir, rows[i].path, rows[i].mode, 0), 0);
-        FAILS(ERR_FILE_MODE, core_check_hsm(&core, "monitor"));
-        assert_non_null(strstr(err_detail(), rows[i].path));
-        FAILS(ERR_FILE_MODE, run(KEYRING_ROTATE_PASSWORD, "", NULL, NULL, NULL));
-        FAILS(ERR_FILE_MODE, run(KEYRING_OPEN_WALLET, "", NULL, OLD, NULL));
-        OK(run(KEYRING_HSM_VERIFY, "", NULL, NULL, NULL));
-        assert_true(told("\"healthy\":false") && told(rows[i].path));
-        restart();
-        assert_int_equal(core_state(&core), KEYRING_LOCKED);
-        assert_non_null(strstr(core.reason, rows[i].path));
-        assert_int_equal(fchmodat(fake_dir, rows[i].path, 0700, 0), 0);
-        core_try(&core);
-        assert_int_equal(core_state(&core), KEYRING_OPEN);
-    }
-}
-
-static void a_directory_of_a_package_may_be_looked_into(void **state)
-{
-    static const char *const paths[] = {"./",
-                                        "usr",
-                                        "usr/local",
-                                        "usr/local/okv",
-                                        PATH_HSM_DIR,
-                                        PATH_GENERIC_DIR,
-                                        PATH_SECURITY_DIR};
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(paths); i++)
-        assert_int_equal(mkdirat(fake_dir, paths[i], 0755) == 0 || errno == EEXIST, 1);
-    for (size_t i = 0; i < COUNT_OF(paths); i++)
-        assert_int_equal(fchmodat(fake_dir, paths[i], 0755, 0), 0);
-    OK(set_up_store());
-    restart();
-    assert_int_equal(core_state(&core), KEYRING_OPEN);
-}
-
 static void nothing_is_possible_before_setup(void **state)
 {
     (void)state;
@@ -811,8 +760,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(setup_makes_a_wallet_that_opens_unattended),
         CASE(setup_is_refused_with_a_weak_passphrase_or_twice),
-        CASE(a_directory_that_is_open_to_others_is_refused),
-        CASE(a_directory_of_a_package_may_be_looked_into),
         CASE(nothing_is_possible_before_setup),
         CASE(initialize_moves_the_wallet_under_the_hsm),
         CASE(after_initialize_it_opens_by_ram_by_the_hsm_and_by_passphrase),
