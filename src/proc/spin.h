@@ -5,9 +5,9 @@
 // way to whoever wants the processor.
 //
 // After a window in which nothing came ever more are left out, up to SPIN_REST_MAX, until one is of
-// use again. Who wants the processor in earnest keeps it for a time slice, milliseconds: after one
-// of SPIN_AWAY_US, SPIN_REST_AWAY windows are left out. So this costs a busy process a few
-// microseconds, and one with a request now and then, or with busy neighbours, next to nothing.
+// use again. Who wants the processor in earnest keeps it for a time slice, milliseconds: after more
+// than SPIN_AWAY_US without it, SPIN_REST_AWAY windows are left out. So a request now and then
+// costs a ninth of a window, and busy neighbours cost little.
 // docs/decisions/0010 has the figures.
 #ifndef KW_PROC_SPIN_H
 #define KW_PROC_SPIN_H
@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 // Windows: for what a reader does, and for what waits for the disk.
-enum { SPIN_READ_US = 50, SPIN_COMMIT_US = 200 };
-enum { SPIN_AWAY_US = 400, SPIN_REST_MAX = 64, SPIN_REST_AWAY = 256 };
+enum { SPIN_READ_US = 100, SPIN_COMMIT_US = 400 };
+enum { SPIN_AWAY_US = 400, SPIN_REST_MAX = 8, SPIN_REST_AWAY = 64 };
 
 struct spin {
     int64_t until_us; // 0: no window is open
