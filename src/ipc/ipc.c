@@ -175,13 +175,12 @@ static enum err ring(struct ipc *ipc)
     return put < 0 && errno != EAGAIN ? broke(ipc) : ERR_OK;
 }
 
-// Hears the bell, and whether the other end is still there.
-static enum err hear(struct ipc *ipc)
+// Hears the bell. False: the other end is gone.
+static bool hear(struct ipc *ipc)
 {
     uint8_t bells[64];
     ssize_t got = recv(ipc->fd, bells, sizeof bells, 0);
-    bool gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
-    return gone ? broke(ipc) : ERR_OK;
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 // The other end has broken the rules: nothing that it says counts any more.
@@ -255,8 +254,8 @@ enum err ipc_flush_wait(struct ipc *ipc, int timeout_ms)
     while (ipc_pending(ipc) > 0) {
         bool shared = ipc->lanes.memory != NULL;
         TRY(wait_for(ipc, shared ? POLLIN : POLLOUT, deadline));
-        if (shared)
-            TRY(hear(ipc));
+        if (shared && !hear(ipc))
+            return broke(ipc);
         TRY(ipc_flush(ipc));
     }
     return ERR_OK;
@@ -309,11 +308,8 @@ enum err ipc_fill(struct ipc *ipc)
         return broke(ipc);
     if (ipc->lanes.memory != NULL) {
         // What it put before it went counts.
-        enum err heard = hear(ipc);
-        if (heard != ERR_OK && !lanes_ready(&ipc->lanes))
-            return heard;
-        ipc->broken = false;
-        return ipc_take(ipc);
+        bool gone = !hear(ipc);
+        return gone && !lanes_ready(&ipc->lanes) ? broke(ipc) : ipc_take(ipc);
     }
     forget_taken(ipc);
     while (!is_full(ipc)) {

@@ -98,6 +98,12 @@ static enum err room(const struct lanes *lanes, size_t *ret)
     return ERR_OK;
 }
 
+// Whether the other end waits, which is told once.
+static bool take_flag(_Atomic uint32_t *flag)
+{
+    return atomic_load(flag) != 0 && atomic_exchange(flag, 0) != 0;
+}
+
 enum err lanes_put(struct lanes *lanes, struct span bytes, size_t *ret_taken, bool *ret_ring)
 {
     size_t taken = 0;
@@ -119,8 +125,7 @@ enum err lanes_put(struct lanes *lanes, struct span bytes, size_t *ret_taken, bo
         free_bytes -= len;
     }
     *ret_taken = taken;
-    *ret_ring =
-        atomic_load(&lanes->out->asleep) != 0 && atomic_exchange(&lanes->out->asleep, 0) != 0;
+    *ret_ring = take_flag(&lanes->out->asleep);
     return ERR_OK;
 }
 
@@ -135,7 +140,7 @@ enum err lanes_take(struct lanes *lanes, struct buf *out, bool *ret_ring)
     TRY(copy_out(lanes->in, lanes->got, there, out));
     lanes->got += there;
     atomic_store(&lanes->in->got, lanes->got);
-    *ret_ring = atomic_load(&lanes->in->full) != 0 && atomic_exchange(&lanes->in->full, 0) != 0;
+    *ret_ring = take_flag(&lanes->in->full);
     return ERR_OK;
 }
 
