@@ -2,8 +2,6 @@
 //
 // Root-of-trust operations, against an HSM of our own: what each does, and that each refusal leaves
 // everything as it was. Killing and repeating stands in test_recovery.c.
-#include "keyring/operate.h"
-
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -11,32 +9,10 @@
 #include "keyring/latch.h"
 #include "keyring/orphan.h"
 #include "keyring/verbs.h"
-#include "tests/unit/fake_root.h"
+#include "tests/unit/core_rig.h"
 
 #define OLD "the old recovery passphrase"
 #define NEW "the new recovery passphrase"
-
-static struct core core;
-static struct buf doc; // of the operation run last
-static bool unsure;    // of it: something may have been changed though it failed
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake_make_root();
-    core_init(&core, fake_dir);
-    buf_init(&doc, 1 << 20, false);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    core_done(&core);
-    buf_done(&doc);
-    fake_remove_root();
-    return 0;
-}
 
 static enum err run(enum keyring_operation operation, const char *params, const char *credential,
                     const char *old, const char *new)
@@ -64,11 +40,6 @@ static enum err initialize(void)
 }
 
 // The document's member as a text, or NULL.
-static bool told(const char *text)
-{
-    return memmem(doc.data, doc.len, text, strlen(text)) != NULL;
-}
-
 // A keeper started anew, in this process.
 static void restart(void)
 {

@@ -3,32 +3,9 @@
 // What is told of an operation that went wrong late: after the commit it is done, and without an
 // answer nobody knows. That what is refused has changed nothing stands in test_recovery.c.
 #include "keyring/keyring.h"
-#include "keyring/operate.h"
-#include "tests/unit/fake_root.h"
+#include "tests/unit/core_rig.h"
 
 #define OLD "the old recovery passphrase"
-
-static struct core core;
-static struct buf doc; // of the operation run last
-static bool unsure;    // of it: something may have been changed though it failed
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake_make_root();
-    core_init(&core, fake_dir);
-    buf_init(&doc, 1 << 20, false);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    core_done(&core);
-    buf_done(&doc);
-    fake_remove_root();
-    return 0;
-}
 
 static enum err run(enum keyring_operation operation)
 {
@@ -37,11 +14,6 @@ static enum err run(enum keyring_operation operation)
     buf_clear(&doc);
     return operate_run(&core, operation, span_str("{\"token_label\":\"tok\"}"), secrets, 2, &doc,
                        &unsure);
-}
-
-static bool told(const char *text)
-{
-    return memmem(doc.data, doc.len, text, strlen(text)) != NULL;
 }
 
 // Directories stand where files are to be removed: a credential for a restore, the latch.

@@ -1,47 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // keyring/places.h: directories that are open to others, before every kind of opening and change.
-#include "keyring/operate.h"
-
 #include <sys/stat.h>
 
-#include "tests/unit/fake_root.h"
+#include "tests/unit/core_rig.h"
 
 #define OLD "the recovery passphrase"
-
-static struct core core;
-static struct buf doc; // of the operation run last
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake_make_root();
-    core_init(&core, fake_dir);
-    buf_init(&doc, 1 << 20, false);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    core_done(&core);
-    buf_done(&doc);
-    fake_remove_root();
-    return 0;
-}
 
 static enum err run(enum keyring_operation operation)
 {
     const struct keyring_secret secrets[] = {{"credential", span_str("1234")},
                                              {"recovery_passphrase", span_str(OLD)}};
     buf_clear(&doc);
-    bool unsure = false;
     return operate_run(&core, operation, span_str("{}"), secrets, 2, &doc, &unsure);
-}
-
-static bool told(const char *text)
-{
-    return memmem(doc.data, doc.len, text, strlen(text)) != NULL;
 }
 
 // A keeper started anew, in this process.

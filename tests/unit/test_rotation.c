@@ -2,38 +2,14 @@
 //
 // Rotation of passphrase, wallet password and master key on a keeper's state, and the monitor: what
 // each problem is called, that it goes by itself, and that a refused credential is asked once.
-#include "keyring/operate.h"
-
 #include <sys/stat.h>
 
 #include "keyring/datakey.h"
 #include "keyring/latch.h"
-#include "tests/unit/fake_root.h"
+#include "tests/unit/core_rig.h"
 
 #define OLD "the old recovery passphrase"
 #define NEW "the new recovery passphrase"
-
-static struct core core;
-static struct buf doc; // of the operation run last
-static bool unsure;    // of it: something may have been changed though it failed
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake_make_root();
-    core_init(&core, fake_dir);
-    buf_init(&doc, 1 << 20, false);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    core_done(&core);
-    buf_done(&doc);
-    fake_remove_root();
-    return 0;
-}
 
 static enum err run(enum keyring_operation operation, const char *params, const char *old,
                     const char *new)
@@ -53,11 +29,6 @@ static void make(bool hsm)
     OK(run(KEYRING_SETUP, "", OLD, NULL));
     if (hsm)
         OK(run(KEYRING_HSM_INITIALIZE, "{\"token_label\":\"tok\"}", OLD, NULL));
-}
-
-static bool told(const char *text)
-{
-    return memmem(doc.data, doc.len, text, strlen(text)) != NULL;
 }
 
 static void drop_ram(void)
