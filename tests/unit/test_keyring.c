@@ -39,7 +39,6 @@ static enum err initialize(void)
     return run(KEYRING_HSM_INITIALIZE, "{\"token_label\":\"tok\"}", "1234", OLD, NULL);
 }
 
-// The document's member as a text, or NULL.
 // A keeper started anew, in this process.
 static void restart(void)
 {
