@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes and messages that no honest client sends: refused with a reason, nothing changed, nobody else disturbed."""
+import contextlib
 import selectors
 import socket
 import time
 
 import client as kmip
 import pytest
+import server as system
 import ttlv
 import watch
 from cryptography import x509
@@ -433,6 +435,23 @@ def test_read_that_does_not_fit_beside_a_change_fails_alone(connect, some_versio
     assert set(client.locate()) == before
     for one in (made, uid):
         client.destroy(one)
+
+
+def test_large_answers_leave_no_memory_behind(endpoint, server):
+    """What a front took for them is the system's again when they are gone; what memory small ones have left is kept."""
+    def ask_together(asked):
+        with contextlib.ExitStack() as opened:
+            clients = [opened.enter_context(endpoint.connect()) for _ in range(16)]
+            for one in clients:
+                one.send(ttlv.encode(kmip.message((1, 4), asked)))
+            assert all(one.receive().items[0].ok for one in clients)
+    with endpoint.connect() as owner:
+        uid = registered(owner, LARGE)
+        ask_together(QUERY)
+        before = watch.memory_of_fronts(server.pid)
+        ask_together(kmip.get(uid))
+        owner.destroy(uid)
+    system.wait_for("fronts as small as before", lambda: watch.memory_of_fronts(server.pid) - before < 2 * watch.MESSAGE_LIMIT)
 
 
 def test_query_that_does_not_fit_beside_a_change_refuses_the_whole(connect):
