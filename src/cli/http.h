@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/secret.h"
 
-enum { HTTP_ANSWER_MAX = 16 * 1024 * 1024, HTTP_TIMEOUT_MS = 200000, HTTP_CONNECT_MS = 10000 };
+enum { HTTP_ANSWER_MAX = 16 * 1024 * 1024, HTTP_TIMEOUT_MS = 200000, HTTP_CONNECT_MS = 30000 };
 
 struct http;
 

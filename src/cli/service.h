@@ -11,7 +11,7 @@
 enum {
     SERVICE_START_MS = 30000,
     SERVICE_KEYS_MS = 15000,
-    SERVICE_STOP_MS = 10000,
+    SERVICE_STOP_MS = 30000, // the supervisor kills what has not ended after 9 s
     SERVICE_ERROR_MAX = 800
 };
 
