@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "crypto/crypto.h"
 #include "crypto/pkcs12.h"
@@ -111,10 +111,10 @@ static void a_wallet_that_asks_for_endless_work_is_refused_at_once(void **state)
     OK(wallet_encode(wallet, span_str(passphrase), WALLET_PASSPHRASE_ITERATIONS, &file));
     static const uint8_t mac[] = {0x02, 0x03, 0x12, 0x4f, 0x80};
     uint8_t *at = memmem(file.data, file.len, mac, sizeof mac);
-    at[2] = 0xff; // negative
-    int64_t start = clock_mono_ms();
+    at[2] = 0xff;            // negative
+    clock_t start = clock(); // of this process alone
     FAILS(ERR_DAMAGED, wallet_decode(span_buf(&file), span_str(passphrase), &none));
-    assert_true(clock_mono_ms() - start < 200);
+    assert_true(clock() - start < CLOCKS_PER_SEC);
     struct buf big CLEANUP(buf_done);
     buf_init(&big, WALLET_FILE_MAX + 1, false);
     OK(buf_put_zeros(&big, WALLET_FILE_MAX + 1));

@@ -185,6 +185,20 @@ enum err rig_open(struct rig *rig, struct hsm **ret)
     return hsm_open(rig->root, &rig->settings, span_str(RIG_PIN), "test", ret);
 }
 
+void rig_hang(struct rig *rig, const char *function, enum err (*act)(struct rig *, void *),
+              void *arg)
+{
+    char words[64];
+    assert_true(snprintf(words, sizeof words, "hang=%s:1", function) > 0);
+    for (int i = 0; i < RIG_TRIES; i++) {
+        rig_shim(rig, words);
+        FAILS(ERR_HSM_TIMEOUT, act(rig, arg));
+        if (strstr(err_detail(), function) != NULL)
+            return;
+    }
+    assert_true(rig_says(function));
+}
+
 bool rig_says(const char *text)
 {
     if (strstr(err_detail(), text) != NULL)

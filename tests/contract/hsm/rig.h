@@ -15,7 +15,10 @@
 #define RIG_RELEASE "1.0"
 #define RIG_SOFTHSM "/usr/lib/softhsm/libsofthsm2.so"
 
-enum { RIG_PATH_MAX = 4096 };
+enum {
+    RIG_PATH_MAX = 4096,
+    RIG_TRIES = 10 // of what a machine that is busy or stands still may not let happen in time
+};
 
 struct rig {
     char dir[RIG_PATH_MAX / 2]; // also the root prefix
@@ -48,6 +51,11 @@ void rig_run(const char *const *words);
 void rig_export(struct rig *rig, const char *name, const char *value);
 
 enum err rig_open(struct rig *rig, struct hsm **ret); // with RIG_PIN
+
+// Lets a function of the library hang and asserts that `act` ends by the deadline there, once it
+// has come as far in the time there is.
+void rig_hang(struct rig *rig, const char *function, enum err (*act)(struct rig *, void *),
+              void *arg);
 
 // Whether err_detail() holds `text`; prints the detail when it does not.
 bool rig_says(const char *text);
