@@ -15,7 +15,7 @@ from spec import (
 from ttlv import Item, Malformed, Raw, item
 
 VERSIONS = [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0), (2, 1)]
-DEADLINE = 20.0
+DEADLINE = 60.0
 SUCCESS, FAILED, PENDING, UNDONE = 0, 1, 2, 3
 
 
