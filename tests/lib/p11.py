@@ -163,10 +163,16 @@ class Module:
         return out.raw[: n.value] if n.value <= len(out) else n.value
 
 
-def run_alone(code, env, enter=lambda command: command, timeout=30):
-    """Runs Python code with this module imported as p11 in a process of its own."""
+def _alone(code):
     here = os.path.dirname(os.path.abspath(__file__))
-    code = f"import sys; sys.path.insert(0, {here!r}); import p11\n{code}"
-    return subprocess.run(
-        enter([sys.executable, "-c", code]), env={**os.environ, **env}, capture_output=True,
-        timeout=timeout, check=False)
+    return [sys.executable, "-c", f"import sys; sys.path.insert(0, {here!r}); import p11\n{code}"]
+
+
+def run_alone(code, env, enter=lambda command: command, timeout=90):
+    """Runs Python code with this module imported as p11 in a process of its own."""
+    return subprocess.run(enter(_alone(code)), env={**os.environ, **env}, capture_output=True, timeout=timeout, check=False)
+
+
+def start_alone(code, env):
+    """The same, but does not wait for its end. Returns the Popen."""
+    return subprocess.Popen(_alone(code), env={**os.environ, **env})

@@ -175,7 +175,7 @@ static const struct verb {
     {"rv", 16, true},     {"hang", 0, true},    {"crash", 0, true},  {"abort", 0, true},
     {"kill", 0, true},    {"slow", 10, false},  {"print", 0, false}, {"probe", 0, true},
     {"garbage", 0, true}, {"length", 16, true}, {"lost", 0, true},   {"null", 0, false},
-    {"flags", 16, false},
+    {"flags", 16, false}, {"wait", 0, false},
 };
 
 static const struct verb *verb_find(const char *name)
@@ -286,6 +286,15 @@ static void wait_ms(unsigned long ms)
     }
 }
 
+static void wait_for_leave(const struct wish *wish)
+{
+    char word[64];
+    (void)snprintf(word, sizeof word, "%s=%s", wish->verb, wish->function);
+    while (shim_control_has(word)) {
+        wait_ms(5);
+    }
+}
+
 static _Noreturn void die_by(int signal_number)
 {
     signal(signal_number, SIG_DFL);
@@ -298,6 +307,8 @@ static void act(const struct wish *wish)
 {
     if (strcmp(wish->verb, "slow") == 0) {
         wait_ms(wish->value);
+    } else if (strcmp(wish->verb, "wait") == 0) {
+        wait_for_leave(wish);
     } else if (strcmp(wish->verb, "print") == 0) {
         junk();
     } else if (strcmp(wish->verb, "probe") == 0) {

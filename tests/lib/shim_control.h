@@ -8,6 +8,7 @@
 //   hang=FUNC:N        … never return            crash=FUNC:N   … SIGSEGV
 //   abort=FUNC:N       … abort()                 kill=FUNC:N    … SIGKILL
 //   slow=FUNC:MS       each call takes MS milliseconds longer
+//   wait=FUNC          each call waits for this word to be gone from the control file
 //   print=FUNC         each call prints junk on standard output and standard error
 //   probe=FUNC:N       … try what a hostile library would; see shim_probe.h
 //   garbage=FUNC:N     CKR_OK with wrong bytes (C_Encrypt, C_Decrypt)

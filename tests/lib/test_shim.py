@@ -28,15 +28,17 @@ def shim(token, tmp_path):
     return shims.Shim(token, tmp_path / "shim")
 
 
-def client(shim, body, timeout=30):
-    """Runs a client on the shim; `m` is the module, `s` a session, `k` the key."""
-    code = textwrap.dedent(body)
-    start = (
+def program(shim, body):
+    """A client on the shim; `m` is the module, `s` a session, `k` the key."""
+    return (
         f"m = p11.Module({str(shim.library)!r})\n"
         f"s = m.open({shim.label!r}, {shim.pin!r})\n"
         "(k,) = m.find(s, [(p11.CKA_ID, b'\\x01')])\n"
-    )
-    return p11.run_alone(start + code, shim.env, timeout=timeout)
+    ) + textwrap.dedent(body)
+
+
+def client(shim, body):
+    return p11.run_alone(program(shim, body), shim.env)
 
 
 def said(done):
@@ -100,9 +102,11 @@ def test_the_process_dies(shim, word, number):
 
 def test_a_call_hangs(shim):
     shim.set("hang=C_FindObjectsInit:1")
-    with pytest.raises(subprocess.TimeoutExpired):
-        client(shim, "", timeout=1)
-    assert shim.trace()[-1] == "C_FindObjectsInit"
+    with p11.start_alone(program(shim, ""), shim.env) as process:
+        tokens._await(lambda: shim.trace()[-1:] == ["C_FindObjectsInit"], "the call", 90)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.kill()
 
 
 def test_a_call_is_slow(shim):
@@ -110,6 +114,17 @@ def test_a_call_is_slow(shim):
     start = time.monotonic()
     shim.objects()
     assert time.monotonic() - start >= 0.3
+
+
+def test_a_call_waits_until_it_may_go_on(shim):
+    shim.set("wait=C_FindObjectsInit")
+    with p11.start_alone(program(shim, ""), shim.env) as process:
+        tokens._await(lambda: shim.trace()[-1:] == ["C_FindObjectsInit"], "the call", 90)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        shim.set(keep_counts=True)
+        assert process.wait(90) == 0
+    assert "C_FindObjects" in shim.trace()
 
 
 def test_a_call_prints(shim):

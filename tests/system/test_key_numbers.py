@@ -32,7 +32,7 @@ def reboot(server):
             return served(server)
         except Exception:  # the port may still refuse or be closed
             return False
-    wait_for("the keys to be served", there, 40)
+    wait_for("the keys to be served", there)
 
 
 def status(server):
@@ -136,7 +136,7 @@ def test_at_once_on_other_tokens(make_server, tmp_path, kind):
         for server in made:
             server.stop()
             server.keyward("start")
-            wait_for("the wallet to open", lambda server=server: status(server)["status"] == "up", 40)
+            wait_for("the wallet to open", lambda server=server: status(server)["status"] == "up")
             assert served(server) and verify(server)["healthy"], failed(verify(server))
         left_behind(made, token, numbers)
         for server in made:
@@ -148,15 +148,16 @@ def test_where_a_key_replaces_another_the_later_server_takes_the_next_number(ser
     slow, quick = servers(2)
     token = slow.token
     shim, direct = Shim(token, tmp_path / "slow"), Shim(token, tmp_path / "quick")
-    shim.set("replaceid", "nodata", "slow=C_GenerateKey:3000")
+    shim.set("replaceid", "nodata", "wait=C_GenerateKey")
     direct.set("replaceid", "nodata")
     slow.use_token(shim)
     quick.use_token(direct)
-    set_security(slow, HSM_TIMEOUT="20")
+    set_security(slow, HSM_TIMEOUT="120")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(slow.initialize, shim)
         wait_for("the slow server to have its number", lambda: shim.calls("C_GenerateKey"))
         quick.initialize(direct)
+        shim.set("replaceid", "nodata", keep_counts=True)
         running.result()
     numbers = [status(server)["key_number"] for server in (quick, slow)]
     assert numbers == [1, 2]
@@ -190,10 +191,10 @@ def test_a_number_taken_meanwhile_is_said_and_the_key_that_stays_is_listed(kept,
     server = kept("plain")
     shim = Shim(server.token, tmp_path / "shim")
     server.use_token(shim)
-    set_security(server, HSM_TIMEOUT="20")
+    set_security(server, HSM_TIMEOUT="120")
     server.start()
     release = root_label(server)
-    shim.set("stale", "slow=C_GenerateKey:3000")
+    shim.set("stale", "wait=C_GenerateKey")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(server.initialize, shim)
         wait_for("the key to be made", lambda: shim.calls("C_GenerateKey"))
