@@ -20,11 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from ports import free_port
 
 
 class Authority:
@@ -82,7 +78,7 @@ class LogServer:
     def start(self):
         self.process = subprocess.Popen(["/usr/sbin/rsyslogd", "-n", "-f", self.dir / "conf", "-i", self.dir / "pid"],
                                         stdout=subprocess.DEVNULL, stderr=open(self.dir / "err", "ab"))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -94,7 +90,7 @@ class LogServer:
     def stop(self, number=signal.SIGTERM):
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)
-            self.process.wait(20)
+            self.process.wait(90)
         self.process = None
 
     def messages(self):
@@ -123,7 +119,7 @@ class MailServer:
                 self._serve()
             finally:
                 os._exit(1)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

@@ -6,10 +6,8 @@ The programs are those of the release build, or of the directory that KEYWARD_PR
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,13 +15,16 @@ import time
 from kmip.core import enums
 from kmip.pie.client import ProxyKmipClient
 
+from ports import free_port
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = pathlib.Path(os.environ.get("KEYWARD_PROGRAMS", TOP / "build" / "release" / "src" / "prog"))
 PASSPHRASE = "correct horse battery staple 7"
 
 
-def wait_for(what, condition, seconds=15.0):
-    """Polls until condition() is true and returns its value; fails with `what` at the deadline."""
+def wait_for(what, condition, seconds=90.0):
+    """Polls until condition() is true and returns its value; fails with `what` at the deadline, which is no claim of how long it
+    takes: a machine may stand still for a while, or be busy with something else."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -31,19 +32,6 @@ def wait_for(what, condition, seconds=15.0):
             return value
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
         time.sleep(0.005)
-
-
-def free_port():
-    """A port that nobody has, and none of those that the kernel gives to the clients' ends of connections: one of them may be
-    taken before the server takes it, for as long as somebody's connection lasts."""
-    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", random.SystemRandom().randrange(first // 2, first)))
-            except OSError:
-                continue
-            return s.getsockname()[1]
 
 
 def write_private(path, text):
