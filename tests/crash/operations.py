@@ -251,7 +251,7 @@ class RotateMasterKey(Rotation):
     def is_new(self, server):
         new = super().is_new(server)
         need(opens(server, self.file, PASSPHRASE), f"{self.file} does not open with the passphrase")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while True:  # what was not wrapped again before the end is wrapped after the start
             status = server.json("rotate", "status")
             if {key["master_key"] for key in status["data_keys"]} == {status["master_key"]}:
@@ -269,7 +269,7 @@ class RotateDataKeys(Operation):
         return status["data_key_rotation"]["state"], keys
 
     def ended(self, server):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while self.state(server)[0] == "running":
             need(time.monotonic() < deadline, "the rotation does not end")
             time.sleep(0.02)
@@ -426,7 +426,7 @@ def check(operation, server, outcome, again=True):
     need(audit["sound"] is True, f"the audit trail is not sound: {audit}")
 
 
-def await_keys(server, keys, seconds=20):
+def await_keys(server, keys, seconds=90):
     """Until every key is served with its bytes; other bytes are broken at once."""
     deadline = time.monotonic() + seconds
     while True:

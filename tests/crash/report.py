@@ -69,7 +69,7 @@ def text(results):
     minutes = sum(total.seconds for _, total in found) / 60
     idle = sum(total.idle for _, total in found)
     facts = [f"{runs} runs, {broken} broken, {minutes:.0f} minutes of work, waiting included.",
-             *([f"Beside them {idle} did not begin: the server was not up in 20 seconds, before anything was disturbed."] if idle else []),
+             *([f"Beside them {idle} did not begin: the server was not up in time, before anything was disturbed."] if idle else []),
              *programs(begun),
              f"{time.strftime('%Y-%m-%d', time.gmtime())}; {version('softhsm2')}, {version('opencryptoki')}, "
              f"{version('libsqlite3-0')}."]

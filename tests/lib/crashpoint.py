@@ -103,7 +103,7 @@ class Server:
     def _signal(self, number, event):
         seen = sum(1 for name, _ in self.events() if name == event)
         self.process.send_signal(number)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 90
         while True:
             values = [value for name, value in self.events() if name == event]
             if len(values) > seen:
@@ -114,7 +114,7 @@ class Server:
 
     def command_pid(self):
         """The id of the command itself, once it runs."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             for name, value in self.events():
                 if name == "start":
@@ -131,10 +131,10 @@ class Server:
         """Stops counting; returns the number of points since arm()."""
         return self._signal(signal.SIGUSR2, "count")
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=60):
         return self.process.wait(timeout)
 
-    def stop(self, timeout=10):
+    def stop(self, timeout=60):
         """Asks the command to end; kills the whole tree if it does not."""
         if self.process.poll() is None:
             self.process.terminate()

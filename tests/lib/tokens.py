@@ -37,7 +37,7 @@ class TokenError(Exception):
     """A tool refused; the text is what it said."""
 
 
-def _await(condition, what, seconds=20):
+def _await(condition, what, seconds=90):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -309,7 +309,7 @@ def run(server, endpoint, seconds, seed, workers=3, supervisor_every=30.0, say=l
         thread.join(120)
     wrong = [f for thread in threads for f in thread.wrong]
     wrong += [f"{thread.name} hangs" for thread in threads if thread.is_alive()]
-    wait_for("the server to serve again", lambda: works(endpoint), 30)
+    wait_for("the server to serve again", lambda: works(endpoint))
     wrong += judge(endpoint, crowd)
     figures = {"answers": sum(w.count for w in crowd), "lost": sum(w.lost for w in crowd),
                "keys": sum(len(w.pages) for w in crowd), "kills": killer.kills, "starts": [round(s, 2) for s in killer.starts],

@@ -47,7 +47,7 @@ class Connection:
             context = ssl.create_default_context(cafile=str(ca))
         if cert:
             context.load_cert_chain(cert, key)
-        self.raw = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.raw = socket.create_connection(("127.0.0.1", port), timeout=90)
         self.socket = context.wrap_socket(self.raw, server_hostname="localhost")
         self.rest = b""
 
@@ -104,7 +104,7 @@ class Local(Connection):
         self.rest = b""
         self.shown = local_header(server)
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
+        self.socket.settimeout(90)
         folder = os.open(server.root / "run/keyward", os.O_RDONLY)  # its path may be too long for a socket's name
         try:
             self.socket.connect(f"/proc/self/fd/{folder}/api.sock")

@@ -65,7 +65,7 @@ def make(server, name, roles=(), privileges=()):
     return sign_in(server, name)
 
 
-def wait_for_port(server, seconds=30):
+def wait_for_port(server, seconds=90):
     """The HTTPS port opens a moment after setup."""
     deadline = time.monotonic() + seconds
     while True:

@@ -220,7 +220,7 @@ class Terminal:
             os.execv(PROGRAMS / "keyward", ["keyward", *map(str, words)])
         self.text = ""
 
-    def read(self, until=None, seconds=10):
+    def read(self, until=None, seconds=90):
         deadline = time.monotonic() + seconds
         while until is None or until not in self.text:
             left = deadline - time.monotonic()
@@ -306,7 +306,7 @@ def test_the_server_of_another_user_is_4(root):
     more = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     for words in (["status"], ["key", "list"], ["stop"]):
         done = subprocess.run([f"/proc/self/fd/{program}", *words, "--root", str(root)], pass_fds=[program], cwd="/",
-                              capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, **more)
+                              capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **more)
         assert done.returncode == 4 and "another user" in done.stderr
     os.close(program)
     root.chmod(0o700)
@@ -354,7 +354,7 @@ def test_enrolment_overwrites_nothing_and_leaves_nothing(root, tmp_path):
 def test_standard_output_that_is_full_or_closed_is_an_error(root):
     with open("/dev/full", "w") as full:
         done = subprocess.run([str(PROGRAMS / "keyward"), "status", "--root", str(root)], stdout=full,
-                              stderr=subprocess.PIPE, text=True, timeout=20, stdin=subprocess.DEVNULL)
+                              stderr=subprocess.PIPE, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert done.returncode != 0 and "standard output" in done.stderr
 
 
@@ -379,7 +379,7 @@ def test_each_noun_is_offered_once():
 def test_the_shells_script_asks_the_program(tmp_path):
     script = keyward("completion", "bash").stdout
     (tmp_path / "words").write_text(script + 'COMP_WORDS=(keyward wallet gr); COMP_CWORD=2; _keyward; echo "$COMPREPLY"\n')
-    done = subprocess.run(["bash", tmp_path / "words"], capture_output=True, text=True, timeout=20,
+    done = subprocess.run(["bash", tmp_path / "words"], capture_output=True, text=True, timeout=60,
                           env={"PATH": f"{PROGRAMS}:/usr/bin:/bin"})
     assert done.stdout == "grant\n"
     assert keyward("completion", "tcsh").returncode == 2

@@ -24,7 +24,7 @@ UNKNOWN = 999
 class Engine:
     def __init__(self, root, role):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(30)
+        self.control.settimeout(60)
         self.process = subprocess.Popen([PROGRAMS / "keyward-engine", "--role", role, "--root", root, "--index", "0"],
                                         pass_fds=[3], preexec_fn=lambda: os.dup2(theirs.fileno(), 3, inheritable=True))
         theirs.close()
@@ -38,7 +38,7 @@ class Engine:
         with theirs:
             self.control.sendmsg([struct.pack(MESSAGE, ATTACH, roles.number(role), 0, 0, b"")],
                                  [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))])
-        ours.settimeout(30)
+        ours.settimeout(60)
         return ours
 
     def stop(self):

@@ -39,13 +39,13 @@ def served(server):
     return all(server.fetch(uid) == key for uid, key in server.keys.items())
 
 
-def soon_served(server, seconds=40):
+def soon_served(server):
     def there():
         try:
             return served(server)
         except Exception:  # the port may still refuse or be closed
             return False
-    wait_for("the keys to be served", there, seconds)
+    wait_for("the keys to be served", there)
 
 
 def up(server):
@@ -209,7 +209,7 @@ def test_a_root_key_that_can_be_extracted_raises_an_alert_until_another_is_in_fo
     set_security(server, HSM_KEY_EXTRACTABLE="1")
     server.start()
     server.initialize(server.token)
-    (alert,) = wait_for("an alert", alerts, 30)
+    (alert,) = wait_for("an alert", alerts)
     assert (alert["severity"], alert["problem"]) == ("medium", "extractable")
     assert 'HSM_KEY_EXTRACTABLE="0"' in alert["message"]
     server.restart()  # what is known is not what the operation said, but what the HSM says at each check
@@ -219,7 +219,7 @@ def test_a_root_key_that_can_be_extracted_raises_an_alert_until_another_is_in_fo
     set_security(server, HSM_KEY_EXTRACTABLE="0")
     server.restart()
     server.initialize(server.token)
-    wait_for("the end of the alert", lambda: not alerts(), 30)
+    wait_for("the end of the alert", lambda: not alerts())
 
 
 def test_two_servers_share_one_hsm_without_sharing_a_key(kept, tmp_path):
@@ -433,7 +433,6 @@ def behind_shim(kept, tmp_path):
     server = kept("hsm")
     server.shim = Shim(server.token, tmp_path / "shim")
     server.use_token(server.shim)
-    set_security(server, HSM_TIMEOUT="2")
     return server
 
 
@@ -460,18 +459,23 @@ def test_a_wrong_pin_is_tried_once(behind_shim):
 @pytest.mark.parametrize("call", ["C_Decrypt", "C_FindObjects", "C_Initialize"])
 def test_a_frozen_hsm_holds_up_its_operation_only(behind_shim, call):
     server = up(behind_shim)
-    server.shim.set(f"hang={call}:1")
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        verify = pool.submit(hsmclient, server, "verify")
-        wait_for("the call to hang", lambda: server.shim.calls(call))
-        hung = {p.pid for p in server.processes("hsmd")}
-        rounds = 0
-        while not verify.done():
-            assert served(server)
-            rounds += not verify.done()
-    assert verify.result().returncode == 8 and call.lower() in said(verify.result())
-    assert rounds > 1, "keys were served only once the call had ended"
-    assert hung and not [pid for pid in hung if os.path.exists(f"/proc/{pid}")]
+    set_security(server, HSM_TIMEOUT="3")
+    for _ in range(5):  # on a machine that is busy, or stands still, a call may end before anything else is done
+        server.shim.set(f"hang={call}:1")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            verify = pool.submit(hsmclient, server, "verify")
+            wait_for("the call to hang", lambda: server.shim.calls(call))
+            hung = {p.pid for p in server.processes("hsmd")}
+            rounds = 0
+            while not verify.done():
+                assert served(server)
+                rounds += not verify.done()
+        assert verify.result().returncode == 8 and call.lower() in said(verify.result())
+        assert not [pid for pid in hung if os.path.exists(f"/proc/{pid}")]
+        if hung and rounds > 1:
+            break
+    assert hung and rounds > 1, "keys were served only once the call had ended"
+    set_security(server, HSM_TIMEOUT=None)
     server.shim.set()
     hsmclient(server, "verify", check=True)
 
@@ -498,6 +502,7 @@ def test_what_the_library_prints_goes_to_the_trace_alone(behind_shim):
 
 def test_a_start_with_a_frozen_hsm_is_quick_and_opens_by_itself(behind_shim):
     server = behind_shim
+    set_security(server, HSM_TIMEOUT="2")
     server.shim.set("hang=C_Initialize:1")
     began = time.monotonic()
     server.start()

@@ -87,7 +87,7 @@ def test_the_server_starts_with_the_hsm_away_says_so_and_opens_by_itself(hsm_ser
             return hsm_server.fetch(uid) == key
         except Exception:
             return False
-    wait_for("the server to open by itself", opened, seconds=40)
+    wait_for("the server to open by itself", opened)
 
 
 def test_kmip_goes_on_while_the_hsm_is_away(hsm_server):

@@ -26,7 +26,7 @@ def soon_served(server):
             return served(server)
         except Exception:  # the port may still refuse or be closed
             return False
-    wait_for("the keys to be served", there, 40)
+    wait_for("the keys to be served", there)
 
 
 def reboot(server):
@@ -51,7 +51,6 @@ def shimmed(kept, tmp_path):
         server = kept(kind)
         server.shim = Shim(server.token, tmp_path / "shim")
         server.use_token(server.shim)
-        set_security(server, HSM_TIMEOUT="2")
         server.start()
         soon_served(server)
         return server
@@ -146,6 +145,8 @@ def test_verify_is_a_list_that_names_the_code_and_the_fix(shimmed, words, said):
     good = verify(server)
     assert good.returncode == 0 and " \u2714 " in good.stdout and " \u2716 " not in good.stdout
     assert 'HSM Root Key" 00000001' in good.stdout
+    if words.startswith("hang"):
+        set_security(server, HSM_TIMEOUT="2")
     server.shim.set(words)
     bad = verify(server)
     assert bad.returncode == 8

@@ -79,7 +79,7 @@ def soon_served(server):
             return served(server)
         except Exception:
             return False
-    wait_for("the keys to be served", there, 60)
+    wait_for("the keys to be served", there)
 
 
 def status(server):

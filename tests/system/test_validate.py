@@ -190,7 +190,7 @@ def test_an_interrupted_validation_cleans_up_and_reports(softhsm, tmp_path):
     process = subprocess.Popen([PROGRAMS / "keyward", "hsm", "validate", "--module", softhsm.library, "--out", out,
                                 "--credential-file", write_private(tmp_path / "pin", softhsm.pin), *env],
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
-    wait_for("a server to serve", lambda: list(tmp_path.glob("report/keyward-validate-*/server1/run/keyward/api.sock")), 30)
+    wait_for("a server to serve", lambda: list(tmp_path.glob("report/keyward-validate-*/server1/run/keyward/api.sock")))
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 1 and "interrupted" in said

@@ -29,7 +29,7 @@ class Web:
         listener.bind(self.path)
         listener.listen(1024)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(10)
+        self.control.settimeout(60)
         self.log = open(folder / "log", "w+")
         self.process = subprocess.Popen([str(PROGRAMS / "keyward-web")], stderr=self.log, pass_fds=[3],
                                         preexec_fn=lambda: os.dup2(theirs.fileno(), 3, inheritable=True))
@@ -48,7 +48,7 @@ class Web:
 
     def connect(self):
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect(self.path)
         return client
 
@@ -70,7 +70,7 @@ class Web:
 
     def stop(self):
         self.control.send(struct.pack(MESSAGE, STOP, 0, 0, 0, b""))
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_no_other_site_is_let_in(web):
 
 
 def test_it_stops_when_told_and_when_the_supervisor_is_gone(tmp_path):
-    for folder, end in ((tmp_path / "a", Web.stop), (tmp_path / "b", lambda w: (w.control.close(), w.process.wait(10))[1])):
+    for folder, end in ((tmp_path / "a", Web.stop), (tmp_path / "b", lambda w: (w.control.close(), w.process.wait(60))[1])):
         folder.mkdir()
         web = Web(folder)
         status = end(web)
