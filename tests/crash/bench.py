@@ -351,8 +351,9 @@ class Bench:
         need(not wrong, f"the replay of {record.operation.name} differs from the run in {wrong[:8]}")
 
     def cut(self, record, cut):
-        """Starts a server on one image. Returns what is broken, "" when nothing is."""
-        image, acknowledged = cut.image, cut.acknowledged
+        """Starts a server on one image. Returns what is broken, "" when nothing is. self.token_lost tells that the library was about
+        to write its token, and that what stood there is none."""
+        image, acknowledged, self.token_lost = cut.image, cut.acknowledged, False
         server = copy.copy(record.server)
         server.keys, server.prefix = dict(server.keys), server.token.enter([])
         if not acknowledged and hasattr(server, "made"):
@@ -363,7 +364,11 @@ class Bench:
             prepared.own_port(server)
             empty_ram(server)
             self._put_store(record, server, image)
-            check(record.operation, server, DONE if acknowledged else UNKNOWN, cut.again)
+            self.token_lost = self.token != "none" and not operations.token_lives(server)
+            if self.token_lost:
+                operations.check_without_token(server)
+            else:
+                check(record.operation, server, DONE if acknowledged else UNKNOWN, cut.again)
             return ""
         except Exception as broken:
             return f"{record.operation.name} power cut after call {cut.n}, {image.name}{', acknowledged' if acknowledged else ''}: {broken}"

@@ -143,4 +143,5 @@ def run_cut(bench, record, row, cut):
     name = f"{after[0]}: {cut.image.name}"  # like a point's key: numbers differ from record to record
     if ("power cut", name) not in row.done():
         line = timed(lambda: bench.cut(record, cut))
-        yield {"mode": "power cut", "n": cut.n, "met": name, "acknowledged": cut.acknowledged, "again": cut.again, **line}
+        yield {"mode": "power cut", "n": cut.n, "met": name, "acknowledged": cut.acknowledged, "again": cut.again,
+               "token_lost": bench.token_lost, **line}
