@@ -275,9 +275,8 @@ def test_an_hsm_that_falls_silent_holds_up_nobody(make_server, tmp_path, token_k
         server = make_server(prefix=token.enter([]))
         server.setup()
         server.use_token(token)
-        set_security(server, HSM_TIMEOUT="2")
-        server.restart()
         server.token, server.keys = token, dict([server.create_key()])
+        set_security(server, HSM_TIMEOUT="2")
         before = root_of_trust(server)
         getattr(token, away)()
         with Clients(server):
@@ -285,13 +284,16 @@ def test_an_hsm_that_falls_silent_holds_up_nobody(make_server, tmp_path, token_k
         assert refused.returncode == 8 and re.search("did not answer in|could not", refused.stderr, re.I), refused
         assert root_of_trust(server) == before
         getattr(token, back)()
+        set_security(server, HSM_TIMEOUT=None)
         server.initialize(token)
+        set_security(server, HSM_TIMEOUT="2")
         getattr(token, away)()
         with Clients(server):
             assert server.keyward("verify", program="hsmclient", check=False).returncode == 8
         reboot(server)
         assert status(server)["status"] == "down"
         getattr(token, back)()
+        set_security(server, HSM_TIMEOUT=None)
         soon_served(server)
         server.remove()
 
