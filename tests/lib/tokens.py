@@ -30,7 +30,6 @@ import time
 
 from root import needs_root
 
-LISTENING = 0x10000  # __SO_ACCEPTCON among the flags of /proc/net/unix
 LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu")
 
 
@@ -381,21 +380,9 @@ class OpenCryptoki(Token):
             return None
         return pid if name == "pkcsslotd" and rest[0] != "Z" else None  # dead, and not reaped yet
 
-    def _listens(self):
-        """Whether the daemon takes connections: its socket has a name before it does."""
-        pid = self.daemon_pid()
-        if pid is None:
-            return False
-        try:
-            held = {os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
-            rows = pathlib.Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]
-        except OSError:  # it has let go of one meanwhile
-            return False
-        fields = [row.split() for row in rows]
-        return any(int(row[3], 16) & LISTENING and f"socket:[{row[6]}]" in held for row in fields)
-
     def _await_daemon(self):
-        _await(self._listens, "the start of pkcsslotd")
+        """It writes its id once it listens."""
+        _await(lambda: self.daemon_pid() is not None, "the start of pkcsslotd")
 
     def hide(self):
         pid = self.daemon_pid()

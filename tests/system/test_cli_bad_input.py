@@ -67,7 +67,7 @@ class Hostile:
             except OSError:
                 return
             with contextlib.suppress(OSError), raw:
-                raw.settimeout(30)
+                raw.settimeout(90)
                 with self.context.wrap_socket(raw, server_side=True) as connection:
                     data = b""
                     while b"\r\n\r\n" not in data:
@@ -300,10 +300,10 @@ def test_an_interrupt_leaves_no_half_file(hostile, tmp_path, number):
         process = subprocess.Popen(command(*hostile.words(*words, tmp_path / "new")), env=clean(), stderr=subprocess.PIPE,
                                    preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))  # shells ignore it for what runs behind
         try:
-            assert asked.wait(30)
+            assert asked.wait(90)
             assert words[0] == "key" or (tmp_path / "new").exists()
             process.send_signal(number)
-            assert process.wait(30) == -number
+            assert process.wait(90) == -number
         finally:
             process.kill()
             process.communicate()
