@@ -13,16 +13,13 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import built  # noqa: E402
 import crashpoint  # noqa: E402
-from root import needs_root  # noqa: E402
+from root import needs_root, public_directory  # noqa: E402
 
 
 @pytest.fixture
-def place(tmp_path):
-    os.chmod(tmp_path, 0o777)
-    for parent in tmp_path.parents[:3]:
-        if parent.stat().st_uid == os.getuid() and parent != pathlib.Path("/tmp"):
-            os.chmod(parent, 0o755)  # one sample gives up root and must still get here
-    return fresh(tmp_path / "place")
+def place():
+    with public_directory() as parent:  # one sample gives up root and must still get here
+        yield fresh(parent / "place")
 
 
 def fresh(directory):
@@ -76,9 +73,10 @@ def test_counts_without_a_root_too(place):
     assert [p.call for p in points] == COUNTS[0][1]
 
 
-def test_a_root_elsewhere_counts_nothing(place, tmp_path):
-    (tmp_path / "placebo").mkdir()  # a name that "place" is a prefix of
-    assert crashpoint.count(sample("rotate", place), roots=[tmp_path / "placebo"]) == []
+def test_a_root_elsewhere_counts_nothing(place):
+    other = place.parent / "placebo"  # a name that "place" is a prefix of
+    other.mkdir()
+    assert crashpoint.count(sample("rotate", place), roots=[other]) == []
 
 
 def test_places_are_seen_through_links(place, tmp_path):

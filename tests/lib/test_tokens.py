@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The test tokens behave as the tests that use them believe."""
-import os
 import pathlib
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import tokens  # noqa: E402
-from root import needs_root  # noqa: E402
+from root import needs_root, public_directory  # noqa: E402
 
 KINDS = [tokens.SoftHsm, tokens.OpenCryptoki]
 both = pytest.mark.parametrize("kind", KINDS, ids=[k.kind for k in KINDS])
@@ -103,10 +102,8 @@ def test_opencryptoki_keeps_its_keys_over_a_reboot(tmp_path):
         assert [key["label"] for key in tokens.Token.load(token.directory).keys()] == ["k"]
 
 
-def test_opencryptoki_serves_a_named_user_only(tmp_path):
-    for parent in [tmp_path, *tmp_path.parents[:2]]:
-        os.chmod(parent, 0o755)
-    with tokens.OpenCryptoki(tmp_path / "t", members=["nobody"]) as token:
+def test_opencryptoki_serves_a_named_user_only():
+    with public_directory() as place, tokens.OpenCryptoki(place / "t", members=["nobody"]) as token:
         group = token.run(["stat", "-c", "%g", "/var/lib/opencryptoki"]).stdout.strip()
         for user, wanted in (("nobody", 0), ("daemon", 1)):
             done = token.run(
@@ -120,11 +117,9 @@ def test_opencryptoki_refuses_a_long_pin(tmp_path):
         tokens.OpenCryptoki(tmp_path / "t", pin="123456789")
 
 
-def test_softhsm_of_another_owner(tmp_path):
+def test_softhsm_of_another_owner():
     needs_root("a token that somebody else owns")
-    for parent in [tmp_path, *tmp_path.parents[:2]]:
-        os.chmod(parent, 0o755)
-    with tokens.SoftHsm(tmp_path / "t", owner="nobody") as token:
+    with public_directory() as place, tokens.SoftHsm(place / "t", owner="nobody") as token:
         token.generate_key("k", "01")
         done = subprocess.run(
             ["pkcs11-tool", "--module", token.library, "--token-label", token.label, "--login",
