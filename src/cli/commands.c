@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/handlers.h"
+#include "cli/secrets.h"
 
 #define OPTION_ROW(id, name, takes_value) [id] = {name, (takes_value) ? "VALUE" : NULL, NULL},
 const struct option_row option_rows[OPT_COUNT] = {
@@ -53,19 +54,19 @@ const struct option_row option_rows[OPT_COUNT] = {
 
 static const struct use setup_uses[] = {
     {OPT_RECOVERY_PASSPHRASE_FILE, FIELD_SECRET, "recovery_passphrase", "FILE",
-     "The recovery passphrase: a private file, or - for standard input", 0},
+     "The recovery passphrase: a private file, or - for standard input", 0, SECRET_FILE_MAX},
     {0}};
 static const struct use login_uses[] = {
-    {OPT_USER, FIELD_TEXT, "user", "NAME", "Who signs in", 0},
+    {OPT_USER, FIELD_TEXT, "user", "NAME", "Who signs in", 0, 0},
     {OPT_PASSWORD_FILE, FIELD_SECRET, "password", "FILE",
-     "The password: a private file, or - for standard input", USE_ASKED},
+     "The password: a private file, or - for standard input", USE_ASKED, SECRET_FILE_MAX},
     {OPT_CODE_FILE, FIELD_SECRET, "code", "FILE",
-     "The code of the second factor: a private file, or - for standard input", 0},
+     "The code of the second factor: a private file, or - for standard input", 0, SECRET_FILE_MAX},
     {0}};
 static const struct use validate_uses[] = {
-    {OPT_TOKEN_LABEL, FIELD_TEXT, "token_label", "LABEL", "Use the token of this label", 0},
+    {OPT_TOKEN_LABEL, FIELD_TEXT, "token_label", "LABEL", "Use the token of this label", 0, 0},
     {OPT_CREDENTIAL_FILE, FIELD_SECRET, "credential", "FILE",
-     "The HSM credential: a private file, or - for standard input", USE_ASKED},
+     "The HSM credential: a private file, or - for standard input", USE_ASKED, SECRET_FILE_MAX},
     {0}};
 
 // What is about this machine.

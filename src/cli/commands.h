@@ -76,6 +76,7 @@ struct use {
     const char *meta;
     const char *help;
     unsigned flags;
+    unsigned limit; // of a secret: how many bytes it may have
 };
 
 struct cli;

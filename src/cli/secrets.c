@@ -143,7 +143,7 @@ static enum err collect(const struct cli *cli, struct client_secrets *secrets)
         if (path != NULL && strcmp(use->field, SECRETS_MATERIAL) == 0)
             TRY(read_material(path, cli->values[OPT_ENCODING] != NULL, &value));
         else if (path != NULL)
-            TRY(secrets_read(path, &value));
+            TRY(read_text(path, use->limit, &value));
         else
             TRY(prompt(cli, use, &value));
         secrets->items[secrets->count++] = (struct client_secret){use->field, value};

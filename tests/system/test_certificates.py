@@ -220,6 +220,19 @@ def test_a_console_certificate_signed_outside_is_installed_and_removed(server, o
     assert not (server.root / "var/lib/keyward/tls/console.key").exists()
 
 
+def test_a_certificate_is_installed_with_its_own_large_key(server, outside):
+    key, csr = server.root / "rsa.key", server.root / "rsa.csr"
+    openssl("req", "-new", "-newkey", "rsa:4096", "-nodes", "-keyout", key, "-out", csr, "-subj", "/CN=console.example")
+    key.chmod(0o600)
+    chain = outside.sign(csr.read_text(), ["subjectAltName=DNS:console.example", "extendedKeyUsage=serverAuth", "basicConstraints=CA:FALSE"])
+    answer = server.json("certificate", "install", "console", "--certificate-file", pem_file(server, chain), "--private-key-file", key)
+    assert answer["names"] == ["console.example"] and not answer["own"]
+    server.keyward("certificate", "remove", "console")
+    write_private(key, "x" * 16385)
+    assert "larger than 16384 bytes" in failure(server, "certificate", "install", "console", "--certificate-file",
+                                                pem_file(server, chain), "--private-key-file", key)
+
+
 def test_bad_certificates_are_refused_by_name(server):
     garbage = pem_file(server, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     server.keyward("certificate", "request", "console")
