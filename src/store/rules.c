@@ -7,8 +7,8 @@ enum err rules_usable(const struct store *store)
 {
     if (store->failed)
         FAIL(ERR_IO, "the store takes nothing more since a commit failed: it must be opened again");
-    if (store->doomed)
-        FAIL(ERR_IO, "the transaction cannot go on since a write in it failed");
+    if (store->doomed != ERR_OK)
+        FAIL(store->doomed, "the transaction cannot go on: %s", err_info(store->doomed)->text);
     return ERR_OK;
 }
 
@@ -30,7 +30,7 @@ enum err rules_writable(struct store *store)
 enum err rules_wrote(struct store *store, enum err err)
 {
     if (err != ERR_OK && err != ERR_CONFLICT && err != ERR_NOT_FOUND && err != ERR_INVALID)
-        store->doomed = true;
+        store->doomed = err;
     return err;
 }
 

@@ -16,12 +16,14 @@ struct store {
     bool touched;         // something may have been changed in it
     unsigned depth;       // of saves
     bool bare;            // the first of them is the beginning of the transaction itself
-    bool doomed, failed;
+    enum err doomed;      // what doomed the transaction; ERR_OK: nothing did
+    bool failed;
     bool seen; // store_changed was asked before, and then
     uint64_t seen_version;
 };
 
-// Nothing runs after a failed commit, nor in a transaction that cannot go on.
+// Nothing runs after a failed commit, nor in a transaction that cannot go on; there the error is
+// the one that doomed it, since what it means for the asker and for the process stays true.
 MUST_USE enum err rules_usable(const struct store *store);
 
 // The same, and a write transaction is open.

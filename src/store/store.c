@@ -67,14 +67,17 @@ static void see_own_commit(struct store *store)
 
 enum err store_commit(struct store *store)
 {
-    TRY(rules_usable(store));
+    enum err err = rules_usable(store);
+    if (store->doomed != ERR_OK)
+        store_rollback(store);
+    TRY(err);
     if (!store->active || store->depth != 0)
         FAIL(ERR_INTERNAL, "there is no transaction to commit, or a save in it is still open");
     if (store->kind == STORE_READ) {
         store_rollback(store);
         return ERR_OK;
     }
-    enum err err = store->driver->commit(store->self);
+    err = store->driver->commit(store->self);
     if (err == ERR_NO_SPACE) {
         // A driver says so only where nothing was made durable: it ends as if rolled back.
         store_rollback(store);
@@ -95,14 +98,14 @@ void store_rollback(struct store *store)
         return;
     store->driver->rollback(store->self, store->kind);
     store->active = false;
-    store->doomed = false;
+    store->doomed = ERR_OK;
     store->bare = false;
     store->depth = 0;
 }
 
 bool store_is_doomed(const struct store *store)
 {
-    return store->doomed;
+    return store->doomed != ERR_OK;
 }
 
 bool store_is_unsure(const struct store *store)
@@ -181,11 +184,11 @@ void store_undo(struct store *store)
     store->depth--;
     bool bare = store->depth == 0 && store->bare;
     store->bare = store->bare && !bare;
-    if (store->doomed)
+    if (store->doomed != ERR_OK)
         return;
     enum err err = bare ? begin_again(store) : store->driver->undo(store->self, store->depth);
     if (err != ERR_OK)
-        store->doomed = true;
+        store->doomed = err;
 }
 
 enum err store_outcome_put(struct store *store, const struct uuid *id, int64_t now_s,

@@ -47,7 +47,7 @@ void store_closep(struct store **store);
 // Verbs that change something want a write transaction (ERR_INTERNAL), the others may stand alone.
 // One that fails with ERR_CONFLICT, ERR_NOT_FOUND or ERR_INVALID has changed nothing and the
 // transaction goes on; any other failure (ERR_NO_SPACE, ERR_IO …) dooms the transaction: all verbs
-// fail until store_rollback.
+// fail with that error until store_rollback, or until store_commit, which then rolls back.
 MUST_USE enum err store_begin(struct store *store, enum store_mode mode);
 MUST_USE enum err store_commit(struct store *store);
 void store_rollback(struct store *store);
