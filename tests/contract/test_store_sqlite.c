@@ -527,25 +527,26 @@ static void what_was_spilled_and_taken_back_is_not_written_later(void **state)
     }
 }
 
-enum { WRITERS = 4, ROWS = 25 };
+enum { WRITERS = 4, ROWS = 25, WAITS = 20 }; // of 5 s each, where the disk is slow to sync
 
 static int write_rows(uint32_t writer)
 {
     struct store *store = NULL;
-    if (store_open(root, DB, STORE_WRITE, &store) != ERR_OK) {
-        (void)fprintf(stderr, "writer %u: %s\n", (unsigned)writer, err_detail());
-        return 1;
-    }
-    for (uint32_t n = 0; n < ROWS; n++) {
+    enum err err = store_open(root, DB, STORE_WRITE, &store);
+    for (uint32_t n = 0; n < ROWS && err == ERR_OK; n++) {
         struct store_object o = object(writer * 1000 + n, 9);
-        if (store_begin(store, STORE_WRITE) != ERR_OK ||
-            store_object_put(store, &o, NULL, 0) != ERR_OK || store_commit(store) != ERR_OK) {
-            (void)fprintf(stderr, "writer %u: %s\n", (unsigned)writer, err_detail());
-            return 2;
-        }
+        err = ERR_BUSY;
+        for (int i = 0; i < WAITS && err == ERR_BUSY; i++)
+            err = store_begin(store, STORE_WRITE);
+        if (err == ERR_OK)
+            err = store_object_put(store, &o, NULL, 0);
+        if (err == ERR_OK)
+            err = store_commit(store);
     }
+    if (err != ERR_OK)
+        (void)fprintf(stderr, "writer %u: %s\n", (unsigned)writer, err_detail());
     store_close(store);
-    return 0;
+    return err != ERR_OK;
 }
 
 static void processes_that_make_and_fill_a_store_at_once_take_turns(void **state)
