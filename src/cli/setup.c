@@ -2,6 +2,7 @@
 //
 // `keyward setup`: from an empty directory to a server that serves. Each step looks whether it has
 // been done already, so that a run that was interrupted, or a second one, goes on where it stopped.
+// A server that is set up keeps what it has: what is asked for and differs is refused by name.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -34,24 +35,36 @@ enum {
     PORT_STATE_MAX = 2048,
     FREE_MIB = 256,
     ADDRESS_MAX = 128,
+    NAMES_TEXT_MAX = 8192,
 };
 
 struct setup {
     struct cli *cli;
-    bool softhsm;
+    bool softhsm;     // is asked for
+    bool was_set_up;  // before we came
     bool running;     // a server ran before we came
     bool has_wallet;  // there is a recovery passphrase already
     bool is_set_up;   // wallet and certificates are there
     bool hsm_enabled; // the HSM is initialized
+    char hsm[128];    // "none", "softhsm", or the vendor of another
     char address[ADDRESS_MAX];
     char web_address[ADDRESS_MAX]; // or "none"
     struct secret *phrase;
     int64_t started;
 };
 
+// The server's certificate comes last, after all that is made in one transaction.
+static bool was_set_up(const struct cli *cli)
+{
+    char path[sizeof cli->root + sizeof PATH_TLS_CERT + 1];
+    (void)snprintf(path, sizeof path, "%s/%s", cli->root, PATH_TLS_CERT);
+    return access(path, F_OK) == 0;
+}
+
 static enum err check_options(struct setup *self)
 {
     const struct cli *cli = self->cli;
+    self->was_set_up = was_set_up(cli);
     const char *hsm = cli_has(cli, OPT_HSM) ? cli->values[OPT_HSM] : "none";
     self->softhsm = strcmp(hsm, "softhsm") == 0;
     if (!self->softhsm && strcmp(hsm, "none") != 0)
@@ -60,7 +73,7 @@ static enum err check_options(struct setup *self)
     if (cli_has(cli, OPT_RECOVERY_PASSPHRASE_FILE) && cli_has(cli, OPT_RECOVERY_OUT))
         FAIL(ERR_INVALID, "give one of --recovery-passphrase-file and --recovery-passphrase-out");
     if (!cli_has(cli, OPT_RECOVERY_PASSPHRASE_FILE) && !cli_has(cli, OPT_RECOVERY_OUT) &&
-        !term_is_interactive())
+        !self->was_set_up && !term_is_interactive())
         FAIL(ERR_INVALID,
              "there is no terminal to show a recovery passphrase on: give "
              "--recovery-passphrase-file FILE, or --recovery-passphrase-out FILE to have one made");
@@ -141,6 +154,55 @@ static enum err write_conf(struct setup *self)
     return file_write(root, PATH_CONF, span_buf(&text));
 }
 
+// The names of the server's certificate, each with a newline before and behind it.
+static enum err certificate_names(const struct setup *self, struct buf *out)
+{
+    struct buf pem CLEANUP(buf_done);
+    buf_init(&pem, CERT_MAX, false);
+    TRY(file_read(self->cli->root_fd, PATH_TLS_CERT, CERT_MAX, &pem));
+    TRY(buf_put_u8(out, '\n'));
+    TRY(pki_hosts(span_buf(&pem), out));
+    return buf_put_u8(out, 0);
+}
+
+static enum err check_name(const char *name, const char *names)
+{
+    char line[300];
+    char list[NAMES_TEXT_MAX];
+    (void)snprintf(line, sizeof line, "\n%.290s\n", name);
+    if (strcasestr(names, line) != NULL)
+        return ERR_OK;
+    (void)snprintf(list, sizeof list, "%s", names + 1);
+    for (char *p = list; *p != '\0'; p++)
+        *p = *p == '\n' ? ',' : *p;
+    FAIL(ERR_WRONG_STATE,
+         "the server is set up already, and its certificate is not for \"%.200s\": nothing was "
+         "changed\nnext: keyward certificate rotate server --names %.500s%.200s",
+         name, list, name);
+}
+
+// What is asked for of a server that is set up, before anything is touched.
+static enum err check_asked(const struct setup *self)
+{
+    const struct cli *cli = self->cli;
+    struct buf names CLEANUP(buf_done);
+    buf_init(&names, NAMES_TEXT_MAX, false);
+    const char *out = cli->values[OPT_RECOVERY_OUT];
+    if (!self->was_set_up)
+        return ERR_OK;
+    if (out != NULL && access(out, F_OK) != 0)
+        FAIL(ERR_WRONG_STATE,
+             "the server is set up already and has a recovery passphrase: none was made for "
+             "\"%.200s\", nothing was changed\nnext: leave --recovery-passphrase-out out, or give "
+             "the server another one: keyward passphrase change",
+             out);
+    if (cli->server_name_count > 0)
+        TRY(certificate_names(self, &names));
+    for (size_t i = 0; i < cli->server_name_count; i++)
+        TRY(check_name(cli->server_names[i], (const char *)names.data));
+    return ERR_OK;
+}
+
 // The documented place of hsmclient (contract B8).
 static enum err link_hsmclient(struct setup *self)
 {
@@ -173,6 +235,30 @@ static enum err start_server(struct setup *self)
     return ERR_OK;
 }
 
+// Which HSM the server is rooted in, and whether that is what is asked for.
+static enum err look_at_hsm(struct setup *self)
+{
+    CLEANUP(json_freep) json_t *hsm = NULL;
+    const char *asked = self->cli->values[OPT_HSM];
+    (void)snprintf(self->hsm, sizeof self->hsm, "none");
+    if (!self->hsm_enabled)
+        return ERR_OK;
+    TRY(client_call(self->cli, "GET", "/hsm", NULL, NULL, &hsm));
+    const char *vendor = json_string_value(json_object_get(hsm, "vendor"));
+    bool tryout = vendor != NULL && strcmp(vendor, SOFTHSM_VENDOR) == 0;
+    (void)snprintf(self->hsm, sizeof self->hsm, "%.127s",
+                   tryout                              ? "softhsm"
+                   : vendor == NULL || *vendor == '\0' ? "unknown"
+                                                       : vendor);
+    if (asked != NULL && strcmp(asked, self->hsm) != 0)
+        FAIL(ERR_WRONG_STATE,
+             "the server is set up already and rooted in an HSM (\"%s\"), not in \"%s\": that was "
+             "not changed\nnext: leave --hsm out, or take the server off its HSM: keyward hsm "
+             "reverse-migrate",
+             self->hsm, asked);
+    return ERR_OK;
+}
+
 static enum err look(struct setup *self)
 {
     CLEANUP(json_freep) json_t *status = NULL;
@@ -183,6 +269,10 @@ static enum err look(struct setup *self)
     self->has_wallet = strcmp(state, "empty") != 0;
     self->is_set_up = self->has_wallet && file_exists(self->cli->root_fd, PATH_TLS_CERT);
     self->hsm_enabled = json_is_true(json_object_get(status, "hsm_enabled"));
+    TRY(look_at_hsm(self));
+    if (self->is_set_up && strcmp(state, "open") != 0)
+        FAIL(ERR_LOCKED, "the server is set up already and serves no keys yet: %s",
+             json_string_value(json_object_get(status, "reason")));
     return ERR_OK;
 }
 
@@ -266,6 +356,7 @@ static enum err call_initialize(struct setup *self, struct secret *pin)
     int64_t started = clock_mono_ms();
     TRY(client_call(self->cli, "POST", "/hsm:initialize", doc, &secrets, &answer));
     term_step(true, started, "Root of trust key made on the try-out token and verified");
+    (void)snprintf(self->hsm, sizeof self->hsm, "softhsm");
     return ERR_OK;
 }
 
@@ -352,16 +443,49 @@ static enum err await_ports(const struct setup *self)
     return say_fingerprint(self);
 }
 
+static enum err has_administrator(const struct setup *self, bool *ret)
+{
+    CLEANUP(json_freep) json_t *answer = NULL;
+    size_t i;
+    json_t *role;
+    *ret = false;
+    TRY(client_call(self->cli, "GET", "/roles", NULL, NULL, &answer));
+    json_array_foreach(json_object_get(answer, "roles"), i, role)
+    {
+        *ret = *ret || json_array_size(json_object_get(role, "holders")) > 0;
+    }
+    return ERR_OK;
+}
+
 // The secret with which the first administrator's account is made, once; told here and nowhere
-// else.
+// else. JSON's null where there is an administrator.
 static enum err make_link(const struct setup *self, json_t **ret)
 {
     CLEANUP(json_freep) json_t *answer = NULL;
+    bool has = false;
+    TRY(has_administrator(self, &has));
+    if (has) {
+        *ret = json_null();
+        return ERR_OK;
+    }
     TRY(client_call(self->cli, "POST", "/setup-links", NULL, NULL, &answer));
     *ret = json_incref(json_object_get(answer, "token"));
     if (!json_is_string(*ret))
         FAIL(ERR_INTERNAL, "the server's answer holds no set-up link");
     return ERR_OK;
+}
+
+static void say_link(const json_t *link, const char *root, const char *dir)
+{
+    if (!json_is_string(link)) {
+        term_say("\n There is an administrator already: no secret was made for a first one.");
+        return;
+    }
+    term_say("\n First administrator: one account, within 30 minutes, with this secret:");
+    term_say("     %s", json_string_value(link));
+    term_say("     keyward%s%s setup-link use NAME                      # asks for it and for a "
+             "password",
+             root, dir);
 }
 
 static enum err say_next(const struct setup *self)
@@ -372,15 +496,12 @@ static enum err say_next(const struct setup *self)
     bool plain = strcmp(cli->root, "/") == 0;
     const char *root = plain ? "" : " --root ";
     const char *dir = plain ? "" : cli->root;
-    if (self->softhsm)
+    bool tryout = strcmp(self->hsm, "softhsm") == 0;
+    if (tryout)
         term_say(
             "\n TRY-OUT: the root of trust is SoftHSM, whose keys lie on this disk. Do not keep "
             "keys that matter here.");
-    term_say("\n First administrator: one account, within 30 minutes, with this secret:");
-    term_say("     %s", json_string_value(link));
-    term_say("     keyward%s%s setup-link use NAME                      # asks for it and for a "
-             "password",
-             root, dir);
+    say_link(link, root, dir);
     say_login(self);
     term_say("\n Next:");
     term_say("     keyward%s%s endpoint add db1 --enroll --out ./db1    # a client with its "
@@ -388,7 +509,7 @@ static enum err say_next(const struct setup *self)
              root, dir);
     term_say("     keyward%s%s key create demo                          # your first key", root,
              dir);
-    if (!self->softhsm)
+    if (strcmp(self->hsm, "none") == 0)
         term_say("     keyward%s%s hsm initialize --vendor NAME             # root it in an HSM",
                  root, dir);
     term_say("     keyward%s%s doctor                                   # what is still to do",
@@ -396,8 +517,8 @@ static enum err say_next(const struct setup *self)
     term_say(" Took %.1f s.", (double)(clock_mono_ms() - self->started) / 1000);
     CLEANUP(json_freep)
     json_t *doc = json_pack("{s:s, s:s, s:s, s:b, s:s, s:O}", "root", cli->root, "kmip",
-                            self->address, "https", self->web_address, "try_out", self->softhsm,
-                            "hsm", self->softhsm ? "softhsm" : "none", "setup_link", link);
+                            self->address, "https", self->web_address, "try_out", tryout, "hsm",
+                            self->hsm, "setup_link", link);
     if (doc == NULL)
         FAIL(ERR_MEMORY, "no memory for an answer");
     return cli->output == OUTPUT_TABLE ? ERR_OK : output_document(cli, doc);
@@ -407,6 +528,7 @@ static enum err prepare(struct setup *self)
 {
     pid_t pid = 0;
     TRY(make_root(self));
+    TRY(check_asked(self));
     self->running = service_is_running(self->cli->root_fd, &pid);
     TRY(write_conf(self));
     TRY(link_hsmclient(self));
@@ -422,7 +544,7 @@ static enum err run(struct setup *self)
     if (!self->is_set_up || (self->softhsm && !self->hsm_enabled))
         TRY(take_phrase(self));
     if (self->is_set_up)
-        term_step(true, 0, "Set up already");
+        term_step(true, 0, "Set up already: certificates and wallet stay as they are");
     else
         TRY(call_setup(self));
     TRY(enable_softhsm(self));
@@ -435,7 +557,7 @@ enum err setup_run(struct cli *cli)
     struct setup self = {.cli = cli, .started = clock_mono_ms()};
     enum err err = run(&self);
     secret_freep(&self.phrase);
-    if (err != ERR_OK)
+    if (err != ERR_OK && !self.was_set_up)
         term_step(false, 0, "Setup did not end; it can be run again");
     return err;
 }

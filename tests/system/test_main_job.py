@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job: a key rooted in an HSM, fetched by a client that is not ours, across restarts (contract A1, A2, B2, B9, L1)."""
+import json
 import os
 import pathlib
 import pty
@@ -137,6 +138,33 @@ def test_a_try_out_server_is_rooted_in_a_token_that_setup_makes(make_server):
     server.restart()
     assert server.json("status")["serving"]
     assert server.json("hsm", "verify")["healthy"]
+
+
+def test_a_server_that_is_set_up_stays_as_it_is(hsm_server):
+    server = hsm_server
+    again = server.json("setup", "--yes")
+    assert again["hsm"] == server.vendor and again["setup_link"], "nobody has used the first secret yet"
+    token = server.secret_file("token", again["setup_link"])
+    server.keyward("setup-link", "use", "alice", "--token-file", token, "--password-file", server.passphrase_file)
+
+    again = server.keyward("setup", "--server-name", "LOCALHOST", "--server-name", "127.0.0.1", "--yes", "-o", "json")
+    assert json.loads(again.stdout)["setup_link"] is None and json.loads(again.stdout)["hsm"] == server.vendor
+    assert "Set up already" in again.stderr and "There is an administrator already" in again.stderr
+    assert "hsm initialize" not in again.stderr and "setup-link use" not in again.stderr
+
+    phrase = server.root / "phrase"
+    for asked, said in {("--server-name", "other.example"): "rotate server --names localhost,127.0.0.1,other.example",
+                        ("--recovery-passphrase-out", phrase): "passphrase change",
+                        ("--hsm", "none"): "hsm reverse-migrate", ("--hsm", "softhsm"): "hsm reverse-migrate",
+                        ("--kmip-listen", "127.0.0.1:1"): "stop it before"}.items():
+        done = server.keyward("setup", *asked, "--yes", check=False)
+        assert done.returncode == 6 and said in done.stderr and "run again" not in done.stderr, done.stderr
+    assert not phrase.exists()
+
+    server.stop()
+    server.token.hide()
+    done = server.keyward("setup", "--yes", check=False)
+    assert done.returncode == 8 and "set up already and serves no keys yet" in done.stderr
 
 
 WITH_SERVER = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "with-server"
