@@ -12,6 +12,7 @@ int64_t clock_wall_ms(void); // milliseconds since 1970-01-01 UTC
 int64_t clock_wall_s(void);  // seconds since 1970-01-01 UTC, as KMIP's Date-Time
 int64_t clock_mono_ms(void); // for differences only, as the next
 int64_t clock_mono_us(void);
+int64_t clock_cpu_us(void); // processor time that this process has taken
 
 // RFC 3339 in UTC with milliseconds, "2026-01-31T12:00:00.123Z".
 enum { CLOCK_TEXT_LEN = 24 };

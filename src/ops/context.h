@@ -105,6 +105,7 @@ struct op {
     bool has_placeholder;       // the ID Placeholder of the batch
     struct uuid placeholder;
     size_t room;      // what is left of the batch's
+    int64_t cpu_end;  // clock_cpu_us by which the batch has had its time
     bool saved;       // a save is open that is undone should the item fail
     bool stands;      // it has changed what no transaction of ours takes back
     bool must_change; // `who` may do nothing before the password is changed

@@ -8,6 +8,7 @@
 #include "ops/attributes.h"
 #include "ops/index.h"
 #include "ops/reach.h"
+#include "ops/room.h"
 #include "ops/rules.h"
 #include "ops/verbs.h"
 
@@ -227,6 +228,8 @@ static bool is_full(const struct op *op, const struct window *window)
     return !window->count_all && op->reply->uid_count >= window->limit;
 }
 
+enum { LOOKS_A_CLOCK = 64 }; // objects compared between two looks at the clock
+
 // Walks all that can be reached, comparing each.
 static enum err walk(struct op *op, struct reach *reach, const struct plan *plan,
                      struct window *window)
@@ -235,10 +238,12 @@ static enum err walk(struct op *op, struct reach *reach, const struct plan *plan
     CLEANUP(arena_freep) struct arena *page = NULL;
     TRY(arena_new(64 * 1024 * 1024, &page));
     inner.arena = page;
-    while (!is_full(op, window)) {
+    for (size_t looked = 1; !is_full(op, window); looked++) {
         const struct store_object *row = NULL;
         bool matches = false;
         arena_reset(page);
+        if (looked % LOOKS_A_CLOCK == 0)
+            TRY(room_time(op));
         TRY(reach_next(reach, &row));
         if (row == NULL)
             return ERR_OK;

@@ -215,6 +215,7 @@ static enum err run_admitted(struct op *op, const struct dispatch_row *row, enum
     if (done)
         return ERR_OK;
     TRY(etag_check(op));
+    TRY(room_time(op));
     TRY(row->run(op));
     TRY(room_take(op));
     TRY(etag_tell(op));
@@ -439,6 +440,7 @@ enum err ops_run_batch(struct ops *ops, const struct batch *batch, struct arena 
         .ops = ops, .arena = arena, .batch = batch, .room = batch->room, .now = clock_wall_s()};
     if (batch->count == 0 || batch->count > BATCH_MAX)
         FAIL(ERR_MESSAGE, "a batch has 1 to %d items", BATCH_MAX);
+    room_begin(&op);
     ops->administered = ops->administered || batch->who.kind != PRINCIPAL_ENDPOINT;
     TRY(arena_alloc(arena, replies.count, sizeof *replies.items, &replies.items));
     if (works_alone(ops))

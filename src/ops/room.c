@@ -4,6 +4,8 @@
 // model's.
 #include "ops/room.h"
 
+#include "base/clock.h"
+
 // Headers, padding, names of the standard's, and what else has a fixed length.
 enum { ROOM_OF_ATTR = 160, ROOM_OF_OBJECT = 512, ROOM_OF_UID = 16 };
 
@@ -34,5 +36,21 @@ enum err room_take(struct op *op)
         FAIL(ERR_TOO_LARGE, "the answer is too large beside a change: ask for it in a message of "
                             "its own");
     op->room -= room;
+    return ERR_OK;
+}
+
+void room_begin(struct op *op)
+{
+    if (op->batch->count > 1)
+        op->cpu_end = clock_cpu_us() + INT64_C(1000) * ROOM_CPU_MS;
+}
+
+enum err room_time(const struct op *op)
+{
+    if (op->batch->count > 1 && clock_cpu_us() >= op->cpu_end)
+        FAIL(ERR_TOO_LARGE,
+             "the message takes more than %d ms of the server's time: ask for less "
+             "in one message",
+             ROOM_CPU_MS);
     return ERR_OK;
 }

@@ -106,6 +106,33 @@ static struct replies run_many(const char *group, enum on_error on_error)
     return run_items(items, ITEMS, on_error);
 }
 
+// Others wait for the end of a batch: what looks through all objects again and again is ended, the
+// same asked for alone is not.
+static void what_takes_too_long_in_one_message_is_not_gone_on_with(void **state)
+{
+    (void)state;
+    static struct request items[ITEMS];
+    for (size_t made = 0; made < 40; made++)
+        (void)run_many("many", ON_ERROR_CONTINUE);
+    struct request looking = {.verb = VERB_LOCATE, .maximum_items = 1}; // but all are counted
+    struct attr mask = {.tag = KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK,
+                        .index = ATTR_NO_INDEX,
+                        .type = ATTR_INTEGER,
+                        .number = 4};
+    OK(attrs_add(&looking.attrs, rig.arena, &mask));
+    for (size_t i = 0; i < ITEMS; i++)
+        items[i] = looking;
+    items[0] = create_request("before it took too long");
+    struct replies replies = run_items(items, ITEMS, ON_ERROR_CONTINUE);
+    assert_int_equal(replies.items[0].status, ERR_OK);
+    assert_int_equal(replies.items[1].status, ERR_OK);
+    assert_int_equal(replies.items[ITEMS - 1].status, ERR_TOO_LARGE);
+    struct span said = replies.items[ITEMS - 1].message;
+    assert_non_null(memmem(said.data, said.len, "ask for less in one message", 27));
+    OK(run(&looking));
+    assert_true(rig.reply.located_items > ITEMS);
+}
+
 static void stop_keeps_what_came_before_the_failure(void **state)
 {
     (void)state;
@@ -251,6 +278,7 @@ int main(void)
         cmocka_unit_test(the_placeholder_stands_for_what_was_made_or_found),
         cmocka_unit_test(what_does_not_fit_beside_a_change_fails_alone),
         cmocka_unit_test(an_empty_placeholder_names_nothing),
+        cmocka_unit_test(what_takes_too_long_in_one_message_is_not_gone_on_with),
         cmocka_unit_test(stop_keeps_what_came_before_the_failure),
         cmocka_unit_test(continue_leaves_out_the_failure_alone),
         cmocka_unit_test(undo_leaves_none),
