@@ -78,7 +78,9 @@ static enum err look_at_status(struct doctor *self)
     TRY(client_call(self->cli, "GET", "/status", NULL, NULL, &status));
     const char *reason = text_of(status, "reason");
     TRY(add(self, is(status, "serving") ? GOOD : WRONG, "keys are served", reason,
-            is(status, "hsm_enabled") ? "keyward hsm verify" : "keyward setup, or see the log"));
+            strcmp(text_of(status, "state"), "open") == 0 ? "free space, then keyward doctor"
+            : is(status, "hsm_enabled")                   ? "keyward hsm verify"
+                                                          : "keyward setup, or see the log"));
     return look_at_hsm(self, is(status, "hsm_enabled"));
 }
 

@@ -130,7 +130,7 @@ static enum err wait_ready(int root_fd, int fd)
 }
 
 // How the server says it is: "starting" until it has tried to open its keys, or while it does not
-// say.
+// say; "serving" when it is open and nothing keeps it from serving.
 static bool ask_state(struct cli *cli, char state[STATE_MAX], char reason[TEXT_MAX])
 {
     CLEANUP(json_freep) json_t *status = NULL;
@@ -141,7 +141,8 @@ static bool ask_state(struct cli *cli, char state[STATE_MAX], char reason[TEXT_M
     }
     const char *said = json_string_value(json_object_get(status, "state"));
     const char *why = json_string_value(json_object_get(status, "reason"));
-    (void)snprintf(state, STATE_MAX, "%s", said == NULL ? "" : said);
+    bool serving = json_is_true(json_object_get(status, "serving"));
+    (void)snprintf(state, STATE_MAX, "%s", serving ? "serving" : said == NULL ? "" : said);
     (void)snprintf(reason, TEXT_MAX, "%s", why == NULL ? "" : why);
     return strcmp(state, "starting") != 0;
 }
@@ -162,13 +163,16 @@ static void say_started(struct cli *cli, int64_t started_ms)
     char state[STATE_MAX];
     char reason[TEXT_MAX] = "the HSM has not answered yet";
     (void)ask_state(cli, state, reason);
-    if (strcmp(state, "open") == 0) {
+    if (strcmp(state, "serving") == 0) {
         term_step(true, started_ms, "the server serves");
         return;
     }
     term_step(true, started_ms, "the server runs");
     if (strcmp(state, "empty") == 0)
         term_say("it is not set up yet: run keyward setup --root %s", cli->root);
+    else if (strcmp(state, "open") == 0)
+        term_say("it serves nothing: %s",
+                 reason[0] != '\0' ? reason : "it has just been opened; see keyward status");
     else
         term_say("it serves no keys yet: %s\n"
                  "It goes on trying by itself; keyward hsm verify says what is wrong.",

@@ -1,9 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The server's state as one document: what any local user may know. No names, no identifiers.
+#include <sys/statvfs.h>
+
 #include "keyring/keyring.h"
 #include "ops/doc.h"
 #include "ops/verbs.h"
+
+// What one change may take: with less room than that requests are refused, since they cannot be
+// recorded.
+enum { ROOM_LEAST = 64 * 1024 };
+
+static const char disk_is_full[] =
+    "there is no space left on the disk of the server's root, and what cannot be recorded is "
+    "refused: free space there, and it goes on by itself";
+
+// Root may fill what is reserved for it.
+static bool has_room(const struct op *op)
+{
+    struct statvfs fs;
+    if (fstatvfs(op->ops->set.root, &fs) != 0)
+        return true;
+    return (op->ops->set.service_uid == 0 ? fs.f_bfree : fs.f_bavail) >= ROOM_LEAST / fs.f_frsize;
+}
 
 static const char *state_name(const struct keyring_status *status)
 {
@@ -51,10 +70,13 @@ enum err status_run(struct op *op)
         reason = "the key process is not running or does not answer; it is being started";
     else
         reason = status.reason;
+    bool serving = op->ops->open && has_room(op);
+    if (op->ops->open && !serving)
+        reason = disk_is_full;
     TRY(count_objects(op, &objects));
     return doc_answer(op, json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "version",
                                     KEYWARD_VERSION, "state", state_name(&status), "reason", reason,
-                                    "serving", op->ops->open, "hsm_enabled", status.hsm_enabled,
+                                    "serving", serving, "hsm_enabled", status.hsm_enabled,
                                     "generation", (json_int_t)status.generation, "master_key",
                                     (json_int_t)status.master, "objects", (json_int_t)objects));
 }

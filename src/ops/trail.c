@@ -38,12 +38,13 @@ static enum err record(const struct op *op, enum err code, bool attempted)
     return store_commit(ops->set.store);
 }
 
-// Health checks and looks at one's own operation come every second, and tell nothing of the store.
+// Health checks and looks at one's own operation come every second, and tell nothing of the store;
+// the status is what is asked for when nothing can be recorded any more.
 static bool is_mere_look(const struct op *op, enum err code)
 {
     enum verb verb = op->request->verb;
     bool own = verb == VERB_OPERATION_SHOW || verb == VERB_OPERATION_EVENTS;
-    return code == ERR_OK && (own || verb == VERB_READY);
+    return code == ERR_OK && (own || verb == VERB_READY || verb == VERB_STATUS);
 }
 
 enum err trail_record(const struct op *op, enum err code)

@@ -476,7 +476,7 @@ def on_small_disk(kept_servers, small_disk, kept):
                         os.write(f.fileno(), b"x" * size)
                 except OSError:
                     pass
-    small.fill, small.free = fill, lambda: filler.unlink(missing_ok=True)
+    small.filler, small.fill, small.free = filler, fill, lambda: filler.unlink(missing_ok=True)
     small.start()
     yield small
     small.free()
@@ -517,6 +517,33 @@ def test_a_full_disk_refuses_writes_serves_reads_and_harms_nothing(on_small_disk
     assert served(server)
     server.restart()
     await_served(server)
+
+
+def test_status_and_start_say_that_the_disk_is_full(on_small_disk):
+    server, full = on_small_disk, "no space left on the disk of the server's root"
+    server.fill()
+    for _ in range(3):
+        status = server.json("status")
+        assert not status["serving"] and status["state"] == "open" and full in status["reason"]
+        server.fill()  # what the server has given back meanwhile
+    done = server.keyward("doctor", "-o", "json", check=False)
+    assert done.returncode == 1 and "free space" in done.stdout
+    # With too little it does not start, with a little more it does, and serves nothing.
+    told = set()
+    for kib in range(0, 2048, 16):
+        server.stop()
+        server.fill()
+        os.truncate(server.filler, server.filler.stat().st_size - kib * 1024)
+        done = server.start(check=False)
+        told.add("refused" if done.returncode else "serves" if "the server serves" in done.stderr else "nothing")
+        assert "no space left on the disk" in done.stderr or "the server serves" in done.stderr, done.stderr
+        if "serves" in told:
+            server.create_key()
+            break
+    assert told == {"refused", "nothing", "serves"}
+    server.free()
+    assert server.json("status")["serving"] and server.json("status")["reason"] == ""
+    assert "the server serves" in server.restart().stderr
 
 
 def test_no_read_is_answered_that_cannot_be_recorded(on_small_disk):
