@@ -42,11 +42,12 @@ static bool is(const json_t *doc, const char *field)
 }
 
 // *ret stays NULL where one may not ask, or where the answer is a refusal, which is told.
-static enum err ask(struct doctor *self, const char *check, const char *path, json_t **ret)
+static enum err ask(struct doctor *self, const char *check, const char *method, const char *path,
+                    json_t **ret)
 {
     char why[TEXT_MAX];
     *ret = NULL;
-    enum err err = client_call(self->cli, "GET", path, NULL, NULL, ret);
+    enum err err = client_call(self->cli, method, path, NULL, NULL, ret);
     if (err == ERR_OK)
         return ERR_OK;
     (void)snprintf(why, sizeof why, "%s", err_message(err));
@@ -55,15 +56,34 @@ static enum err ask(struct doctor *self, const char *check, const char *path, js
                err == ERR_NOT_PERMITTED ? "ask somebody who may look" : "");
 }
 
+// Without an HSM nothing but this looks at the wallet that the recovery passphrase opens.
+static enum err look_at_files(struct doctor *self)
+{
+    static const char check[] = "files of the root of trust";
+    CLEANUP(json_freep) json_t *verdict = NULL;
+    size_t i;
+    json_t *one;
+    TRY(ask(self, check, "POST", "/hsm:verify", &verdict));
+    json_array_foreach(json_object_get(verdict, "checks"), i, one)
+    {
+        if (!is(one, "ok"))
+            TRY(add(self, WRONG, text_of(one, "check"), text_of(one, "detail"),
+                    text_of(one, "fix")));
+    }
+    return is(verdict, "healthy") ? add(self, GOOD, check, "", "") : ERR_OK;
+}
+
 static enum err look_at_hsm(struct doctor *self, bool enabled)
 {
     CLEANUP(json_freep) json_t *hsm = NULL;
     char detail[TEXT_MAX];
     static const char check[] = "root of trust";
-    if (!enabled)
+    if (!enabled) {
+        TRY(look_at_files(self));
         return add(self, TO_DO, check, "no HSM: whoever reads the disk reads the keys",
                    "keyward hsm initialize --vendor NAME --token-label LABEL");
-    TRY(ask(self, check, "/hsm", &hsm));
+    }
+    TRY(ask(self, check, "GET", "/hsm", &hsm));
     if (hsm == NULL)
         return ERR_OK;
     (void)snprintf(detail, sizeof detail, "the HSM is %s%s%s", text_of(hsm, "status"),
@@ -89,7 +109,7 @@ static enum err look_at_alerts(struct doctor *self)
     CLEANUP(json_freep) json_t *answer = NULL;
     size_t i;
     json_t *alert;
-    TRY(ask(self, "alerts", "/alerts", &answer));
+    TRY(ask(self, "alerts", "GET", "/alerts", &answer));
     json_array_foreach(json_object_get(answer, "alerts"), i, alert)
     {
         char check[FIX_MAX];
@@ -126,7 +146,7 @@ static enum err look_at_roles(struct doctor *self)
     CLEANUP(json_freep) json_t *answer = NULL;
     size_t i;
     json_t *role;
-    TRY(ask(self, "roles", "/roles", &answer));
+    TRY(ask(self, "roles", "GET", "/roles", &answer));
     json_array_foreach(json_object_get(answer, "roles"), i, role)
     {
         TRY(look_at_role(self, role));
@@ -138,7 +158,7 @@ static enum err look_at_trail(struct doctor *self)
 {
     CLEANUP(json_freep) json_t *audit = NULL;
     static const char check[] = "audit trail";
-    TRY(ask(self, check, "/audit/status", &audit));
+    TRY(ask(self, check, "GET", "/audit/status", &audit));
     if (audit == NULL)
         return ERR_OK;
     bool kept = json_integer_value(json_object_get(audit, "exported_through")) > 0;
@@ -151,7 +171,7 @@ static enum err look_at_way_out(struct doctor *self, const char *check, const ch
                                 const char *missing, const char *fix)
 {
     CLEANUP(json_freep) json_t *answer = NULL;
-    TRY(ask(self, check, path, &answer));
+    TRY(ask(self, check, "GET", path, &answer));
     if (answer == NULL)
         return ERR_OK;
     const char *error = text_of(answer, "error");

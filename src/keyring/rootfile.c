@@ -15,8 +15,10 @@ static const struct {
     const char *remedy;
 } files[ROOT_FILE_COUNT] = {
     [ROOT_TDE_WALLET] = {"tde_wallet", PATH_TDE_WALLET, "put it back from a backup"},
-    [ROOT_TDE_AUTOLOGIN] = {"tde_autologin", PATH_TDE_AUTOLOGIN,
-                            "open the wallet with the recovery passphrase (open_wallet)"},
+    [ROOT_TDE_AUTOLOGIN] =
+        {"tde_autologin", PATH_TDE_AUTOLOGIN,
+         "open the wallet with the recovery passphrase (open_wallet), then rotate "
+         "the master key, which writes it anew"},
     [ROOT_HSM_CREDENTIAL] = {"hsm_credential", PATH_HSM_CREDENTIAL,
                              "give the HSM credential again (Set Credential)"},
     [ROOT_HSM_PASSWORD] = {"hsm_password", PATH_HSM_PASSWORD,

@@ -307,6 +307,27 @@ def test_with_the_hsm_files_lost_the_recovery_passphrase_opens_the_store(kept, p
     await_served(server)
 
 
+@pytest.mark.parametrize("change", ["missing", "swapped"])
+def test_without_an_hsm_the_wallet_of_the_passphrase_is_told_while_keys_are_served(kept, change):
+    """The server opens by the auto-login wallet; the passphrase's own it needs on a bad day alone."""
+    server = kept("plain")
+    file = server.root / prepared.TDE
+    before = file.read_bytes()
+    if change == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    server.start()
+    await_served(server)
+    done = server.keyward("doctor", "-o", "json", check=False)
+    wrong = [one for one in json.loads(done.stdout)["checks"] if one.get("ok") is False]
+    assert done.returncode == 1 and [one["check"] for one in wrong] == [prepared.TDE], wrong
+    assert change in wrong[0]["detail"], wrong
+    assert "from a backup" in wrong[0]["fix"]
+    file.write_bytes(before)
+    assert server.keyward("doctor").returncode == 0
+
+
 def test_a_missing_credential_is_set_anew(kept):
     server = kept("hsm")
     (server.root / prepared.CREDENTIAL).unlink()
