@@ -325,6 +325,7 @@ def test_without_an_hsm_the_wallet_of_the_passphrase_is_told_while_keys_are_serv
     assert change in wrong[0]["detail"], wrong
     assert "from a backup" in wrong[0]["fix"]
     file.write_bytes(before)
+    file.chmod(0o600)
     assert server.keyward("doctor").returncode == 0
 
 
