@@ -38,7 +38,7 @@
 #define PATH_ROOT_RECORD  PATH_STATE_DIR "/root.record"
 #define PATH_ROOT_JOURNAL PATH_STATE_DIR "/root.journal"
 #define PATH_STAGING_DIR  PATH_STATE_DIR "/staging"
-#define PATH_ROOT_ORPHANS PATH_STATE_DIR "/root.orphans" // root keys of operations that failed
+#define PATH_ROOT_ORPHANS PATH_STATE_DIR "/root.orphans" // root keys left behind
 #define PATH_PIN_LATCH    PATH_STATE_DIR "/pin.latch"
 #define PATH_AUDIT_DIR    PATH_STATE_DIR "/audit"
 #define PATH_SEEN_DIR     PATH_STATE_DIR "/seen"    // when readers heard of endpoints

@@ -21,6 +21,7 @@ MUST_USE enum err endpoint_rotate(struct cli *cli);
 MUST_USE enum err endpoint_package(struct cli *cli);
 MUST_USE enum err key_export(struct cli *cli);
 MUST_USE enum err hsm_initialize(struct cli *cli);
+MUST_USE enum err hsm_reverse_migrate(struct cli *cli);
 MUST_USE enum err audit_verify(struct cli *cli);
 MUST_USE enum err audit_export(struct cli *cli);
 MUST_USE enum err audit_confirm(struct cli *cli);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `keyward hsm initialize`: beside the call itself, what a person is told before it (contract B2).
+// `keyward hsm reverse-migrate`: what a person is asked for depends on whether the HSM is lost.
 #include <stdio.h>
 #include <string.h>
 
@@ -35,4 +36,40 @@ enum err hsm_initialize(struct cli *cli)
                      vendor);
     }
     return run_command(cli);
+}
+
+static bool is_lost(const struct cli *cli)
+{
+    const char *value = cli->values[OPT_HSM_LOST];
+    if (value == NULL)
+        return json_is_true(json_object_get(cli->input, "hsm_lost"));
+    return strcmp(value, "false") != 0;
+}
+
+// Without the HSM only the recovery passphrase is asked for; what was given besides is sent, and is
+// the server's to refuse.
+static enum err run_lost(struct cli *cli)
+{
+    struct use uses[8] = {{0}};
+    struct command command = *cli->command;
+    size_t count = 0;
+    for (const struct use *use = command.uses; use->field != NULL; use++) {
+        bool spare = use->kind == FIELD_SECRET && use->option != OPT_RECOVERY_PASSPHRASE_FILE;
+        if (spare && !cli_has(cli, use->option))
+            continue;
+        if (count == sizeof uses / sizeof *uses - 1)
+            FAIL(ERR_INTERNAL, "the command takes too many options");
+        uses[count++] = *use;
+    }
+    command.uses = uses;
+    cli->command = &command;
+    return run_command(cli);
+}
+
+enum err hsm_reverse_migrate(struct cli *cli)
+{
+    const struct command *command = cli->command;
+    enum err err = is_lost(cli) ? run_lost(cli) : run_command(cli);
+    cli->command = command;
+    return err;
 }

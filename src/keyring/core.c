@@ -65,7 +65,9 @@ enum err core_need_record(struct core *core)
 
 static enum err ambiguous(uint32_t count, uint32_t number)
 {
-    FAIL(ERR_HSM_KEY, "the HSM has %u root keys with number %u: remove those that are not in use",
+    FAIL(ERR_HSM_KEY,
+         "the HSM has %u root keys with number %u: reverse migrate and "
+         "initialize again",
          count, number);
 }
 

@@ -13,7 +13,6 @@
 #include "base/kv.h"
 #include "base/log.h"
 #include "base/paths.h"
-#include "keyring/orphan.h"
 
 #define FORMAT "keyward-journal-1"
 
@@ -28,8 +27,16 @@ static enum err put_files(const bool marked[ROOT_FILE_COUNT], const char *key, s
     return ERR_OK;
 }
 
+static struct orphan left_by(const struct journal *j)
+{
+    struct orphan left = j->left;
+    left.operation = j->operation;
+    return left;
+}
+
 static enum err put_text(const struct journal *j, struct buf *out)
 {
+    struct orphan left = left_by(j);
     char id[UUID_TEXT_LEN + 1];
     uuid_text(&j->operation, id);
     TRY(buf_printf(out, "format=" FORMAT "\noperation=%s\nname=%s\ngeneration=%u\n", id, j->name,
@@ -39,6 +46,8 @@ static enum err put_text(const struct journal *j, struct buf *out)
     TRY(buf_printf(out, "key_pending=%u\n", j->key_pending ? 1U : 0U));
     for (size_t i = 0; i < j->key_count; i++)
         TRY(buf_printf(out, "key_number=%u\n", j->keys[i]));
+    if (left.number != 0)
+        TRY(orphan_put(&left, out));
     return rootfile_seal_text(out);
 }
 
@@ -83,6 +92,8 @@ static enum err take_text(struct span text, struct journal *j)
     TRY(take_files(&text, "put", j->put));
     TRY(take_files(&text, "remove", j->remove));
     TRY(take_keys(&text, j));
+    if (text.len != 0)
+        TRY(orphan_take(&text, &j->left));
     if (text.len != 0)
         FAIL(ERR_DAMAGED, "the journal goes on after its end");
     return ERR_OK;
@@ -238,11 +249,11 @@ static enum err finish(int root, const struct journal *journal)
 static enum err add_orphans(int root, const struct journal *journal, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct orphan orphan = {journal->operation, journal->keys[i]};
+        const struct orphan orphan = {.operation = journal->operation, .number = journal->keys[i]};
         TRY(orphan_add(root, &orphan));
     }
     if (journal->key_pending) {
-        const struct orphan orphan = {journal->operation, 0};
+        const struct orphan orphan = {.operation = journal->operation};
         TRY(orphan_add(root, &orphan));
     }
     return ERR_OK;
@@ -250,6 +261,7 @@ static enum err add_orphans(int root, const struct journal *journal, size_t coun
 
 enum err journal_settle(int root, const struct journal *journal)
 {
+    struct orphan left = left_by(journal);
     for (int i = 0; i < ROOT_FILE_COUNT; i++) {
         if (journal->put[i])
             TRY(settle_put(root, journal, (enum root_file)i));
@@ -261,6 +273,8 @@ enum err journal_settle(int root, const struct journal *journal)
     // The last key made is the one in use; those before it were ambiguous and passed over.
     if (journal->key_count > 1)
         TRY(add_orphans(root, journal, journal->key_count - 1));
+    if (left.number != 0)
+        TRY(orphan_add(root, &left));
     return finish(root, journal);
 }
 

@@ -13,6 +13,7 @@
 #ifndef KW_KEYRING_JOURNAL_H
 #define KW_KEYRING_JOURNAL_H
 
+#include "keyring/orphan.h"
 #include "keyring/rootrec.h"
 
 enum { JOURNAL_KEYS_MAX = 16, JOURNAL_NAME_MAX = 31, JOURNAL_PATH_MAX = 256 };
@@ -26,6 +27,7 @@ struct journal {
     bool key_pending;                // a root key is being made, its number not known yet
     uint32_t keys[JOURNAL_KEYS_MAX]; // numbers of root keys made
     size_t key_count;
+    struct orphan left; // an orphan once this is committed; number 0: none
 };
 
 // Writes the intent and makes an empty staging directory.

@@ -77,7 +77,8 @@ enum keyring_operation {
                         // by a latch
     KEYRING_HSM_INITIALIZE,  // credential, recovery_passphrase
     KEYRING_HSM_CREDENTIAL,  // credential
-    KEYRING_REVERSE_MIGRATE, // credential, recovery_passphrase, new_recovery_passphrase
+    KEYRING_REVERSE_MIGRATE, // credential, recovery_passphrase, new_recovery_passphrase; with the
+                             // parameter hsm_lost the second, and optionally the third
     KEYRING_HSM_VERIFY,
     KEYRING_OPEN_WALLET,       // optional: credential, or recovery_passphrase
     KEYRING_PRE_RESTORE,       // credential
@@ -89,11 +90,11 @@ enum keyring_operation {
 };
 
 // Runs a root-of-trust operation: all or nothing. `doc` is a JSON object of parameters ("vendor",
-// "token_label", "use_token_label", "dry_run"), `secrets` name the secrets above. *ret_doc gets a
-// JSON object that tells what was done, step by step, also on failure. One at a time: ERR_BUSY.
-// Meanwhile the other verbs are still answered. *ret_unsure, set on failure, too: something may
-// have been changed all the same, since the keeper has ended, goes on beyond the deadline, or could
-// not find out.
+// "token_label", "use_token_label", "hsm_lost", "dry_run"), `secrets` name the secrets above.
+// *ret_doc gets a JSON object that tells what was done, step by step, also on failure. One at a
+// time: ERR_BUSY. Meanwhile the other verbs are still answered. *ret_unsure, set on failure, too:
+// something may have been changed all the same, since the keeper has ended, goes on beyond the
+// deadline, or could not find out.
 struct keyring_secret {
     const char *name;
     struct span value;

@@ -229,11 +229,11 @@ static enum err change_over(struct operation *op, struct operate_change *change,
 static enum err check(struct operation *op, struct given *given, struct wallet **ret)
 {
     const struct opener o = {op->core->root, -1};
-    bool again = false;
     TRY(core_need_record(op->core));
-    TRY(operate_flag(op, "again", false, &again));
-    if (op->core->record.hsm && !again)
-        FAIL(ERR_WRONG_STATE, "the server is HSM-enabled already: reverse migrate first");
+    if (op->core->record.hsm)
+        FAIL(ERR_WRONG_STATE,
+             "the server is HSM-enabled already: reverse migrate first (keyward hsm "
+             "reverse-migrate, with --hsm-lost where the HSM or its key is lost for good)");
     TRY(operate_credential(op, &given->credential));
     TRY(operate_secret(op, "recovery_passphrase", &given->passphrase));
     TRY(operate_settings(op, &given->settings));

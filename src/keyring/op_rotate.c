@@ -35,7 +35,9 @@ static enum err open_by_hsm(struct operation *op, const char *trace, struct open
     TRY(core_unseal(op->core, trace, false, found, ret));
     operate_tell_token(op, &found->token);
     if (found->keys.count != 1)
-        FAIL(ERR_HSM_KEY, "the HSM has %u root keys with number %u: remove those not in use",
+        FAIL(ERR_HSM_KEY,
+             "the HSM has %u root keys with number %u: reverse migrate and "
+             "initialize again",
              found->keys.count, op->core->record.key.number);
     return ERR_OK;
 }

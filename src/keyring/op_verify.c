@@ -143,7 +143,8 @@ static void check_hsm(struct operation *op)
     enum err err = core_open_by_hsm(op->core, "verify", false, &wallet);
     note_err(op, "open the wallet by the HSM with the stored credential", err,
              "see the trace in var/okv/log/hsm; set the credential again, or open the wallet with "
-             "the recovery passphrase");
+             "the recovery passphrase; where the HSM is lost for good, keyward hsm reverse-migrate "
+             "--hsm-lost, then keyward hsm initialize");
     if (err != ERR_OK)
         return;
     const struct core *core = op->core;
@@ -155,11 +156,20 @@ static void check_hsm(struct operation *op)
     note_err(op, "list the objects on the token", list_keys(op), "see the trace file");
 }
 
-static void tell_orphan(struct operation *op, uint32_t number, const char *operation)
+static void tell_orphan(struct operation *op, const struct orphan *orphan, const char *operation)
 {
     char what[64];
     char text[TEXT_MAX];
+    uint32_t number = orphan->number;
     (void)snprintf(what, sizeof what, "root key %u left behind", number);
+    if (orphan->token_label[0] != '\0' || orphan->token_serial[0] != '\0') {
+        (void)snprintf(text, sizeof text,
+                       "on the token \"%s\", serial number %s, which operation %s gave up as lost; "
+                       "older backups need it",
+                       orphan->token_label, orphan->token_serial, operation);
+        note(op, what, true, text, "");
+        return;
+    }
     (void)snprintf(text, sizeof text,
                    "made by operation %s and not used by this server; where another server has the "
                    "same number, leave it there",
@@ -171,6 +181,18 @@ static void tell_orphan(struct operation *op, uint32_t number, const char *opera
     note(op, number == 0 ? "a root key may have been left behind" : what, true, text, "");
 }
 
+static json_t *orphan_entry(const struct orphan *orphan, const char *operation)
+{
+    json_t *entry = json_pack("{s:s}", "operation", operation);
+    json_t *number = orphan->number == 0 ? json_null() : json_integer((json_int_t)orphan->number);
+    (void)json_object_set_new(entry, "key_number", number);
+    if (orphan->token_label[0] != '\0' || orphan->token_serial[0] != '\0') {
+        (void)json_object_set_new(entry, "token_label", operate_json_text(orphan->token_label));
+        (void)json_object_set_new(entry, "token_serial", operate_json_text(orphan->token_serial));
+    }
+    return entry;
+}
+
 // Orphans are told, not counted as ill health: they endanger nothing.
 static void tell_orphans(struct operation *op)
 {
@@ -178,17 +200,13 @@ static void tell_orphans(struct operation *op)
     size_t count = 0;
     json_t *orphans = json_array();
     enum err err = orphan_load(op->core->root, list, &count);
-    note_err(op, "list of root keys that failed operations left", err,
-             "remove the file; keys of failed operations are then not listed");
+    note_err(op, "list of root keys that were left behind", err,
+             "remove the file; keys left behind are then not listed");
     for (size_t i = 0; i < count; i++) {
         char id[UUID_TEXT_LEN + 1];
         uuid_text(&list[i].operation, id);
-        json_t *entry = json_pack("{s:s}", "operation", id);
-        (void)json_object_set_new(entry, "key_number",
-                                  list[i].number == 0 ? json_null()
-                                                      : json_integer((json_int_t)list[i].number));
-        (void)json_array_append_new(orphans, entry);
-        tell_orphan(op, list[i].number, id);
+        (void)json_array_append_new(orphans, orphan_entry(&list[i], id));
+        tell_orphan(op, &list[i], id);
     }
     (void)json_object_set_new(op->result, "orphans", orphans);
 }

@@ -22,10 +22,12 @@ static const struct {
     [ROOT_HSM_CREDENTIAL] = {"hsm_credential", PATH_HSM_CREDENTIAL,
                              "give the HSM credential again (Set Credential)"},
     [ROOT_HSM_PASSWORD] = {"hsm_password", PATH_HSM_PASSWORD,
-                           "open the wallet with the recovery passphrase (open_wallet), then "
-                           "initialize the HSM again"},
+                           "put it back from a backup, or run keyward hsm reverse-migrate "
+                           "--hsm-lost, which the recovery passphrase is enough for, then keyward "
+                           "hsm initialize"},
     [ROOT_RESTORE_WALLET] = {"restore_wallet", PATH_RESTORE_WALLET,
-                             "put it back from a backup, or initialize the HSM again"},
+                             "put it back from a backup, or run keyward hsm reverse-migrate, which "
+                             "the HSM is then enough for, then keyward hsm initialize"},
     [ROOT_RESTORE_CREDENTIAL] = {"restore_credential", PATH_RESTORE_AUTOLOGIN,
                                  "prepare for the restore again (pre_restore)"},
     [ROOT_CONF] = {"security_conf", PATH_SECURITY_CONF, "correct it by hand"},
@@ -120,6 +122,16 @@ enum err rootfile_take_u32(struct span *text, const char *key, uint32_t *ret)
     if (value.len == 0 || number > UINT32_MAX || (value.len > 1 && value.data[0] == '0'))
         FAIL(ERR_DAMAGED, "\"%s\" is not a number", key);
     *ret = (uint32_t)number;
+    return ERR_OK;
+}
+
+enum err rootfile_take_label(struct span *text, const char *key, char *out, size_t size)
+{
+    struct span value;
+    size_t len = 0;
+    TRY(rootfile_take(text, key, &value));
+    TRY(rootfile_unhex(value, (uint8_t *)out, size - 1, &len));
+    out[len] = '\0';
     return ERR_OK;
 }
 

@@ -45,6 +45,9 @@ MUST_USE enum err rootfile_take_u32(struct span *text, const char *key, uint32_t
 
 MUST_USE enum err rootfile_put_hex(struct buf *out, const char *key, struct span bytes);
 
+// Takes a text that stands there in hexadecimal; `size` counts the NUL.
+MUST_USE enum err rootfile_take_label(struct span *text, const char *key, char *out, size_t size);
+
 // Decodes hexadecimal digits into at most `size` bytes.
 MUST_USE enum err rootfile_unhex(struct span text, uint8_t *out, size_t size, size_t *ret_len);
 

@@ -59,15 +59,6 @@ static enum err take_hex(struct span *text, const char *key, uint8_t *out, size_
     return rootfile_unhex(value, out, size, ret_len);
 }
 
-// Text that was written in hexadecimal; `size` counts the NUL.
-static enum err take_label(struct span *text, const char *key, char *out, size_t size)
-{
-    size_t len = 0;
-    TRY(take_hex(text, key, (uint8_t *)out, size - 1, &len));
-    out[len] = '\0';
-    return ERR_OK;
-}
-
 static enum err take_mode(struct span *text, bool *ret)
 {
     struct span value;
@@ -83,9 +74,9 @@ static enum err take_key(struct span *text, struct root_record *r)
     struct span value;
     TRY(rootfile_take_u32(text, "key_number", &r->key.number));
     TRY(take_hex(text, "key_id", r->key.id, sizeof r->key.id, &r->key.id_len));
-    TRY(take_label(text, "key_label", r->key.label, sizeof r->key.label));
-    TRY(take_label(text, "token_label", r->token_label, sizeof r->token_label));
-    TRY(take_label(text, "token_serial", r->token_serial, sizeof r->token_serial));
+    TRY(rootfile_take_label(text, "key_label", r->key.label, sizeof r->key.label));
+    TRY(rootfile_take_label(text, "token_label", r->token_label, sizeof r->token_label));
+    TRY(rootfile_take_label(text, "token_serial", r->token_serial, sizeof r->token_serial));
     TRY(rootfile_take(text, "mechanism", &value));
     if (value.len >= sizeof r->mechanism)
         FAIL(ERR_DAMAGED, "the mechanism's name is too long");

@@ -53,36 +53,6 @@ static void drop_ram(void)
     OK(file_remove(fake_dir, PATH_RAM_WALLET));
 }
 
-// Everything below the root prefix but what tests themselves write, as one hash.
-static void snapshot(uint8_t out[CRYPTO_HASH_LEN])
-{
-    static const char *const paths[] = {
-        PATH_TDE_WALLET,     PATH_TDE_AUTOLOGIN,     PATH_HSM_CREDENTIAL, PATH_HSM_PASSWORD,
-        PATH_RESTORE_WALLET, PATH_RESTORE_AUTOLOGIN, PATH_SECURITY_CONF,  PATH_ROOT_RECORD,
-    };
-    struct buf all CLEANUP(buf_done);
-    buf_init(&all, 1 << 20, false);
-    for (size_t i = 0; i < COUNT_OF(paths); i++) {
-        OK(buf_put_str(&all, paths[i]));
-        if (file_exists(fake_dir, paths[i]))
-            OK(file_read(fake_dir, paths[i], 1 << 19, &all));
-    }
-    assert_false(file_exists(fake_dir, PATH_ROOT_JOURNAL));
-    crypto_sha256(span_buf(&all), out);
-}
-
-// The call must fail with this code and change nothing.
-#define REFUSED(code, expr)                                                                        \
-    do {                                                                                           \
-        uint8_t before_[CRYPTO_HASH_LEN];                                                          \
-        uint8_t after_[CRYPTO_HASH_LEN];                                                           \
-        snapshot(before_);                                                                         \
-        FAILS(code, expr);                                                                         \
-        snapshot(after_);                                                                          \
-        assert_memory_equal(before_, after_, sizeof before_);                                      \
-        assert_true(told("\"steps\""));                                                            \
-    } while (0)
-
 static void setup_makes_a_wallet_that_opens_unattended(void **state)
 {
     (void)state;
