@@ -374,14 +374,13 @@ static enum err take_step(struct probe *probe, const struct step *step)
     return err;
 }
 
-enum err hsm_probe(int root, struct span credential, int out)
+enum err hsm_probe(int root, const struct hsm_settings *settings, struct span credential, int out)
 {
-    struct probe probe = {.root = root, .out = out, .credential = credential};
-    enum err err = hsm_settings_load(root, &probe.settings);
-    if (err == ERR_OK)
-        err = hsm_trace_open(root, "probe");
+    struct probe probe = {
+        .root = root, .out = out, .credential = credential, .settings = *settings};
+    enum err err = hsm_trace_open(root, "probe");
     if (err != ERR_OK) {
-        hsm_probe_tell(out, "settings", "read the configuration", err, err_detail());
+        hsm_probe_tell(out, "settings", "make the trace file", err, err_detail());
         return err;
     }
     hsm_trace_listen(tell_call, &probe);

@@ -14,11 +14,12 @@
 
 #include "hsm/hsm.h"
 
-// Settings and library as the files below `root` say; what the library prints goes to a trace file
-// there. Makes one AES-256 token key and its key number object, and removes both where the library
-// can. `out` (borrowed) takes the lines. Returns the first failed step's error. Blocks as long as
-// the library does.
-MUST_USE enum err hsm_probe(int root, struct span credential, int out);
+// The library is the one that `settings` name; what it prints goes to a trace file below `root`.
+// Makes one AES-256 token key and its key number object, and removes both where the library can.
+// `out` (borrowed) takes the lines. Returns the first failed step's error. Blocks as long as the
+// library does.
+MUST_USE enum err hsm_probe(int root, const struct hsm_settings *settings, struct span credential,
+                            int out);
 
 // Writes one line for a step that hsm_probe did not take itself.
 void hsm_probe_tell(int out, const char *step, const char *did, enum err err, const char *saw);

@@ -22,6 +22,15 @@
 
 #define CALL(name) SCMP_SYS(name)
 
+// Later calls, which the headers of the oldest system that Keyward builds on lack. Every
+// architecture has them at these numbers.
+enum {
+    CALL_FCHMODAT2 = 452,
+    CALL_SETXATTRAT = 463,
+    CALL_REMOVEXATTRAT = 466,
+    CALL_FILE_SETATTR = 469,
+};
+
 // Memory, time, channels: every role.
 static const int common_calls[] = {
     CALL(read),
@@ -182,6 +191,24 @@ static const int refused_to_hsmd[] = {
     CALL(mknodat),
     CALL(iopl),
     CALL(ioperm),
+    // Modes, owners, times and attributes of what a path leads to: Landlock looks at none of these.
+    // A file that the library could open it changes by its descriptor.
+    CALL(chmod),
+    CALL(fchmodat),
+    CALL_FCHMODAT2,
+    CALL(chown),
+    CALL(lchown),
+    CALL(fchownat),
+    CALL(utime),
+    CALL(utimes),
+    CALL(futimesat),
+    CALL(setxattr),
+    CALL(lsetxattr),
+    CALL_SETXATTRAT,
+    CALL(removexattr),
+    CALL(lremovexattr),
+    CALL_REMOVEXATTRAT,
+    CALL_FILE_SETATTR,
 };
 
 struct call_list {
@@ -298,6 +325,8 @@ static enum err refuse_by_argument(scmp_filter_ctx filter)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), signals[i], others));
     TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), CALL(prlimit64), another));
+    // Without a path it is futimens.
+    TRY(add_rule(filter, SCMP_ACT_ERRNO(EPERM), CALL(utimensat), SCMP_A1(SCMP_CMP_NE, 0)));
     TRY(refuse_owners(filter));
     TRY(refuse_priorities(filter));
     for (size_t i = 0; i < sizeof namespaces / sizeof *namespaces; i++) {

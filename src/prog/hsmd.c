@@ -22,9 +22,17 @@
 
 enum { ATTACH_MS = 10000 };
 
-// The library may want any file of the machine. Of the server's it gets its configuration, to read,
-// and the directory of the traces; no wallet, no credential, no store, no key of the TLS port, not
-// even when it runs as root.
+// By this descriptor the library, in whose process it is, can list and change nothing.
+static enum err open_root(const char *prefix, int *ret)
+{
+    *ret = open(prefix, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *ret < 0 ? file_raise("open the directory", prefix) : ERR_OK;
+}
+
+// The library may want any file of the machine. Of the server's it gets the directory of the
+// traces, and to read what others have put beside the server's configuration; no configuration
+// (whoever can open a file can change its mode, too), no wallet, no credential, no store, no key of
+// the TLS port, not even when it runs as root.
 static enum err wall_off(int root)
 {
     static const struct proc_tree trees[] = {
@@ -33,9 +41,13 @@ static enum err wall_off(int root)
         {PATH_HSM_WALLET_DIR, PROC_REACH_NONE},
         {PATH_HSM_RESTORE_DIR, PROC_REACH_NONE},
         {PATH_HSM_DIR "/hsmbundle", PROC_REACH_NONE},
+        {PATH_SECURITY_CONF, PROC_REACH_NONE},
+        {PATH_HSM_CONF, PROC_REACH_NONE},
+        {PATH_HSM_ENV, PROC_REACH_NONE},
         {PATH_RAM_DIR, PROC_REACH_NONE},
         {PATH_STATE_DIR, PROC_REACH_NONE},
         {PATH_CONF_DIR, PROC_REACH_READ},
+        {PATH_CONF, PROC_REACH_NONE},
         {PATH_RUN_DIR, PROC_REACH_NONE},
         {"var/okv", PROC_REACH_NONE},
         {PATH_HSM_LOG_DIR, PROC_REACH_ALL},
@@ -65,7 +77,7 @@ static enum err run(const char *prefix)
     CLEANUP(file_closep) int root = -1;
     CLEANUP(ipc_freep) struct ipc *keeper = NULL;
     TRY(proc_harden());
-    TRY(file_open_dir(prefix, &root));
+    TRY(open_root(prefix, &root));
     TRY(attach(&keeper));
     TRY(proc_ready());
     TRY(hsm_serve_catch(keeper));
@@ -81,7 +93,7 @@ static enum err enter(const char *prefix)
     CLEANUP(file_closep) int root = -1;
     CLEANUP(hsm_env_freep) char **env = NULL;
     const char *const argv[] = {"keyward-hsmd", "--root", prefix, "--probe-inside", NULL};
-    TRY(file_open_dir(prefix, &root));
+    TRY(open_root(prefix, &root));
     enum err err = hsm_env_load(root, &env);
     hsm_probe_tell(STDOUT_FILENO, "environment", did, err,
                    err == ERR_OK ? "nothing in it is refused" : err_detail());
@@ -95,15 +107,20 @@ static enum err enter(const char *prefix)
 static enum err probe(const char *prefix)
 {
     struct buf credential CLEANUP(buf_done);
+    struct hsm_settings settings;
     CLEANUP(file_closep) int root = -1;
     CLEANUP(file_closep) int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     buf_init(&credential, HSM_CREDENTIAL_MAX + 1, true);
     TRY(proc_harden());
-    TRY(file_open_dir(prefix, &root));
+    TRY(open_root(prefix, &root));
     TRY(file_read_fd(STDIN_FILENO, "the credential", credential.limit, &credential));
+    enum err err = hsm_settings_load(root, &settings);
+    if (err != ERR_OK)
+        hsm_probe_tell(out, "settings", "read the configuration", err, err_detail());
+    TRY(err);
     TRY(wall_off(root));
     TRY(proc_confine(ROLE_HSMD));
-    return hsm_probe(root, span_buf(&credential), out);
+    return hsm_probe(root, &settings, span_buf(&credential), out);
 }
 
 static enum err dispatch(int mode, const char *prefix)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,13 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
+#include <utime.h>
 
 static int opened(const char *path, int flags)
 {
@@ -161,20 +167,141 @@ static void note(const char *path, const char *text)
     close(fd);
 }
 
-// Each path of KWSHIM_FILES, which are separated by colons: for reading, and for writing where it
-// is no directory.
-static void probe_files(const char *trace)
+static int open_to_read(const char *path)
 {
-    char text[2048];
+    return opened(path, O_RDONLY | O_NONBLOCK);
+}
+
+static int open_to_write(const char *path)
+{
+    return opened(path, O_WRONLY | O_NONBLOCK);
+}
+
+enum { FCHMODAT2 = 452, OTHER_ID = 65534, ANY_MODE = 0777, FDS_MAX = 256 };
+
+static int by_chmod(const char *path)
+{
+    return chmod(path, ANY_MODE);
+}
+
+static int by_fchmodat(const char *path)
+{
+    return (int)syscall(SYS_fchmodat, AT_FDCWD, path, ANY_MODE);
+}
+
+static int by_fchmodat2(const char *path)
+{
+    return (int)syscall(FCHMODAT2, AT_FDCWD, path, ANY_MODE, 0);
+}
+
+static int by_chown(const char *path)
+{
+    return chown(path, OTHER_ID, OTHER_ID);
+}
+
+static int by_lchown(const char *path)
+{
+    return lchown(path, OTHER_ID, OTHER_ID);
+}
+
+static int by_fchownat(const char *path)
+{
+    return fchownat(AT_FDCWD, path, OTHER_ID, OTHER_ID, 0);
+}
+
+static int by_utime(const char *path)
+{
+    return utime(path, &(struct utimbuf){0});
+}
+
+static int by_utimes(const char *path)
+{
+    return utimes(path, (struct timeval[2]){{0}});
+}
+
+static int by_futimesat(const char *path)
+{
+    return futimesat(AT_FDCWD, path, (struct timeval[2]){{0}});
+}
+
+static int by_utimensat(const char *path)
+{
+    return utimensat(AT_FDCWD, path, (struct timespec[2]){{0}}, 0);
+}
+
+static int by_setxattr(const char *path)
+{
+    return setxattr(path, "user.kwshim", "x", 1, 0);
+}
+
+static int by_lsetxattr(const char *path)
+{
+    return lsetxattr(path, "user.kwshim", "x", 1, 0);
+}
+
+static int by_removexattr(const char *path)
+{
+    return removexattr(path, "user.kwshim");
+}
+
+static int by_lremovexattr(const char *path)
+{
+    return lremovexattr(path, "user.kwshim");
+}
+
+// Mode, owner, times and attributes by the path; what does best of all attempts.
+static int change_by_path(const char *path)
+{
+    static int (*const ways[])(const char *) = {
+        by_chmod,    by_fchmodat,  by_fchmodat2,   by_chown,        by_lchown,
+        by_fchownat, by_utime,     by_utimes,      by_futimesat,    by_utimensat,
+        by_setxattr, by_lsetxattr, by_removexattr, by_lremovexattr,
+    };
+    int result = EPERM;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        int error = ways[i](path) == 0 ? 0 : errno;
+        result = error == 0 || (result == EPERM && error != EPERM) ? error : result;
+    }
+    return result;
+}
+
+// By a descriptor that is open for reading.
+static int change_by_descriptor(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        return errno;
+    }
+    int error = fchmod(fd, ANY_MODE) == 0 ? 0 : errno;
+    close(fd);
+    return error;
+}
+
+// By the descriptors of files and directories that the process had already.
+static int change_inherited(void)
+{
+    int result = EBADF;
+    struct stat st;
+    for (int fd = 3; fd < FDS_MAX; fd++) {
+        bool is_file = fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+        if (is_file && fchmod(fd, ANY_MODE) == 0) {
+            result = 0;
+        }
+    }
+    return result;
+}
+
+// Each path of a variable, which are separated by colons.
+static void probe_paths(const char *trace, const char *variable, const char *name,
+                        int (*try)(const char *path))
+{
+    char text[1024];
     char path[512];
-    const char *at = getenv("KWSHIM_FILES");
+    const char *at = getenv(variable);
     while (at != NULL && *at != '\0') {
         size_t len = strcspn(at, ":");
         snprintf(path, sizeof path, "%.*s", (int)len, at);
-        int reading = opened(path, O_RDONLY | O_NONBLOCK);
-        int writing = opened(path, O_WRONLY | O_NONBLOCK);
-        snprintf(text, sizeof text, "probe read:%s %d\nprobe write:%s %d\n", path, reading, path,
-                 writing);
+        snprintf(text, sizeof text, "probe %s:%s %d\n", name, path, try(path));
         note(trace, text);
         at += len + (at[len] == ':');
     }
@@ -193,5 +320,12 @@ void shim_probe(void)
         snprintf(text, sizeof text, " %d\n", attempts[i].try());
         note(path, text);
     }
-    probe_files(path);
+    probe_paths(path, "KWSHIM_FILES", "read", open_to_read);
+    probe_paths(path, "KWSHIM_FILES", "write", open_to_write);
+    if (getenv("KWSHIM_CHANGE") != NULL) {
+        snprintf(text, sizeof text, "probe inherited %d\n", change_inherited());
+        note(path, text);
+    }
+    probe_paths(path, "KWSHIM_CHANGE", "path", change_by_path);
+    probe_paths(path, "KWSHIM_CHANGE", "descriptor", change_by_descriptor);
 }

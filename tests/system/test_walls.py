@@ -133,8 +133,8 @@ def test_keys_lie_in_locked_memory(server):
 SHUT = [prepared.TDE, prepared.CREDENTIAL, prepared.PASSWORD, prepared.RESTORE, prepared.RECORD, prepared.STORE,
         "usr/local/okv/tde", "usr/local/okv/hsm/wallet", "usr/local/okv/hsm/restore", "mnt/okvram", "mnt/okvram/cwallet.sso",
         "mnt/okvram/ewallet.p12", "var/lib/keyward", "var/lib/keyward/tls/server.key", "var/lib/keyward/audit", "run/keyward",
-        "run/keyward/api.header", "run/keyward/keywardd.pid", "var/okv/log/keywardd.log"]
-READABLE = [prepared.CONF, prepared.HSM_CONF, prepared.HSM_ENV, "etc/keyward/keywardd.conf"]
+        "run/keyward/api.header", "run/keyward/keywardd.pid", "var/okv/log/keywardd.log", prepared.CONF, prepared.HSM_CONF, prepared.HSM_ENV,
+        "etc/keyward/keywardd.conf"]
 
 
 def test_a_library_reaches_no_wallet_no_store_and_no_key(kept, tmp_path):
@@ -143,7 +143,10 @@ def test_a_library_reaches_no_wallet_no_store_and_no_key(kept, tmp_path):
     beside = server.root / "opt"
     beside.mkdir()
     (beside / "vendor.conf").write_text("x")
-    paths = [*SHUT, *READABLE, "opt/vendor.conf", "var/okv/log/hsm"]
+    readable = ["etc/keyward/vendor.conf", "usr/local/okv/hsm/generic/vendor.conf"]
+    for path in readable:
+        (server.root / path).write_text("x")
+    paths = [*SHUT, *readable, "opt/vendor.conf", "var/okv/log/hsm"]
     shim.env["KWSHIM_FILES"] = ":".join(str(server.root / path) for path in paths) + ":/etc/passwd:/dev/null"
     server.use_token(shim)
     server.start()
@@ -160,7 +163,7 @@ def test_a_library_reaches_no_wallet_no_store_and_no_key(kept, tmp_path):
         assert missing == [], "a path that is not there shows nothing"
         assert {path: there[path] for path in SHUT} == {path: (errno.EACCES, errno.EACCES) if not (server.root / path).is_dir()
                                                         else (errno.EACCES, errno.EISDIR) for path in SHUT}
-        assert {path: there[path] for path in READABLE} == dict.fromkeys(READABLE, (0, errno.EACCES))
+        assert {path: there[path] for path in readable} == dict.fromkeys(readable, (0, errno.EACCES))
         assert there["opt/vendor.conf"] == (0, 0) and there["var/okv/log/hsm"] == (0, errno.EISDIR)
         assert (found["read:/etc/passwd"], found["write:/dev/null"]) == (0, 0)
         # Nor does it see into the processes that hold keys, signal them or slow them down.
@@ -168,6 +171,36 @@ def test_a_library_reaches_no_wallet_no_store_and_no_key(kept, tmp_path):
         assert {found[what] for what in ("trace-parent", "signal-parent", "own-parent", "slow-parent", "run")} == {errno.EPERM}
         assert (found["no-new-privs"], found["seccomp"], found["dumpable"]) == (1, 2, 0)
     assert "no_landlock" not in server.log()
+
+
+def test_a_library_changes_no_mode_no_owner_and_no_time_of_the_servers_files(kept, tmp_path):
+    """By no path, and by no descriptor either, since it opens none of them; of its own files it may (openCryptoki does)."""
+    server = kept("hsm")
+    shim = Shim(server.token, tmp_path / "shim")
+    own = server.root / "opt"
+    own.mkdir()
+    (own / "token.db").write_text("x")
+    paths = [server.root, *(server.root / path for path in SHUT)]
+    shim.env["KWSHIM_CHANGE"] = ":".join(map(str, [*paths, own / "token.db"]))
+    server.use_token(shim)
+    server.start()
+    wait_for("the wallet in RAM", lambda: (server.root / "mnt/okvram/cwallet.sso").exists())
+
+    def looks():
+        return {path: (found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns > 0, os.listxattr(path))
+                for path in paths for found in [os.stat(path)]}
+    before = looks()
+    shim.set("probe=C_Initialize:1-")
+    server.keyward("verify", program="hsmclient")
+    found = shim.probes()
+    assert looks() == before
+    assert {path: found[f"path:{path}"] for path in paths} == dict.fromkeys(paths, errno.EPERM)
+    assert {path: found[f"descriptor:{path}"] for path in paths} == dict.fromkeys(paths, errno.EACCES)
+    assert found["inherited"] == errno.EBADF
+    assert (found[f"path:{own / 'token.db'}"], found[f"descriptor:{own / 'token.db'}"]) == (errno.EPERM, 0)
+    assert stat.S_IMODE((own / "token.db").stat().st_mode) == 0o777
+    server.restart()  # a wallet of another mode would have kept it locked
+    wait_for("the wallet to open", lambda: server.json("hsm", "status")["status"] == "up")
 
 
 def test_the_local_socket_wants_what_a_library_cannot_read(server):
