@@ -74,9 +74,15 @@ enum err status_run(struct op *op)
     if (op->ops->open && !serving)
         reason = disk_is_full;
     TRY(count_objects(op, &objects));
-    return doc_answer(op, json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "version",
-                                    KEYWARD_VERSION, "state", state_name(&status), "reason", reason,
-                                    "serving", serving, "hsm_enabled", status.hsm_enabled,
-                                    "generation", (json_int_t)status.generation, "master_key",
-                                    (json_int_t)status.master, "objects", (json_int_t)objects));
+    // A keeper that cannot read the record knows none of it; a record's generation is never 0.
+    bool known = status.generation != 0 || status.state == KEYRING_EMPTY;
+    bool locked = status.state == KEYRING_LOCKED;
+    return doc_answer(
+        op,
+        json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:I}", "version", KEYWARD_VERSION, "state",
+                  state_name(&status), "reason", reason, "serving", serving, "hsm_enabled",
+                  known ? json_boolean(status.hsm_enabled) : json_null(), "generation",
+                  known ? json_integer((json_int_t)status.generation) : json_null(), "master_key",
+                  locked ? json_null() : json_integer((json_int_t)status.master), "objects",
+                  (json_int_t)objects));
 }

@@ -104,6 +104,11 @@ def test_a_directory_that_is_open_to_others_is_refused_by_name(kept, kind, path,
     before = root_of_trust(server)
     (server.root / path).chmod(mode)
     refuses_to_serve(server, path, f"{mode:04o}", "chmod")
+    shown = server.keyward("status", "-o", "json", check=False)
+    if shown.returncode == 0:
+        # Nothing is told that is not so: what cannot be read is not known.
+        status = json.loads(shown.stdout)
+        assert status["hsm_enabled"] in (None, kind == "hsm") and status["generation"] != 0 and status["master_key"] is None, status
     verified = server.keyward("hsm", "verify", check=False)
     assert verified.returncode == 8 and path in verified.stdout + verified.stderr
     assert root_of_trust(server) == before

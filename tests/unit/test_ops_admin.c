@@ -31,6 +31,22 @@ static void before_setup_all_but_the_status_is_refused(void **state)
     FAILS(ERR_LOCKED, admin(VERB_KEY_CREATE, "{}", NULL, NULL));
 }
 
+static void what_is_not_known_of_the_root_of_trust_is_not_told(void **state)
+{
+    (void)state;
+    fake_keeper.status.state = KEYRING_LOCKED;
+    OK(admin(VERB_STATUS, "", NULL, NULL));
+    assert_true(answers("\"hsm_enabled\":null") && answers("\"generation\":null") &&
+                answers("\"master_key\":null"));
+    fake_keeper.status.generation = 3;
+    fake_keeper.status.hsm_enabled = true;
+    OK(admin(VERB_STATUS, "", NULL, NULL));
+    assert_true(answers("\"hsm_enabled\":true") && answers("\"generation\":3"));
+    fake_keeper.status.state = KEYRING_EMPTY;
+    fake_keeper.status.generation = 0;
+    fake_keeper.status.hsm_enabled = false;
+}
+
 static void setup_refuses_what_it_cannot_use(void **state)
 {
     (void)state;
@@ -254,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(before_setup_all_but_the_status_is_refused),
+        cmocka_unit_test(what_is_not_known_of_the_root_of_trust_is_not_told),
         cmocka_unit_test(setup_refuses_what_it_cannot_use),
         cmocka_unit_test(an_interrupted_setup_is_taken_up_again),
         cmocka_unit_test(an_operation_on_the_root_of_trust_wraps_the_data_keys_again),
