@@ -168,8 +168,21 @@ MUST_USE enum err audit_verify(int root, struct store *store, const uint8_t *tru
 // With the audit data keys, and a verdict of audit_verify, which gets worse where they tell more:
 // is the last record that was written while the store was open sealed with one of them? So an
 // intruder who writes or cuts the chain without the root of trust is found, until the server itself
-// seals the next record behind. An older copy of the whole store is not found by either.
+// seals the next record behind. An older copy of the whole store is not found by either, but by
+// audit_head_check.
 MUST_USE enum err audit_verify_head(struct store *store, const struct span *keys, size_t key_count,
                                     struct audit_verdict *verdict);
+
+// ---- how far the trail has come, in a file beside the store: an older store is known by it ----
+enum { AUDIT_HEAD_TEXT = 256 };
+
+// Writes the file (PATH_AUDIT_HEAD). `last` must be durable.
+MUST_USE enum err audit_head_keep(int root, struct span seal_key, const struct store_audit *last);
+
+// Does the store hold what the file names? *ret_fits false, with a clause in `what`: it does not,
+// or the file is none that a server with one of these keys wrote. Without a file it fits, and where
+// the record was purged.
+MUST_USE enum err audit_head_check(int root, struct store *store, const struct span *keys,
+                                   size_t key_count, bool *ret_fits, char what[AUDIT_HEAD_TEXT]);
 
 #endif

@@ -5,7 +5,7 @@
 // a row without one writes into the new mark where the cut is. The rest of the mark is a MAC under
 // a key derived from the audit data key over the last record that was written while the store was
 // open: without the root of trust nobody can make one for a chain of their own. What it cannot tell
-// is a whole store put back as it once was.
+// is a whole store put back as it once was (audit_head.c).
 #include "audit/audit.h"
 
 #include <fcntl.h>
@@ -68,7 +68,7 @@ enum err audit_chain_head_get(struct store *store, struct audit_chain_head *ret)
     return ERR_OK;
 }
 
-enum err audit_chain_mac(struct span seal_key, uint64_t sequence,
+enum err audit_chain_mac(struct span seal_key, const char *use, uint64_t sequence,
                          const uint8_t hash[AUDIT_HASH_LEN], uint8_t out[AUDIT_HASH_LEN])
 {
     uint8_t bytes[8 + AUDIT_HASH_LEN];
@@ -76,7 +76,7 @@ enum err audit_chain_mac(struct span seal_key, uint64_t sequence,
     for (int i = 0; i < 8; i++)
         bytes[i] = (uint8_t)(sequence >> (56 - 8 * i));
     memcpy(bytes + 8, hash, AUDIT_HASH_LEN);
-    TRY(crypto_derive(seal_key, "keyward audit head", key));
+    TRY(crypto_derive(seal_key, use, key));
     enum err err = crypto_hmac_sha256(span_of(key, sizeof key), span_of(bytes, sizeof bytes), out);
     explicit_bzero(key, sizeof key);
     return err;
@@ -90,7 +90,7 @@ static enum err make_mark(struct span seal_key, const struct audit_chain_head *l
     struct buf out = {.data = row->mark, .cap = sizeof row->mark, .limit = sizeof row->mark};
     bool seals = seal_key.len > 0;
     if (seals)
-        TRY(audit_chain_mac(seal_key, row->sequence, row->hash, mac));
+        TRY(audit_chain_mac(seal_key, AUDIT_MAC_MARK, row->sequence, row->hash, mac));
     TRY(buf_put_u64(&out, last->missing));
     TRY(buf_put_u64(&out, seals ? row->sequence : last->sealed));
     return buf_put(&out, span_of(seals ? mac : last->mac, AUDIT_HASH_LEN));

@@ -31,8 +31,11 @@ MUST_USE enum err audit_chain_purge_get(struct store *store, struct arena *arena
                                         struct store_audit *ret);
 MUST_USE enum err audit_chain_purge_put(struct store *store, uint64_t sequence);
 
-// The MAC over a record's place and hash.
-MUST_USE enum err audit_chain_mac(struct span seal_key, uint64_t sequence,
+// The MAC over a record's place and hash, for one of two uses: what is made for one is none for the
+// other.
+#define AUDIT_MAC_MARK "keyward audit head"
+#define AUDIT_MAC_FILE "keyward audit head file"
+MUST_USE enum err audit_chain_mac(struct span seal_key, const char *use, uint64_t sequence,
                                   const uint8_t hash[AUDIT_HASH_LEN], uint8_t out[AUDIT_HASH_LEN]);
 
 #endif

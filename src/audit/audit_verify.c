@@ -275,7 +275,7 @@ static enum err is_ours(const struct audit_chain_head *head, const struct store_
     uint8_t mac[AUDIT_HASH_LEN];
     *ret = false;
     for (size_t i = 0; i < count && !*ret; i++) {
-        TRY(audit_chain_mac(keys[i], head->sealed, row->hash, mac));
+        TRY(audit_chain_mac(keys[i], AUDIT_MAC_MARK, head->sealed, row->hash, mac));
         *ret = secret_equal(span_of(mac, sizeof mac), span_of(head->mac, sizeof head->mac));
     }
     return ERR_OK;

@@ -41,6 +41,7 @@
 #define PATH_ROOT_ORPHANS PATH_STATE_DIR "/root.orphans" // root keys left behind
 #define PATH_PIN_LATCH    PATH_STATE_DIR "/pin.latch"
 #define PATH_AUDIT_DIR    PATH_STATE_DIR "/audit"
+#define PATH_AUDIT_HEAD   PATH_AUDIT_DIR "/head"    // how far the trail has come
 #define PATH_SEEN_DIR     PATH_STATE_DIR "/seen"    // when readers heard of endpoints
 #define PATH_REFUSED      PATH_STATE_DIR "/refused" // who could not connect, sealed
 #define PATH_METRICS_DIR  PATH_STATE_DIR "/metrics" // what each engine has counted

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "ops/account.h"
 #include "ops/doc.h"
+#include "ops/head.h"
 #include "ops/keys.h"
 #include "ops/mail.h"
 #include "ops/peer.h"
@@ -454,7 +455,9 @@ enum err alert_acknowledge_run(struct op *op)
 {
     CLEANUP(doc_freep) json_t *doc = NULL;
     TRY(doc_params(op, &doc));
-    return mark(op, doc, "acknowledged", op->now);
+    TRY(mark(op, doc, "acknowledged", op->now));
+    // What has happened does not end by itself.
+    return span_eq(op->detail, span_str(HEAD_ALERT)) ? head_forget(op->ops) : ERR_OK;
 }
 
 enum err alert_silence_run(struct op *op)

@@ -11,6 +11,7 @@
 #include "ops/alert_people.h"
 #include "ops/audit_view.h"
 #include "ops/expiry.h"
+#include "ops/head.h"
 #include "ops/keys.h"
 #include "ops/mail.h"
 #include "ops/sink.h"
@@ -287,6 +288,15 @@ static enum err check_trail(struct alert_watch *watch)
     return alert_found(watch, NULL, NULL, "not_sound", message);
 }
 
+static enum err check_store(struct alert_watch *watch)
+{
+    struct span message;
+    TRY(head_told(watch->ops, watch->arena, &message));
+    if (message.len == 0)
+        return ERR_OK;
+    return alert_found(watch, NULL, NULL, "older", (const char *)message.data);
+}
+
 enum { SECOND = 1000, MINUTE = 60 * SECOND, DAY = 24 * 60 * MINUTE };
 
 const struct alert_type alert_types[] = {
@@ -341,6 +351,11 @@ const struct alert_type alert_types[] = {
      "Audit records wait so long to be forwarded.", "keyward syslog show", check_sink},
     {"audit_trail", "critical", "", 0, 0, 0, DAY, true,
      "The audit trail is not in order; looked at once a day.", "keyward audit verify", check_trail},
+    {HEAD_ALERT, "critical", "", 0, 0, 0, SECOND, true,
+     "The server was started with an older store than it last served; until it is acknowledged.",
+     "compare what the store holds with the audit records that were forwarded or exported, put the "
+     "newest store back or go on with this one, then keyward alert acknowledge ID",
+     check_store},
     {"mail", "medium", "seconds", 600, 10, 30 * 24 * 3600, 5 * SECOND, true,
      "Mail about alerts cannot be sent for so long.", "keyward mail show", check_mail},
 };

@@ -72,6 +72,9 @@ struct ops {
     int64_t next_reseal;    // monotonic ms, as the next
     int64_t next_watch;
     int64_t next_sign;
+    int64_t next_head;
+    bool head_looked;   // the writer has compared the store with the file of ops/head.h
+    uint64_t head_kept; // record that the file names, or that was the last at the first look
     int64_t next_retention;
     int64_t next_settle;
     unsigned unsigned_records;           // of this engine, since it looked last

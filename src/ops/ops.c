@@ -18,6 +18,7 @@
 #include "ops/dispatch.h"
 #include "ops/doc.h"
 #include "ops/etag.h"
+#include "ops/head.h"
 #include "ops/identity.h"
 #include "ops/keys.h"
 #include "ops/once.h"
@@ -506,6 +507,7 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
     if (ops->set.role == OPS_WRITER) {
         if (ops->tls_stale)
             tlsfile_settle(ops);
+        TRY(head_idle(ops, false)); // before anything makes the trail longer, or shorter
         TRY(write_when_idle(ops, &sync_ms));
         TRY(signer_idle(ops, false));
         TRY(audit_keep_idle(ops, &sync_ms));
@@ -529,5 +531,6 @@ enum err ops_stop(struct ops *ops)
     if (ops->set.role != OPS_WRITER)
         return ERR_OK;
     TRY(audit_anchor(ops->set.root, ops->set.store));
-    return signer_idle(ops, true);
+    TRY(signer_idle(ops, true));
+    return head_idle(ops, true);
 }

@@ -79,7 +79,7 @@ void ops_abort(struct ops *ops);
 // when to call again at the latest (-1: at the next turn).
 MUST_USE enum err ops_idle(struct ops *ops, int *ret_wait_ms);
 
-// Before the end, after the last turn: the audit trail is anchored and signed.
+// Before the end, after the last turn: the audit trail is anchored and signed, and its end kept.
 MUST_USE enum err ops_stop(struct ops *ops);
 
 #endif

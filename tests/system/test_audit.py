@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit trail of a running server, and of one that is down: signed heads, export and its verification without the server,
 retention (contract H6)."""
+import contextlib
 import json
+import os
+import shutil
+import signal
 import sqlite3
 import subprocess
 
 import pytest
 
+from chaos import is_alive
 from server import PROGRAMS, Server, wait_for
 
 
@@ -186,3 +191,103 @@ def test_changes_and_reads_stand_in_one_list_in_order_of_time(shared):
     assert seen[:len(records)] == [(r.get("journal"), r["sequence"]) for r in records]
     bad = shared.keyward("audit", "list", "--cursor", "nonsense", check=False)
     assert bad.returncode == 2 and "cursor" in bad.stderr
+
+
+STATE, HEAD = "var/lib/keyward", "var/lib/keyward/audit/head"
+
+
+def put_store(server, where):
+    """The store's files, and none beside them."""
+    for path in (server.root / STATE).glob("store.db*"):
+        path.unlink()
+    for path in where.iterdir():
+        shutil.copy2(path, server.root / STATE / path.name)
+
+
+def copy_store(server, where):
+    where.mkdir()
+    for path in (server.root / STATE).glob("store.db*"):
+        shutil.copy2(path, where / path.name)
+
+
+def older(server):
+    """What is told of an older store: the records, the alerts."""
+    records = server.json("audit", "list", "--verb", "older store found")["records"]
+    return records, [a for a in server.json("alert", "list")["alerts"] if a["type"] == "store_older"]
+
+
+def let_it_look(server):
+    """The writer has looked once it has kept the end of the trail."""
+    before = (server.root / HEAD).read_bytes() if (server.root / HEAD).exists() else b""
+    server.create_key()
+    wait_for("the end of the trail", lambda: (server.root / HEAD).exists() and (server.root / HEAD).read_bytes() != before)
+
+
+def test_an_older_store_that_is_put_back_is_told_and_served(kept, tmp_path):
+    server = kept("plain")
+    server.start()
+    server.create_key()
+    server.stop()
+    copy_store(server, tmp_path / "then")
+    server.start()
+    uid, _ = server.create_key()
+    server.stop()
+    put_store(server, tmp_path / "then")
+    server.start()
+    alert = wait_for("the alert", lambda: older(server)[1])[0]
+    assert alert["severity"] == "critical" and "had come to record" in alert["message"] and "acknowledge" in alert["fix"]
+    assert len(older(server)[0]) == 1 and server.json("audit", "verify")["sound"]
+    doctor = server.keyward("doctor", check=False)
+    assert doctor.returncode != 0 and "alert store_older" in doctor.stdout and "acknowledge" in doctor.stdout
+    assert "older_store_found" in server.log()
+    with server.client() as client, pytest.raises(Exception):
+        client.get(uid)
+    server.create_key()
+    server.restart()  # told once
+    let_it_look(server)
+    assert len(older(server)[0]) == 1 and len(older(server)[1]) == 1
+    server.keyward("alert", "acknowledge", alert["id"])
+    wait_for("its end", lambda: not older(server)[1])
+
+
+def test_stops_kills_and_a_file_that_was_removed_are_no_older_store(kept):
+    server = kept("plain")
+    server.start()
+    let_it_look(server)
+    server.restart()
+    let_it_look(server)
+    server.create_key()
+    server.kill("writer")
+    let_it_look(server)
+    family = [server.pid, *(process.pid for process in server.processes())]
+    server.create_key()
+    for pid in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_for("the end of all", lambda: not any(is_alive(pid) for pid in family))
+    server.start()
+    let_it_look(server)
+    server.stop()
+    (server.root / HEAD).unlink()
+    server.start()
+    let_it_look(server)
+    assert older(server) == ([], [])
+
+
+def test_a_file_of_the_trails_end_that_was_changed_is_told_and_stops_nothing(kept):
+    server = kept("plain")
+    server.start()
+    let_it_look(server)
+    server.stop()
+    path = server.root / HEAD
+    assert path.stat().st_mode & 0o777 == 0o600
+    changed = bytearray(path.read_bytes())
+    changed[-1] ^= 1
+    path.write_bytes(changed)
+    server.start()
+    alert = wait_for("the alert", lambda: older(server)[1])[0]
+    assert HEAD in alert["message"]
+    let_it_look(server)
+    server.restart()
+    let_it_look(server)
+    assert len(older(server)[0]) == 1

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Keeping the audit trail, as whole operations: signing by itself, filters, export, confirmation,
-// retention by age.
+// retention by age, an older store.
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/paths.h"
 #include "ops/context.h"
+#include "ops/head.h"
+#include "ops/keys.h"
 #include "tests/unit/ops_rig.h"
 
 enum { OLD = 3 };
@@ -181,6 +184,168 @@ static void the_list_is_filtered(void **state)
     FAILS(ERR_INVALID, admin(VERB_AUDIT_EXPORT, "{\"cursor\":\"x\"}", NULL, NULL));
 }
 
+// ---- an older store ----
+
+// A writer that starts, with or without a file of this end of the trail.
+static void start_with(const struct store_audit *kept)
+{
+    struct uuid id;
+    struct ops *ops = rig.engines[OPS_WRITER];
+    OK(file_remove(rig.root, PATH_AUDIT_HEAD));
+    if (kept != NULL)
+        OK(audit_head_keep(rig.root, keys_newest(ops, "audit", &id), kept));
+    ops->head_looked = false;
+    ops->next_head = 0;
+    turn();
+}
+
+// Is the alert in force?
+static bool alerted(void)
+{
+    int wait = 0;
+    struct ops *ops = rig.engines[OPS_ADMIN];
+    ops->next_watch = 0;
+    for (size_t i = 0; i < ALERT_TYPES_MAX; i++)
+        ops->next_alert[i] = 0;
+    OK(ops_idle(ops, &wait));
+    OK(admin(VERB_ALERT_LIST, "", NULL, NULL));
+    json_t *doc = answer();
+    bool found = false;
+    size_t i;
+    json_t *alert;
+    json_array_foreach(json_object_get(doc, "alerts"), i, alert)
+    {
+        if (strcmp(json_string_value(json_object_get(alert, "type")), HEAD_ALERT) == 0) {
+            found = true;
+            assert_string_equal(json_string_value(json_object_get(alert, "severity")), "critical");
+        }
+    }
+    json_decref(doc);
+    return found;
+}
+
+static size_t found_older(void)
+{
+    return listed("{\"verb\":\"older store found\"}");
+}
+
+static void acknowledge(void)
+{
+    char doc[128];
+    OK(admin(VERB_ALERT_LIST, "", NULL, NULL));
+    json_t *list = answer();
+    size_t i;
+    json_t *alert;
+    json_array_foreach(json_object_get(list, "alerts"), i, alert)
+    {
+        (void)snprintf(doc, sizeof doc, "{\"id\":\"%s\"}",
+                       json_string_value(json_object_get(alert, "id")));
+        OK(admin(VERB_ALERT_ACKNOWLEDGE, doc, NULL, NULL));
+    }
+    json_decref(list);
+}
+
+static struct store_audit last_record(void)
+{
+    struct store_audit last;
+    OK(store_audit_head(rig.stores[OPS_WRITER], &last));
+    return last;
+}
+
+static void a_store_that_lacks_what_was_kept_is_told_until_it_is_acknowledged(void **state)
+{
+    (void)state;
+    struct store_audit ahead = last_record();
+    ahead.sequence += 100;
+    struct store_audit other = last_record();
+    other.hash[0] ^= 1;
+    const struct store_audit *cases[] = {&ahead, &other};
+    for (size_t i = 0; i < 2; i++) {
+        start_with(cases[i]);
+        assert_int_equal(found_older(), i + 1);
+        assert_true(alerted());
+        start_with(NULL); // that it is over now does not end it
+        assert_true(alerted());
+        assert_int_equal(found_older(), i + 1);
+        acknowledge();
+        assert_false(alerted());
+    }
+}
+
+static void a_store_that_goes_on_from_what_was_kept_is_no_alert(void **state)
+{
+    (void)state;
+    struct store_audit kept = last_record();
+    (void)make_key("later");
+    start_with(&kept);
+    start_with(NULL);
+    kept = last_record();
+    start_with(&kept);
+    assert_int_equal(found_older(), 0);
+    assert_false(alerted());
+}
+
+static void a_record_that_was_purged_is_missed_by_nobody(void **state)
+{
+    (void)state;
+    struct store_audit first = {.sequence = 1, .hash = {7}};
+    turn();
+    OK(admin(VERB_AUDIT_RETENTION, "{\"days\":30}", NULL, NULL));
+    OK(ops_stop(rig.engines[OPS_WRITER]));
+    char *confirm = export_all();
+    OK(admin(VERB_AUDIT_CONFIRM, confirm, NULL, NULL));
+    free(confirm);
+    rig.engines[OPS_WRITER]->next_retention = 0;
+    turn();
+    assert_int_equal(status("first"), OLD + 1);
+    start_with(&first);
+    assert_int_equal(found_older(), 0);
+}
+
+static void the_file_follows_the_trail_and_may_not_be_anybodys(void **state)
+{
+    (void)state;
+    struct ops *ops = rig.engines[OPS_WRITER];
+    struct buf bytes CLEANUP(buf_done);
+    start_with(NULL);
+    assert_false(file_exists(rig.root, PATH_AUDIT_HEAD)); // nothing was committed since
+    (void)make_key("first");
+    turn(); // not due
+    assert_false(file_exists(rig.root, PATH_AUDIT_HEAD));
+    OK(ops_stop(ops));
+    buf_init(&bytes, 4096, false);
+    OK(file_read_private(rig.root, PATH_AUDIT_HEAD, 4096, &bytes));
+    ops->head_looked = false;
+    ops->next_head = 0;
+    turn();
+    assert_int_equal(found_older(), 0);
+    for (size_t i = 0; i <= bytes.len; i++) { // each byte changed, and the file cut
+        if (i < bytes.len)
+            bytes.data[i] ^= 0x10;
+        OK(file_write(rig.root, PATH_AUDIT_HEAD,
+                      span_of(bytes.data, i < bytes.len ? bytes.len : bytes.len - 1)));
+        if (i < bytes.len)
+            bytes.data[i] ^= 0x10;
+        ops->head_looked = false;
+        ops->next_head = 0;
+        turn();
+        assert_int_equal(found_older(), i + 1);
+    }
+    assert_true(alerted());
+}
+
+static void a_file_that_cannot_be_written_stops_nobody(void **state)
+{
+    (void)state;
+    start_with(NULL);
+    OK(file_mkdirs(rig.root, PATH_AUDIT_HEAD "/in-the-way"));
+    (void)make_key("first");
+    OK(ops_stop(rig.engines[OPS_WRITER]));
+    OK(file_remove_tree(rig.root, PATH_AUDIT_HEAD));
+    OK(ops_stop(rig.engines[OPS_WRITER]));
+    assert_true(file_exists(rig.root, PATH_AUDIT_HEAD));
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, serving, rig_down)
 
 int main(void)
@@ -191,6 +356,11 @@ int main(void)
         CASE(what_is_old_and_exported_goes_by_itself),
         CASE(seals_that_leave_a_gap_count_for_nothing),
         CASE(the_list_is_filtered),
+        CASE(a_store_that_lacks_what_was_kept_is_told_until_it_is_acknowledged),
+        CASE(a_store_that_goes_on_from_what_was_kept_is_no_alert),
+        CASE(a_record_that_was_purged_is_missed_by_nobody),
+        CASE(the_file_follows_the_trail_and_may_not_be_anybodys),
+        CASE(a_file_that_cannot_be_written_stops_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
