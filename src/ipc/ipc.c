@@ -165,14 +165,16 @@ bool ipc_wants_socket(const struct ipc *ipc)
     return ipc_pending(ipc) > 0 && ipc->lanes.memory == NULL;
 }
 
-// A bell that was rung and not heard yet is enough: a full socket is none of our business.
+// A bell that was rung and not heard yet is enough: a full socket is none of our business. Nor is
+// an end that is gone: ipc_fill finds that, once what it put before it went has been taken.
 static enum err ring(struct ipc *ipc)
 {
     ssize_t put;
     do
         put = send(ipc->fd, "", 1, MSG_NOSIGNAL);
     while (put < 0 && errno == EINTR);
-    return put < 0 && errno != EAGAIN ? broke(ipc) : ERR_OK;
+    bool passes = put >= 0 || errno == EAGAIN || errno == EPIPE || errno == ECONNRESET;
+    return passes ? ERR_OK : broke(ipc);
 }
 
 // Hears the bell. False: the other end is gone.

@@ -65,7 +65,8 @@ bool ipc_wants_socket(const struct ipc *ipc);
 MUST_USE enum err ipc_flush_wait(struct ipc *ipc, int timeout_ms);
 
 // Reads what is there now, without blocking; what there is no room for waits in the socket until
-// frames have been taken. ERR_UNAVAILABLE when the peer has closed.
+// frames have been taken. ERR_UNAVAILABLE when the peer has closed; in shared memory, when all that
+// it put before has been taken, too.
 MUST_USE enum err ipc_fill(struct ipc *ipc);
 
 // For channels in shared memory; of others nothing is ever ready. `ipc_ready`: there is something

@@ -353,6 +353,34 @@ static void what_a_peer_put_before_it_went_counts(void **state)
     FAILS(ERR_UNAVAILABLE, ipc_fill(b));
 }
 
+// It waited for room, for bytes, or for both: nobody hears the bell any more.
+static void what_a_peer_put_before_it_went_counts_though_it_waited(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        CLEANUP(ipc_freep) struct ipc *a = NULL;
+        CLEANUP(ipc_freep) struct ipc *b = NULL;
+        struct view view CLEANUP(view_done) = {0};
+        struct ipc_frame frame;
+        bool for_room = i != 1;
+        shared_pair(&a, &b, &view);
+        put_bytes(a, 5, 10);
+        if (for_room)
+            put_bytes(a, 6, IPC_FRAME_MAX);
+        OK(ipc_flush(a));
+        assert_int_equal(ipc_pending(a) > 0, for_room);
+        ipc_sleep(a, i != 0);
+        ipc_freep(&a);
+        put_bytes(b, 7, 10);
+        OK(ipc_flush(b));
+        OK(i == 2 ? ipc_fill(b) : ipc_take(b));
+        assert_true(ipc_next(b, &frame));
+        assert_int_equal(frame.id, 5);
+        assert_false(ipc_next(b, &frame));
+        FAILS(ERR_UNAVAILABLE, ipc_fill(b));
+    }
+}
+
 static void memory_of_another_size_is_refused(void **state)
 {
     (void)state;
@@ -384,6 +412,7 @@ int main(void)
         cmocka_unit_test(whoever_waits_for_room_is_rung_when_there_is_some),
         cmocka_unit_test(a_counter_that_lies_ends_the_channel),
         cmocka_unit_test(what_a_peer_put_before_it_went_counts),
+        cmocka_unit_test(what_a_peer_put_before_it_went_counts_though_it_waited),
         cmocka_unit_test(memory_of_another_size_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
