@@ -130,6 +130,11 @@ enum err ipc_put(struct ipc *ipc, const struct ipc_frame *frame)
     return ipc_end(ipc);
 }
 
+bool ipc_has_room(const struct ipc *ipc)
+{
+    return ipc->out.len <= IPC_QUEUE_MAX - IPC_FRAME_MAX - HEADER_LEN;
+}
+
 size_t ipc_pending(const struct ipc *ipc)
 {
     return ipc->out.len - ipc->sent;

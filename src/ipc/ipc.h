@@ -53,6 +53,9 @@ MUST_USE enum err ipc_begin(struct ipc *ipc, uint16_t kind, uint16_t status, uin
 MUST_USE enum err ipc_end(struct ipc *ipc);
 void ipc_drop(struct ipc *ipc);
 
+// Whether a frame with a body of IPC_FRAME_MAX bytes may still be queued.
+bool ipc_has_room(const struct ipc *ipc);
+
 // Sends what the socket takes now. `ipc_pending` tells how many bytes are left.
 MUST_USE enum err ipc_flush(struct ipc *ipc);
 size_t ipc_pending(const struct ipc *ipc);

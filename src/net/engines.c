@@ -24,6 +24,8 @@ enum {
     QUESTIONS_MAX = 65536
 };
 
+#define TOO_MANY "too many requests are under way, try again"
+
 struct engine {
     struct engines *all;
     struct ipc *ipc; // NULL: not there
@@ -108,7 +110,7 @@ static void join(struct question *question, struct engine *engine)
 static enum err grow_table(struct engines *all)
 {
     if (all->table_size > QUESTIONS_MAX / 2)
-        FAIL(ERR_UNAVAILABLE, "too many requests are under way, try again");
+        FAIL(ERR_UNAVAILABLE, TOO_MANY);
     size_t size = all->table_size == 0 ? 64 : all->table_size * 2;
     struct question **table = realloc(all->table, size * sizeof *table);
     if (table == NULL)
@@ -214,6 +216,10 @@ static enum err dispatch(struct question *question)
 {
     for (;;) {
         struct engine *engine = choose(question->all, question->writes);
+        if (engine != NULL && !ipc_has_room(engine->ipc)) {
+            join(question, NULL);
+            FAIL(ERR_UNAVAILABLE, TOO_MANY);
+        }
         enum err code = engine == NULL ? ERR_OK : put_question(question, engine);
         if (code != ERR_UNAVAILABLE) {
             join(question, code == ERR_OK ? engine : NULL);

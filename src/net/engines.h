@@ -45,7 +45,7 @@ MUST_USE enum err engines_attach(struct engines *engines, bool writer, uint32_t 
                                  int memory);
 
 // Asks on behalf of `asker`. The handler may be called before this returns. ERR_UNAVAILABLE when
-// too many questions are under way.
+// too many questions are under way, or so many that wait for one engine that its queue is full.
 MUST_USE enum err engines_ask(struct engines *engines, bool writes, void *asker,
                               struct question **ret);
 
