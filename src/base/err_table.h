@@ -45,7 +45,7 @@ ERR(IO,                  256,  500,  1, false, "the server could not read or wri
 ERR(DAMAGED,             256,  500,  1, true,  "a file of the server is damaged")
 ERR(FILE_MODE,           256,  500,  1, true,  "a file of the server has the wrong owner or mode")
 ERR(CONFIG,              256,  400,  2, true,  "a configuration file is not valid")
-ERR(PASSPHRASE,            3,  422,  1, true,  "the recovery passphrase is wrong")
+ERR(PASSPHRASE,            3,  422,  3, true,  "the recovery passphrase is wrong")
 ERR(HSM_LIBRARY,         256,  422,  8, true,  "Could Not Load PKCS#11 Library")
 ERR(HSM_SLOT,            256,  422,  8, true,  "Could Not Get Slot for HSM")
 ERR(HSM_PIN,             256,  422,  8, true,  "the HSM refused the credential")

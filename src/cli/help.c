@@ -13,7 +13,7 @@ static const char exit_codes[] =
     "    0  done\n"
     "    1  failed\n"
     "    2  wrong usage: an option, a name or a field that is not valid\n"
-    "    3  not signed in\n"
+    "    3  not signed in, or a password or a passphrase is wrong\n"
     "    4  not permitted\n"
     "    5  not found\n"
     "    6  conflict, or the object is in the wrong state\n"

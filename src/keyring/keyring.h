@@ -20,6 +20,11 @@ enum { KEEPER_TIMEOUT_MS = 10000, KEEPER_OPERATION_MS = 120000, KEYRING_WRAPPED_
 // yet asked: it passes by itself.
 #define KEYRING_STARTING "the server is starting"
 
+// What whoever gives a wrong recovery passphrase is told, and nothing else.
+#define KEYRING_WRONG_PASSPHRASE                                                                   \
+    "the recovery passphrase is wrong: give the one of the setup, or the one that it was last "    \
+    "changed to (keyward passphrase change, keyward hsm reverse-migrate)"
+
 enum keyring_state {
     KEYRING_EMPTY,  // no wallet yet: `keyward setup` has not been run
     KEYRING_LOCKED, // there is a wallet, not open yet

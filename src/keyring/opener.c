@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "keyring/autologin.h"
+#include "keyring/keyring.h"
 
 enum err opener_read(const struct opener *o, const struct root_record *record, enum root_file file,
                      size_t limit, struct buf *out)
@@ -50,7 +51,7 @@ enum err opener_passphrase(const struct opener *o, const struct root_record *rec
     TRY(opener_read(o, record, file, WALLET_FILE_MAX, &bytes));
     enum err err = wallet_decode(span_buf(&bytes), passphrase, &wallet);
     if (err == ERR_PASSPHRASE || err == ERR_INVALID)
-        FAIL(ERR_PASSPHRASE, "the recovery passphrase is wrong: it does not open \"%s\"",
+        FAIL(ERR_PASSPHRASE, KEYRING_WRONG_PASSPHRASE "; it does not open \"%s\"",
              rootfile_path(file));
     TRY(err);
     return hand_out(record, &wallet, ret);

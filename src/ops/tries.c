@@ -3,6 +3,8 @@
 // The arithmetic of waiting.
 #include "ops/tries.h"
 
+#include "keyring/keyring.h"
+
 enum { DOUBLINGS_MAX = 16, RECOVERY_MARK = 4 };
 
 bool tries_is_locked(const struct op *op, const struct store_tries *tries)
@@ -118,5 +120,5 @@ enum err tries_recovered(struct op *op, struct recovery_door *door, bool right)
 
 enum err tries_wrong_passphrase(void)
 {
-    FAIL(ERR_PASSPHRASE, "the recovery passphrase is wrong");
+    FAIL(ERR_PASSPHRASE, KEYRING_WRONG_PASSPHRASE);
 }

@@ -155,7 +155,7 @@ def test_the_new_passphrase_counts_after_reverse_migration(kept):
     assert opens(server, prepared.TDE, NEW) and not opens(server, prepared.TDE, PASSPHRASE)
     assert served(server)
     refused = server.initialize(server.token, check=False)
-    assert refused.returncode == 1 and "passphrase" in said(refused)
+    assert refused.returncode == 3 and "passphrase" in said(refused)
     server.initialize(server.token, passphrase=NEW)
     assert hsm_status(server)["key_number"] == 2 and served(server)
 
@@ -404,7 +404,7 @@ def test_the_recovery_passphrase_opens_the_wallet_when_the_hsm_is_lost(kept):
     server.token.hide()
     server.start()
     wrong = hsmclient(server, "open_wallet", "--recovery-passphrase-file", server.secret_file("wrong", NEW))
-    assert wrong.returncode == 1 and "passphrase" in said(wrong)
+    assert wrong.returncode == 3 and "keyward passphrase change" in said(wrong)
     hsmclient(server, "open_wallet", "--recovery-passphrase-file", server.secret_file("right", PASSPHRASE), check=True)
     assert served(server)
 

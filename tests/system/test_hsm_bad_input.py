@@ -55,7 +55,7 @@ def test_a_wrong_pin(plain):
 def test_a_wrong_passphrase_never_reaches_the_hsm(plain, tmp_path):
     before = shim.Shim(plain.token, tmp_path / "shim")
     plain.use_token(before)
-    refused(plain, lambda: initialize(plain, passphrase="not the passphrase 9"), [1], "recovery passphrase")
+    refused(plain, lambda: initialize(plain, passphrase="not the passphrase 9"), [3], "recovery passphrase")
     assert before.calls("C_GenerateKey") == 0
 
 
@@ -315,7 +315,7 @@ def test_reverse_migration_with_a_wrong_old_passphrase(kept):
     server.start()
     before, on_token = root_of_trust(server), server.token.objects()
     done = server.reverse_migrate(server.token, check=False, old="not the passphrase 9")
-    assert done.returncode == 1 and "recovery passphrase" in done.stderr.lower()
+    assert done.returncode == 3 and "recovery passphrase" in done.stderr.lower()
     assert root_of_trust(server) == before and server.token.objects() == on_token
     assert server.json("hsm", "status")["status"] == "up"
 
