@@ -102,11 +102,15 @@ MUST_USE enum err hsm_token_info(struct hsm *hsm, struct hsm_token *ret);
 // private, sensitive, extractable as set, label of `release`. Attributes are read back. A number
 // that any secret key has as its id is passed over (some tokens would destroy that key). When
 // another server made a key of the same number meanwhile, this one is destroyed again and the next
-// number taken; where the token destroys nothing the key is given back all the same, and
-// hsm_key_look counts 2.
+// number taken; where the token destroys nothing, or does not tell, the key is given back all the
+// same, and hsm_key_look counts 2.
 // With settings.adopt_label nothing is made: the one AES key of that label (and id) is found,
 // ERR_HSM_KEY when there is none or more than one.
 MUST_USE enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *ret);
+
+// Whether the last hsm_key_create may have left a key on the token other than the one that it gave:
+// false only where none was made, as far as the library says, or each was destroyed for certain.
+bool hsm_key_left(const struct hsm *hsm);
 
 // What the token tells of the keys that answer to a label and id.
 struct hsm_key_state {

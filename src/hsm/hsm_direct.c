@@ -91,7 +91,8 @@ void hsm_back_off(void)
 }
 
 // A key of a number that nobody else has taken, as far as this process can see: *ret_alone. A key
-// that is not alone is destroyed; where that is impossible the keeper's own count will tell.
+// that is not alone is destroyed; where that is impossible, or the keys cannot be counted, the
+// keeper's own count will tell.
 static enum err create_once(struct hsm *hsm, const char *number_label, struct hsm_key *key,
                             bool *ret_alone)
 {
@@ -104,8 +105,10 @@ static enum err create_once(struct hsm *hsm, const char *number_label, struct hs
     if (err == ERR_CONFLICT)
         return ERR_OK;
     TRY(err);
-    TRY(p11_key_find(&hsm->p11, key, found, &count));
-    *ret_alone = count < 2 || p11_key_destroy(&hsm->p11, key) != ERR_OK;
+    err = p11_key_find(&hsm->p11, key, found, &count);
+    if (err != ERR_OK)
+        log_error("root_key_not_counted", err);
+    *ret_alone = err != ERR_OK || count < 2 || p11_key_destroy(&hsm->p11, key) != ERR_OK;
     return ERR_OK;
 }
 
@@ -114,6 +117,7 @@ enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *re
     struct hsm_key key = {.id_len = 4};
     char number_label[64];
     bool alone = false;
+    hsm->p11.key_left = false;
     if (hsm->settings.adopt_label[0] != '\0')
         return p11_key_adopt(&hsm->p11, &hsm->settings, ret);
     TRY(make_label(release, "Root Key", key.label));
@@ -134,6 +138,11 @@ enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *re
     log_event(LOG_LEVEL_INFO, "root_key_made number=%u label=\"%s\"", key.number, key.label);
     *ret = key;
     return ERR_OK;
+}
+
+bool hsm_key_left(const struct hsm *hsm)
+{
+    return hsm->p11.key_left;
 }
 
 enum err hsm_key_look(struct hsm *hsm, const struct hsm_key *key, struct hsm_key_state *ret)

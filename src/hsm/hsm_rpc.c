@@ -44,7 +44,8 @@ struct hsm {
     struct hsm_settings settings;
     struct secret *credential;
     char trace[HSM_TRACE_NAME_MAX + 1];
-    bool made_key; // the process knows a key by its handle: no other can stand in for it
+    bool none_left; // hsmd says so of the last hsm_key_create
+    bool made_key;  // the process knows a key by its handle: no other can stand in for it
     char call[CALL_NAME_MAX + 1]; // the library call that hsmd told of last
     bool logging_in;              // C_Login was called
     int crash_signal;
@@ -177,6 +178,8 @@ static enum err wait_for_answer(struct hsm *hsm, uint64_t id, int64_t limit_ms,
                 call_end = clock_mono_ms() + call_ms;
             } else if (frame.kind == HSM_CRASH) {
                 take_crash(hsm, &frame);
+            } else if (frame.kind == HSM_NONE_LEFT) {
+                hsm->none_left = true;
             } else if (frame.id == id) {
                 *ret = frame;
                 return ERR_OK;
@@ -415,9 +418,16 @@ enum err hsm_key_create(struct hsm *hsm, const char *release, struct hsm_key *re
     buf_init(&body, HSM_MESSAGE_MAX, false);
     TRY(buf_put_var(&body, span_str(release)));
     hsm->made_key = hsm->settings.adopt_label[0] == '\0';
+    hsm->none_left = false;
     TRY(ask(hsm, HSM_KEY_CREATE, &body, HSM_OPERATION_MS, &answer));
     struct cursor in = cursor_of(answer);
     return read_or_end(hsm, hsm_wire_take_key(&in, ret));
+}
+
+// Of a process that was ended or killed nobody knows, even if it has given a key before.
+bool hsm_key_left(const struct hsm *hsm)
+{
+    return hsm->ipc == NULL || !hsm->none_left;
 }
 
 static enum err take_state(struct span answer, struct hsm_key_state *ret)

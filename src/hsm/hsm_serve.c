@@ -21,6 +21,7 @@ enum { NOTE_MS = 1000, CRASH_FRAME_MAX = 64 };
 
 struct session {
     int root;
+    struct ipc *keeper;
     struct hsm *hsm;
     bool opened; // one HSM_OPEN a process
     bool ended;
@@ -140,7 +141,11 @@ static enum err serve_key_create(struct session *session, struct cursor *in, str
     struct hsm_key key;
     TRY(hsm_wire_take_text(in, release, sizeof release));
     TRY(cursor_end(in));
-    TRY(hsm_key_create(session->hsm, release, &key));
+    enum err err = hsm_key_create(session->hsm, release, &key);
+    const struct ipc_frame none_left = {.kind = HSM_NONE_LEFT};
+    if (!hsm_key_left(session->hsm))
+        TRY(ipc_put(session->keeper, &none_left));
+    TRY(err);
     return hsm_wire_put_key(out, &key);
 }
 
@@ -250,7 +255,7 @@ static bool wait_for_request(struct ipc *keeper, int control)
 
 enum err hsm_serve(int root, struct ipc *keeper, int control)
 {
-    struct session session = {.root = root};
+    struct session session = {.root = root, .keeper = keeper};
     enum err err = ERR_OK;
     hsm_trace_listen(send_note, keeper);
     while (err == ERR_OK && !session.ended) {

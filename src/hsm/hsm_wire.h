@@ -2,7 +2,8 @@
 //
 // Private to this room: what goes between keeper (hsm_rpc.c) and hsmd (hsm_serve.c). Requests have
 // the kinds below, answers repeat the kind; hsmd sends HSM_NOTE unasked before each call into the
-// library, with the function's name, and HSM_CRASH with the signal's number as its last frame.
+// library, with the function's name, HSM_NONE_LEFT before the answer to HSM_KEY_CREATE where
+// hsm_key_left is false, and HSM_CRASH with the signal's number as its last frame.
 // hsmd may be in the hands of a hostile library: the keeper checks every length it takes.
 #ifndef KW_HSM_HSM_WIRE_H
 #define KW_HSM_HSM_WIRE_H
@@ -22,6 +23,7 @@ enum hsm_verb {
     HSM_VERB_END,
     HSM_NOTE = 100,
     HSM_CRASH,
+    HSM_NONE_LEFT,
 };
 
 enum { HSM_LIST_MAX = 2 * 1024 * 1024, HSM_MESSAGE_MAX = 65536 };

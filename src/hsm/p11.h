@@ -37,6 +37,7 @@ struct p11 {
     bool initialized;
     bool in_session;
     bool no_data_objects; // the token refused one
+    bool key_left;        // a key may be on the token that `created` does not hold
     int64_t call_begun;
     CK_OBJECT_HANDLE created[P11_CREATED_MAX];
     struct hsm_key created_keys[P11_CREATED_MAX];
@@ -97,7 +98,8 @@ MUST_USE enum err p11_key_find(struct p11 *p11, const struct hsm_key *key,
 // ERR_CONFLICT when the token refuses the id because a key has it: made by somebody since the
 // number was taken. Where the token has no data objects the key is made under a random id and given
 // its own afterwards, if that can be: NSS puts a key that is made in the place of one with its id,
-// another server's perhaps, and leaves both where the id is changed.
+// another server's perhaps, and leaves both where the id is changed. Sets p11->key_left where a key
+// was made, or may have been, that is neither given back nor destroyed for certain.
 MUST_USE enum err p11_key_create(struct p11 *p11, const struct hsm_key *key, bool extractable);
 
 // Whether any secret key, whatever its label, has this id.

@@ -5,7 +5,9 @@
 //
 // SENSITIVE and EXTRACTABLE are always asked for (tokens' defaults differ) and are read back where
 // the library tells; a key that came out otherwise is destroyed. No use but ENCRYPT and DECRYPT is
-// asked for: HSMs refuse keys that may do everything.
+// asked for: HSMs refuse keys that may do everything. A key that may be on the token although
+// nobody gets it is owned up to (key_left): an answer that is no refusal, and a destruction that
+// failed.
 #include "base/log.h"
 #include "base/rand.h"
 #include "hsm/p11.h"
@@ -65,13 +67,24 @@ enum err p11_key_adopt(struct p11 *p11, const struct hsm_settings *settings, str
     return ERR_OK;
 }
 
-// The codes by which a library says that it dislikes the template. After any other the key may have
-// been made, so that there is no second try.
+// The codes by which a library says that it dislikes the template. Only after these is there a
+// second try.
 static bool dislikes_template(CK_RV rv)
 {
     return rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_TEMPLATE_INCOMPLETE ||
            rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
            rv == CKR_ATTRIBUTE_READ_ONLY;
+}
+
+// The codes by which a library says that it did not begin: no key was made. After any other
+// (CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED, a vendor's own) there may be one.
+static bool is_refusal(CK_RV rv)
+{
+    return dislikes_template(rv) || rv == CKR_FUNCTION_NOT_SUPPORTED ||
+           rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID ||
+           rv == CKR_ARGUMENTS_BAD || rv == CKR_KEY_SIZE_RANGE || rv == CKR_USER_NOT_LOGGED_IN ||
+           rv == CKR_PIN_EXPIRED || rv == CKR_SESSION_READ_ONLY ||
+           rv == CKR_TOKEN_WRITE_PROTECTED || rv == CKR_CRYPTOKI_NOT_INITIALIZED;
 }
 
 // On some tokens an id is unique, and that is how they say so.
@@ -113,7 +126,18 @@ static CK_RV generate(struct p11 *p11, const struct hsm_key *key, bool extractab
         if (!dislikes_template(rv) || (rv == CKR_ATTRIBUTE_VALUE_INVALID && is_taken(p11, key)))
             break;
     }
+    p11->key_left = p11->key_left || (rv != CKR_OK && !is_refusal(rv));
     return rv;
+}
+
+// Destroys a key that nobody gets.
+static void withdraw(struct p11 *p11, CK_OBJECT_HANDLE object, const struct hsm_key *key)
+{
+    CK_RV rv = P11_CALL(p11, C_DestroyObject, p11->session, object);
+    char text[P11_RV_TEXT];
+    p11->key_left = p11->key_left || rv != CKR_OK;
+    log_event(LOG_LEVEL_WARN, "key_withdrawn number=%u rv=\"%s\"", key->number,
+              p11_rv_text(rv, text));
 }
 
 static bool may_set_id(const struct p11 *p11)
@@ -136,9 +160,7 @@ static CK_RV generate_numbered(struct p11 *p11, const struct hsm_key *key, bool 
     CK_RV rv = generate(p11, &apart, extractable, ret);
     if (rv != CKR_OK || P11_CALL(p11, C_SetAttributeValue, p11->session, *ret, &id, 1) == CKR_OK)
         return rv;
-    char text[P11_RV_TEXT];
-    rv = P11_CALL(p11, C_DestroyObject, p11->session, *ret);
-    log_event(LOG_LEVEL_WARN, "key_without_number_destroyed rv=\"%s\"", p11_rv_text(rv, text));
+    withdraw(p11, *ret, key);
     return generate(p11, key, extractable, ret);
 }
 
@@ -243,10 +265,7 @@ enum err p11_key_create(struct p11 *p11, const struct hsm_key *key, bool extract
     enum err err = check_key(p11, object, key, extractable);
     if (err == ERR_OK)
         return ERR_OK;
-    rv = P11_CALL(p11, C_DestroyObject, p11->session, object);
-    char text[P11_RV_TEXT];
-    log_event(LOG_LEVEL_WARN, "key_withdrawn number=%u rv=\"%s\"", key->number,
-              p11_rv_text(rv, text));
+    withdraw(p11, object, key);
     forget(p11, p11->created_count - 1);
     return err;
 }

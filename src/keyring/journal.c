@@ -271,8 +271,7 @@ enum err journal_settle(int root, const struct journal *journal)
             TRY(settle_remove(root, (enum root_file)i));
     }
     // The last key made is the one in use; those before it were ambiguous and passed over.
-    if (journal->key_count > 1)
-        TRY(add_orphans(root, journal, journal->key_count - 1));
+    TRY(add_orphans(root, journal, journal->key_count > 0 ? journal->key_count - 1 : 0));
     if (left.number != 0)
         TRY(orphan_add(root, &left));
     return finish(root, journal);

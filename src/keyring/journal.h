@@ -24,7 +24,7 @@ struct journal {
     uint32_t generation;             // to be reached
     bool put[ROOT_FILE_COUNT];       // to be put in place
     bool remove[ROOT_FILE_COUNT];    // to be removed after the commit
-    bool key_pending;                // a root key is being made, its number not known yet
+    bool key_pending;                // a root key is being made, or may have been: number unknown
     uint32_t keys[JOURNAL_KEYS_MAX]; // numbers of root keys made
     size_t key_count;
     struct orphan left; // an orphan once this is committed; number 0: none

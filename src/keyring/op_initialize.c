@@ -4,7 +4,8 @@
 // it, a new generation of the TDE master key, and the server in HSM mode, or nothing of it.
 //
 // Order: the passphrase is verified before the HSM hears anything. A root key's number goes into
-// the journal before and right after the key is made, so that a key left by a failure is known. The
+// the journal before and right after the key is made, so that a key left by a failure is known, by
+// its number or, unless the HSM's process answers that none was left, as one that may exist. The
 // key is counted and its decryption tried in a second fresh process; where two servers took one
 // number at once the count is not 1, the key stays behind as an orphan, and the next number is
 // taken. A key that the HSM's administrator made (HSM_ADOPT_KEY_LABEL) is found instead of made: it
@@ -40,7 +41,6 @@ static enum err note_key(struct operation *op, struct journal *journal, uint32_t
     if (journal->key_count == JOURNAL_KEYS_MAX)
         FAIL(ERR_HSM_FAILED, "too many root keys were made in one operation");
     journal->keys[journal->key_count++] = number;
-    journal->key_pending = false;
     return journal_update(op->core->root, journal);
 }
 
@@ -50,12 +50,11 @@ static enum err make_key(struct operation *op, struct journal *journal, struct h
 {
     struct password_header *header = &made->header;
     bool adopt = settings->adopt_label[0] != '\0';
-    journal->key_pending = !adopt;
+    bool pending = journal->key_pending; // since a number before, which another server took, too
+    journal->key_pending = pending || !adopt;
     TRY(journal_update(op->core->root, journal));
     enum err err = hsm_key_create(hsm, KEYWARD_VERSION, &header->key);
-    // An answer says that there is no key; a timeout or a crash says nothing, so it stays pending.
-    if (err != ERR_OK && err != ERR_HSM_TIMEOUT && err != ERR_HSM_CRASHED)
-        journal->key_pending = false;
+    journal->key_pending = pending || (!adopt && hsm_key_left(hsm));
     TRY(operate_step(op, adopt ? "find the root key to adopt" : "make the root key", err));
     TRY(note_key(op, journal, header->key.number));
     memcpy(header->mechanism, settings->mechanism, sizeof header->mechanism);

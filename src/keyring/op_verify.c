@@ -175,9 +175,11 @@ static void tell_orphan(struct operation *op, const struct orphan *orphan, const
                    "same number, leave it there",
                    operation);
     if (number == 0)
-        (void)snprintf(text, sizeof text,
-                       "operation %s was stopped while it made one, which may or may not exist",
-                       operation);
+        (void)snprintf(
+            text, sizeof text,
+            "operation %s did not learn whether it made one; if so, it is among the objects on "
+            "the token, and no server uses it",
+            operation);
     note(op, number == 0 ? "a root key may have been left behind" : what, true, text, "");
 }
 

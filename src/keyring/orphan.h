@@ -15,7 +15,7 @@ enum { ORPHANS_MAX = 256 };
 
 struct orphan {
     struct uuid operation;
-    uint32_t number; // 0: the operation was stopped while the key was being made, it may not exist
+    uint32_t number; // 0: not known, the operation ended while it made the key, which may not exist
     // Of a key on an HSM that was given up as lost: its token. Else empty: the token in use then.
     char token_label[HSM_LABEL_MAX + 1];
     char token_serial[HSM_LABEL_MAX + 1];

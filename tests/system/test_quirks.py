@@ -112,6 +112,46 @@ def test_settings_that_make_no_sense_are_named(kept, key, value):
     assert refused.returncode != 0 and key in refused.stderr
 
 
+# -- a key that nobody gets --
+def orphans(server):
+    return json.loads(server.keyward("verify", "-o", "json", program="hsmclient").stdout)["orphans"]
+
+
+@pytest.mark.parametrize("words,keys", [("lost=C_GetAttributeValue:1", 1),  # made, then the HSM is gone
+                                        ("rv=C_GenerateKey:30:1", 0), ("kill=C_GenerateKey:1", 0),
+                                        ("lie=insensitive rv=C_DestroyObject:30:1", 1)])
+def test_a_key_that_may_have_been_made_is_told_by_verify(shimmed, words, keys):
+    server = shimmed("plain")
+    server.shim.set(words)
+    refused = server.initialize(server.shim, check=False)
+    assert refused.returncode == 8 and served(server)
+    assert len(server.token.keys()) == keys
+    (orphan,) = orphans(server)
+    assert orphan["key_number"] is None
+    text = verify(server).stdout
+    assert "a root key may have been left behind" in text and orphan["operation"] in text
+    server.shim.set()
+    server.initialize(server.shim)
+    assert status(server)["key_number"] == 2 and orphans(server) == [orphan]
+    reboot(server)
+
+
+@pytest.mark.parametrize("words,first", [("rv=C_GenerateKey:d1:1", 2), ("null=C_GenerateKey", 2), ("lie=insensitive", 2),  # the number was taken
+                                         ("rv=C_Login:a0:1", 1), ("rv=C_FindObjectsInit:30:1", 1), ("rv=C_Initialize:5:1", 1),
+                                         ("rv=C_GetTokenInfo:e0:1", 1)])
+def test_where_no_key_can_be_left_verify_tells_of_none(shimmed, words, first):
+    server = shimmed("plain")
+    server.shim.set(words)
+    assert server.initialize(server.shim, check=False).returncode == 8
+    assert server.token.keys() == [] and orphans(server) == []
+    server.shim.set()
+    for number in range(first, first + 3):
+        server.initialize(server.shim)
+        assert status(server)["key_number"] == number
+        server.reverse_migrate(server.shim)
+    assert orphans(server) == []
+
+
 # -- 20: NSS, whose parameters come by pReserved --
 def test_nss_itself_works_with_its_parameters_in_hsm_init_reserved(kept, tmp_path):
     server = kept("plain")

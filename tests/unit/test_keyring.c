@@ -226,6 +226,24 @@ static void a_key_that_may_have_been_made_is_listed(void **state)
     REFUSED(ERR_HSM_TIMEOUT, initialize());
     assert_int_equal(orphans(list), 1);
     assert_int_equal(list[0].number, 0);
+    fake.create = ERR_HSM_FAILED; // an answer is no better where it does not say that none was made
+    REFUSED(ERR_HSM_FAILED, initialize());
+    assert_int_equal(orphans(list), 2);
+    assert_int_equal(list[1].number, 0);
+}
+
+static void a_key_left_beside_the_one_in_use_is_listed(void **state)
+{
+    (void)state;
+    static struct orphan list[ORPHANS_MAX];
+    OK(set_up_store());
+    fake.left_besides = true;
+    OK(initialize());
+    assert_int_equal(orphans(list), 1);
+    assert_int_equal(list[0].number, 0);
+    drop_ram();
+    restart();
+    assert_int_equal(core_state(&core), KEYRING_OPEN);
 }
 
 static void a_number_taken_by_two_servers_is_passed_over(void **state)
@@ -706,6 +724,7 @@ int main(void)
         CASE(initialize_is_refused_without_touching_the_hsm),
         CASE(initialize_that_fails_leaves_the_old_state_and_names_its_keys),
         CASE(a_key_that_may_have_been_made_is_listed),
+        CASE(a_key_left_beside_the_one_in_use_is_listed),
         CASE(a_number_taken_by_two_servers_is_passed_over),
         CASE(numbers_taken_again_and_again_end_in_a_refusal),
         CASE(a_second_key_with_the_number_in_use_turns_the_status_red_but_still_opens),

@@ -364,6 +364,63 @@ static void an_hsm_that_refuses_the_full_template_gets_a_smaller_one(void **stat
     assert_int_equal(rig_calls(rig, "C_GenerateKey"), 1);
 }
 
+static void a_key_that_may_be_left_on_the_token_is_owned_up_to(void **state)
+{
+    static const struct {
+        const char *words;
+        enum err err;
+        bool left;
+    } rows[] = {
+        {"", ERR_OK, false},
+        {"rv=C_FindObjectsInit:30:1", ERR_HSM_FAILED, false}, // before a key is made
+        {"rv=C_GenerateKey:d1:1", ERR_HSM_FAILED, false},     // CKR_TEMPLATE_INCONSISTENT
+        {"rv=C_GenerateKey:54:1", ERR_HSM_FAILED, false},     // CKR_FUNCTION_NOT_SUPPORTED
+        {"rv=C_GenerateKey:101:1", ERR_HSM_FAILED, false},    // CKR_USER_NOT_LOGGED_IN
+        {"rv=C_GenerateKey:30:1", ERR_HSM_FAILED, true},      // CKR_DEVICE_ERROR
+        {"rv=C_GenerateKey:6:1", ERR_HSM_FAILED, true},       // CKR_FUNCTION_FAILED
+        {"rv=C_GenerateKey:81000071:1", ERR_HSM_FAILED, true},
+        {"lie=insensitive", ERR_HSM_FAILED, false}, // destroyed again
+        {"lie=insensitive rv=C_DestroyObject:30:1", ERR_HSM_FAILED, true},
+        // A key under a random id, which then gets no other.
+        {"nodata rv=C_SetAttributeValue:10:1", ERR_OK, false},
+        {"nodata rv=C_SetAttributeValue:10:1 rv=C_DestroyObject:30:1", ERR_OK, true},
+        {"", ERR_OK, false},
+    };
+    struct rig *rig = (struct rig *)*state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct hsm_key key;
+        CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+        OK(rig_open(rig, &hsm));
+        rig_shim(rig, rows[i].words);
+        assert_int_equal(hsm_key_create(hsm, RIG_RELEASE, &key), rows[i].err);
+        if (hsm_key_left(hsm) != rows[i].left)
+            fail_msg("\"%s\": left is not %d", rows[i].words, rows[i].left);
+        rig_shim(rig, "");
+    }
+}
+
+static void a_key_that_cannot_be_counted_is_given_back(void **state)
+{
+    struct rig *rig = (struct rig *)*state;
+    struct hsm_key key;
+    struct hsm_key_state keys = {0};
+    char words[64];
+    create(rig, &key); // so that both of the next find a number object
+    create(rig, &key);
+    CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+    OK(rig_open(rig, &hsm));
+    rig_shim(rig, "");
+    OK(hsm_key_create(hsm, RIG_RELEASE, &key));
+    assert_true(snprintf(words, sizeof words, "rv=C_FindObjectsInit:30:%zu-",
+                         rig_calls(rig, "C_FindObjectsInit")) > 0);
+    rig_shim(rig, words); // the last search
+    OK(hsm_key_create(hsm, RIG_RELEASE, &key));
+    assert_int_equal(key.number, 4);
+    assert_false(hsm_key_left(hsm));
+    OK(hsm_key_look(hsm, &key, &keys));
+    assert_int_equal(keys.count, 1);
+}
+
 static void the_token_in_use_is_described(void **state)
 {
     struct rig *rig = (struct rig *)*state;
@@ -609,6 +666,8 @@ int main(void)
         ON_TOKEN(damaged_sealed_bytes_give_no_key),
         ON_TOKEN(extractable_is_as_set),
         ON_TOKEN(an_hsm_that_refuses_the_full_template_gets_a_smaller_one),
+        ON_TOKEN(a_key_that_may_be_left_on_the_token_is_owned_up_to),
+        ON_TOKEN(a_key_that_cannot_be_counted_is_given_back),
         ON_TOKEN(the_token_in_use_is_described),
         ON_TOKEN(one_token_needs_no_label),
         ON_TOKEN(of_several_tokens_the_label_decides),

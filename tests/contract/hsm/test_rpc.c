@@ -128,6 +128,28 @@ static void other_serve(void *arg)
     work->served += read(work->pipe[0], &byte, 1) == 1;
 }
 
+static void of_a_process_that_ended_a_key_may_be_left(void **state)
+{
+    static const struct {
+        const char *words;
+        enum err err;
+    } rows[] = {{"kill=C_GenerateKey:1", ERR_HSM_CRASHED},
+                {"hang=C_GenerateKey:1", ERR_HSM_TIMEOUT}};
+    struct rig *rig = (struct rig *)*state;
+    rig->settings.timeout_s = 1;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct hsm_key key;
+        CLEANUP(hsm_closep) struct hsm *hsm = NULL;
+        rig_shim(rig, "");
+        OK(rig_open(rig, &hsm));
+        OK(hsm_key_create(hsm, RIG_RELEASE, &key));
+        assert_false(hsm_key_left(hsm));
+        rig_shim(rig, rows[i].words);
+        FAILS(rows[i].err, hsm_key_create(hsm, RIG_RELEASE, &key));
+        assert_true(hsm_key_left(hsm));
+    }
+}
+
 static void other_channels_are_served_meanwhile(void **state)
 {
     struct rig *rig = (struct rig *)*state;
@@ -423,6 +445,7 @@ int rig_driver_tests(void)
         ON_TOKEN(a_library_that_hangs_is_killed_at_the_deadline),
         ON_TOKEN(a_hang_in_one_verb_leaves_a_dead_handle_and_a_new_open_works),
         ON_TOKEN(the_deadline_is_for_one_call),
+        ON_TOKEN(of_a_process_that_ended_a_key_may_be_left),
         ON_TOKEN(other_channels_are_served_meanwhile),
         ON_TOKEN(a_crash_is_told_with_its_signal),
         ON_TOKEN(a_start_that_fails_is_tried_three_times),
