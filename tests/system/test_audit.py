@@ -107,7 +107,9 @@ def test_the_trail_of_a_server_that_is_down_verifies_where_it_lies(kept):
     assert json.loads(done.stdout)["bad_sequence"] == 4 and "record 4 was changed" in done.stderr
 
 
-def test_a_trail_that_was_cut_without_the_key_is_found_when_the_store_is_open(kept):
+@pytest.mark.parametrize("cut", ["the trail", "the trail and what is noted beside it"])
+def test_a_trail_that_was_cut_without_the_key_is_found_when_the_store_is_open(kept, cut):
+    """By the note of its last record; without that by the seal, until the server seals its next one."""
     server = kept("plain")
     server.start()
     public_key(server)
@@ -123,6 +125,12 @@ def test_a_trail_that_was_cut_without_the_key_is_found_when_the_store_is_open(ke
         db.execute("DELETE FROM node_audit WHERE sequence > ?", (sequence,))
     db.close()
     assert json.loads(server.keyward("audit", "verify", "-o", "json").stdout)["sound"], "the chain itself is in order"
+    if cut == "the trail":
+        server.start()
+        wait_for("the alert", lambda: older(server)[1])
+        assert f"{sequence + 1}" in json.dumps(older(server)[0]), "the record stands where the trail was cut"
+        return
+    (server.root / "var/lib/keyward/audit/head").unlink()
     server.start()
     done = server.keyward("audit", "verify", "-o", "json", check=False)
     verdict = json.loads(done.stdout)
