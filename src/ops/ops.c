@@ -49,7 +49,7 @@ enum err ops_new(const struct ops_settings *settings, struct ops **ret)
     if (ops == NULL)
         FAIL(ERR_MEMORY, "no memory for an engine");
     ops->set = *settings;
-    ops->tls_stale = settings->role == OPS_WRITER;
+    ops->tls_stale = settings->role == OPS_WRITER || settings->role == OPS_ADMIN;
     buf_init(&ops->scratch, SCRATCH_MAX, true);
     keys_forget(ops);
     if (settings->role == OPS_READER)
@@ -504,9 +504,9 @@ enum err ops_idle(struct ops *ops, int *ret_wait_ms)
     TRY(load_when_idle(ops, &wait_ms));
     if (ops->journal != NULL)
         TRY(audit_journal_sync(ops->journal, &sync_ms));
+    if (ops->tls_stale)
+        tlsfile_settle(ops);
     if (ops->set.role == OPS_WRITER) {
-        if (ops->tls_stale)
-            tlsfile_settle(ops);
         TRY(head_idle(ops, false)); // before anything makes the trail longer, or shorter
         TRY(write_when_idle(ops, &sync_ms));
         TRY(signer_idle(ops, false));

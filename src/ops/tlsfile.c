@@ -164,10 +164,16 @@ static enum err settle(struct ops *ops)
     return settle_one(ops, arena, TLSFILE_SERVER);
 }
 
+// In a transaction that writes nothing: one engine at a time, and none while another has a key
+// staged for what is not committed.
 void tlsfile_settle(struct ops *ops)
 {
-    ops->tls_stale = false;
-    enum err err = settle(ops);
+    enum err err = store_begin(ops->set.store, STORE_WRITE);
+    if (err == ERR_OK) {
+        ops->tls_stale = false;
+        err = settle(ops);
+        store_rollback(ops->set.store);
+    }
     if (err != ERR_OK)
         log_error("tls_files_not_written", err);
 }

@@ -399,21 +399,25 @@ static enum err try_net(struct front *front, int root, const struct pems *pems)
     return net_new(&config, &handler, front, &front->net);
 }
 
-// A kill in the middle of a change of key and certificate has left the new certificate beside the
-// old key: the new key is staged until an engine has put it in place (ops/tlsfile.h).
-static enum err make_net(struct front *front, int root)
+static enum err try_key(struct front *front, int root, const char *path)
 {
     struct pems pems CLEANUP(pems_done);
     pems_init(&pems);
-    TRY(file_read_private(root, PATH_TLS_KEY, PEM_MAX, &pems.key));
+    TRY(file_read_private(root, path, PEM_MAX, &pems.key));
     TRY(file_read(root, PATH_TLS_CERT, PEM_MAX, &pems.cert));
     TRY(file_read(root, PATH_TLS_CA, PEM_MAX, &pems.ca));
-    enum err code = try_net(front, root, &pems);
-    if (code != ERR_CONFIG || !file_exists(root, PATH_TLS_KEY_NEXT))
-        return code;
-    buf_clear(&pems.key);
-    TRY(file_read_private(root, PATH_TLS_KEY_NEXT, PEM_MAX, &pems.key));
     return try_net(front, root, &pems);
+}
+
+// In the middle of a change of key and certificate the new certificate is there beside the old key,
+// or none: the new key is staged until an engine has put it in place (ops/tlsfile.h).
+static enum err make_net(struct front *front, int root)
+{
+    enum err code = try_key(front, root, PATH_TLS_KEY);
+    bool other = code == ERR_CONFIG || code == ERR_NOT_FOUND;
+    if (!other || !file_exists(root, PATH_TLS_KEY_NEXT))
+        return code;
+    return try_key(front, root, PATH_TLS_KEY_NEXT);
 }
 
 static enum err set_up(struct front *front, const char *root_path)

@@ -156,36 +156,40 @@ static enum err give_identity(const struct children *all, const struct child *ch
     return give_path(all, child, PROC_IDENTITY_CERT, own ? PATH_WEB_CERT : PATH_TLS_CERT);
 }
 
-static void give_https(const struct children *all, const struct child *child, bool port)
+static bool lacks_https(const struct child *child)
+{
+    return child->role == ROLE_WEB && child->pid != 0 && !child->has_https;
+}
+
+bool children_lack_https(const struct children *all)
+{
+    for (int i = 0; i < all->count; i++) {
+        if (lacks_https(&all->items[i]))
+            return true;
+    }
+    return false;
+}
+
+enum err children_give_https(struct children *all)
 {
     struct proc_message message = {
         .kind = PROC_ATTACH, .role = ROLE_LISTENER, .index = PROC_LISTENER_TLS};
-    if (all->https_listener < 0 || child->role != ROLE_WEB || child->pid == 0)
-        return;
-    enum err err = give_identity(all, child);
-    if (err == ERR_OK && port)
-        err = tell(child, &message, all->https_listener);
-    if (err != ERR_OK)
-        log_error("https_not_given", err);
-}
-
-static void give_https_to_all(const struct children *all, bool port)
-{
-    for (int i = 0; i < all->count; i++)
-        give_https(all, &all->items[i], port);
-}
-
-void children_give_https(struct children *all)
-{
-    give_https_to_all(all, true);
+    for (int i = 0; i < all->count; i++) {
+        struct child *child = &all->items[i];
+        if (!lacks_https(child))
+            continue;
+        TRY(give_identity(all, child));
+        TRY(tell(child, &message, all->https_listener));
+        child->has_https = true;
+    }
+    return ERR_OK;
 }
 
 void children_give_identity(struct children *all)
 {
-    give_https_to_all(all, false);
     for (int i = 0; i < all->count; i++) {
         const struct child *child = &all->items[i];
-        if (child->role != ROLE_FRONT || child->pid == 0)
+        if (child->pid == 0 || (child->role != ROLE_FRONT && !child->has_https))
             continue;
         enum err err = give_identity(all, child);
         if (err != ERR_OK)
@@ -246,6 +250,7 @@ static void start(struct children *all, struct child *child)
     child->started_ms = clock_mono_ms();
     child->restart_ms = 0;
     child->ready = false;
+    child->has_https = false;
     enum err err = spawn_child(all, child, &child->pid, &child->control);
     if (err != ERR_OK) {
         log_error("start_failed", err);
@@ -259,7 +264,6 @@ static void start(struct children *all, struct child *child)
     give_tickets(all, child);
     give_local_key(all, child);
     give_listener(all, child);
-    give_https(all, child, true);
 }
 
 static bool may_start(const struct children *all, const struct child *child)

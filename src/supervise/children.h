@@ -19,6 +19,7 @@ struct child {
     pid_t pid;          // 0: not running
     int control;        // our end of its control channel, -1 when not running
     bool ready;         // has said PROC_READY since it was started
+    bool has_https;     // web: was given the HTTPS port since it was started
     bool left_behind;   // was killed and is not gone
     bool one_shot;      // hsmd, prover: never started again
     int owner;          // of a one-shot: index of the child that asked for it
@@ -49,10 +50,11 @@ MUST_USE enum err children_add(struct children *all, enum proc_role role, uint32
 // Starts and wires every child whose time has come. Fronts wait until the KMIP listener is open.
 void children_start_due(struct children *all);
 
-// Hands the certificate of the HTTPS port, and the port, to the web process that runs; one that is
-// started later gets them then.
-void children_give_https(struct children *all);
-// Hands certificates to the web process and the fronts again.
+// A web process runs that was not given the HTTPS port.
+bool children_lack_https(const struct children *all);
+// Hands it the certificate of the port, and the port, which is open.
+MUST_USE enum err children_give_https(struct children *all);
+// Hands certificates to the web process that has the port, and to the fronts, again.
 void children_give_identity(struct children *all);
 
 // Milliseconds until the next start is due, -1 when none is.

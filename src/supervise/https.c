@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// When the HTTPS port is opened. One that cannot be is tried again with each turn of the main loop,
-// and told of once.
+// When the HTTPS port is opened and given. What cannot be done is tried again with each turn of the
+// main loop, and told of once.
 #include "supervise/https.h"
 
 #include <string.h>
@@ -27,17 +27,32 @@ enum err https_init(struct https *https, const struct children *all, const struc
 
 bool https_waits(const struct https *https, const struct children *all)
 {
-    return https->address != NULL && all->https_listener < 0;
+    return https->address != NULL && (all->https_listener < 0 || children_lack_https(all));
+}
+
+static enum err open_and_give(const struct https *https, struct children *all)
+{
+    if (all->https_listener < 0) {
+        TRY(listen_tcp(https->address, &all->https_listener));
+        log_event(LOG_LEVEL_INFO, "https_port_open address=%s", https->address);
+    }
+    return children_give_https(all);
+}
+
+// The certificate is there before its key is (ops/tlsfile.h).
+static bool may_open(const struct children *all)
+{
+    return all->https_listener >= 0 ||
+           (file_exists(all->root_fd, PATH_TLS_CERT) && file_exists(all->root_fd, PATH_TLS_KEY));
 }
 
 void https_open(struct https *https, struct children *all)
 {
-    if (!https_waits(https, all) || !file_exists(all->root_fd, PATH_TLS_CERT))
+    if (!https_waits(https, all) || !may_open(all))
         return;
-    enum err err = listen_tcp(https->address, &all->https_listener);
+    enum err err = open_and_give(https, all);
     if (err == ERR_OK) {
-        log_event(LOG_LEVEL_INFO, "https_port_open address=%s", https->address);
-        children_give_https(all);
+        https->told_closed = false;
         listen_tell(all->root_fd, PATH_WEB_STATE, "open", https->address);
         return;
     }

@@ -273,12 +273,12 @@ static enum err serve(struct supervisor *self)
 {
     for (bool stop = false; !stop;) {
         enum err err = open_kmip(self);
-        https_open(&self->https, &self->all);
         if (err == ERR_OK && !self->told_ready && self->ready_fd >= 0)
             err = children_check_start(&self->all);
         if (err != ERR_OK && !self->told_ready)
             return err;
         children_start_due(&self->all);
+        https_open(&self->https, &self->all);
         if (children_all_ready(&self->all))
             tell(self, "ready\n");
         stop = turn(self);

@@ -67,13 +67,13 @@ def certs(tmp_path_factory):
 class Front:
     """One keyward-front and the supervisor's end of its control channel."""
 
-    def __init__(self, root, certs, **settings):
+    def __init__(self, root, certs, key="server.key", **settings):
         (root / "etc/keyward").mkdir(parents=True)
         lines = "".join(f'{key}="{value}"\n' for key, value in settings.items())
         (root / "etc/keyward/keywardd.conf").write_text(lines)
         tls = root / "var/lib/keyward/tls"
         tls.mkdir(parents=True)
-        for source, name in (("server.key", "server.key"), ("server.crt", "server.crt"), ("ca.crt", "ca.crt")):
+        for source, name in (("server.key", key), ("server.crt", "server.crt"), ("ca.crt", "ca.crt")):
             (tls / name).write_bytes((certs / source).read_bytes())
             (tls / name).chmod(0o600)
         self.certs, self.engines, self.root = certs, [], root
@@ -495,6 +495,14 @@ def test_a_key_that_others_may_read_is_refused(tmp_path, certs):
     result = subprocess.run([built.find("keyward-front"), f"--root={tmp_path}"], capture_output=True, text=True, timeout=60)
     assert result.returncode != 0
     assert "server.key" in result.stderr and "0600" in result.stderr
+
+
+def test_a_key_that_is_not_yet_in_its_place_is_used(tmp_path, certs):
+    made = Front(tmp_path, certs, key="server.key.next")
+    made.engine(READER)
+    with made.endpoint().connect() as client:
+        assert client.batch(kmip.operation("Get", kmip.uid_field("u"))).items[0].ok
+    made.remove()
 
 
 def test_signals_of_the_pipe_kind_do_not_end_it(served):

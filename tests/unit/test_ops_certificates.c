@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "ops/ca.h"
 #include "ops/expiry.h"
+#include "ops/tlsfile.h"
 #include "store/issued.h"
 #include "tests/unit/ops_rig.h"
 
@@ -306,6 +307,18 @@ static void a_request_stays_until_it_is_answered_or_renewed(void **state)
     assert_true(strcmp(first, answer_text("csr")) != 0);
 }
 
+// An engine that is started again looks after the files before it does anything else.
+static void start_again(enum ops_role role)
+{
+    int wait_ms = 0;
+    ops_freep(&rig.engines[role]);
+    struct ops_settings settings = {
+        .role = role, .root = rig.root, .store = rig.stores[role], .service_uid = 700};
+    OK(ops_new(&settings, &rig.engines[role]));
+    ops_set_keeper(rig.engines[role], (struct ipc *)&fake_keeper);
+    OK(ops_idle(rig.engines[role], &wait_ms));
+}
+
 static void a_kill_between_the_files_is_made_good(void **state)
 {
     (void)state;
@@ -316,19 +329,36 @@ static void a_kill_between_the_files_is_made_good(void **state)
     OK(pki_make_key(&key));
     OK(file_write(rig.root, KEY, span_buf(&key)));
     OK(file_remove(rig.root, CA));
-    ops_freep(&rig.engines[OPS_WRITER]);
-    struct ops_settings settings = {
-        .role = OPS_WRITER, .root = rig.root, .store = rig.stores[OPS_WRITER], .service_uid = 700};
-    OK(ops_new(&settings, &rig.engines[OPS_WRITER]));
-    ops_set_keeper(rig.engines[OPS_WRITER], (struct ipc *)&fake_keeper);
-    int wait_ms = 0;
-    OK(ops_idle(rig.engines[OPS_WRITER], &wait_ms));
+    start_again(OPS_WRITER);
+    files_fit();
+    assert_int_equal(authorities_trusted(), 1);
+    // As after a kill of the admin engine alone, between the commit of a setup and its files.
+    OK(file_rename(rig.root, KEY, KEY ".next"));
+    OK(file_remove(rig.root, CERT));
+    OK(file_remove(rig.root, CA));
+    start_again(OPS_ADMIN);
     files_fit();
     assert_int_equal(authorities_trusted(), 1);
     // As after one that left a key staged for a change that was not committed.
     OK(file_write(rig.root, KEY ".next", span_buf(&key)));
     OK(ask(VERB_CA_ROTATE, "{}"));
     files_fit();
+}
+
+static void while_another_engine_changes_them_the_files_wait(void **state)
+{
+    (void)state;
+    OK(file_remove(rig.root, CA));
+    OK(store_begin(rig.stores[OPS_ADMIN], STORE_WRITE));
+    // Staged for what is not committed yet.
+    OK(file_write(rig.root, KEY ".next", span_str("the next key")));
+    tlsfile_settle(rig.engines[OPS_WRITER]);
+    assert_true(file_exists(rig.root, KEY ".next"));
+    store_rollback(rig.stores[OPS_ADMIN]);
+    tlsfile_settle(rig.engines[OPS_WRITER]);
+    assert_false(file_exists(rig.root, KEY ".next"));
+    files_fit();
+    assert_int_equal(authorities_trusted(), 1);
 }
 
 static void revoked_certificates_are_listed(void **state)
@@ -421,6 +451,7 @@ int main(void)
         TEST(a_certificate_of_the_authority_before_is_not_entered),
         TEST(a_request_stays_until_it_is_answered_or_renewed),
         TEST(a_kill_between_the_files_is_made_good),
+        TEST(while_another_engine_changes_them_the_files_wait),
         TEST(revoked_certificates_are_listed),
         TEST(validity_is_set_and_bounded),
         TEST(what_expires_is_listed_in_pages),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // supervise/children.h: a child that was broken into, and says on its control channel what it
-// should not.
+// should not. supervise/https.h: when the HTTPS port is opened and given.
 #include "supervise/children.h"
 
 #include <dlfcn.h>
@@ -19,7 +19,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "proc/control.h"
+#include "supervise/https.h"
 #include "supervise/listen.h"
 #include "tests/unit/check.h"
 
@@ -258,6 +260,68 @@ static void a_port_without_a_socket_is_told_of_by_its_address(void **state)
     assert_int_equal(fd, -1);
 }
 
+static void put_tls(int root, const char *path, mode_t mode)
+{
+    OK(file_write(root, path, span_str("PEM")));
+    assert_int_equal(fchmodat(root, path, mode, 0), 0);
+}
+
+static bool https_is(int root, const char *state)
+{
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, 4096, false);
+    OK(file_read(root, PATH_WEB_STATE, 4096, &text));
+    return text.len > strlen(state) && memcmp(text.data, state, strlen(state)) == 0;
+}
+
+// The next descriptor that the child is given.
+static void is_given(struct rig *rig, uint32_t role, uint32_t index)
+{
+    struct proc_message message;
+    int fd = -1;
+    OK(control_receive(rig->theirs, 0, &message, &fd));
+    assert_int_equal(message.kind, PROC_ATTACH);
+    assert_int_equal(message.role, role);
+    assert_int_equal(message.index, index);
+    assert_true(fd >= 0);
+    (void)close(fd);
+}
+
+static void the_https_port_is_given_as_soon_as_it_can_be(void **state)
+{
+    struct rig rig;
+    struct https https = {.address = "127.0.0.1:0"};
+    char path[64] = "/tmp/keyward-supervise-XXXXXX";
+    (void)state;
+    begin(&rig, ROLE_WEB);
+    assert_non_null(mkdtemp(path));
+    OK(file_open_dir(path, &rig.all.root_fd));
+    OK(file_mkdirs(rig.all.root_fd, PATH_TLS_DIR));
+    OK(file_mkdirs(rig.all.root_fd, PATH_RUN_DIR));
+    rig.all.https_listener = -1;
+    // In the middle of a setup: the key is not in its place yet.
+    put_tls(rig.all.root_fd, PATH_TLS_CERT, 0600);
+    https_open(&https, &rig.all);
+    assert_int_equal(rig.all.https_listener, -1);
+    assert_true(https_waits(&https, &rig.all));
+    // A key that cannot be given.
+    put_tls(rig.all.root_fd, PATH_TLS_KEY, 0644);
+    https_open(&https, &rig.all);
+    assert_true(https_waits(&https, &rig.all));
+    assert_true(https_is(rig.all.root_fd, "closed "));
+    put_tls(rig.all.root_fd, PATH_TLS_KEY, 0600);
+    https_open(&https, &rig.all);
+    assert_false(https_waits(&https, &rig.all));
+    assert_true(https_is(rig.all.root_fd, "open "));
+    is_given(&rig, ROLE_IDENTITY, PROC_IDENTITY_KEY);
+    is_given(&rig, ROLE_IDENTITY, PROC_IDENTITY_CERT);
+    is_given(&rig, ROLE_LISTENER, PROC_LISTENER_TLS);
+    (void)close(rig.all.https_listener);
+    (void)close(rig.all.root_fd);
+    end(&rig);
+    OK(file_remove_tree(AT_FDCWD, path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +333,7 @@ int main(void)
         cmocka_unit_test(what_a_child_says_last_is_kept),
         cmocka_unit_test(who_ends_without_having_read_is_heard),
         cmocka_unit_test(a_port_without_a_socket_is_told_of_by_its_address),
+        cmocka_unit_test(the_https_port_is_given_as_soon_as_it_can_be),
     };
     log_setup("test", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
