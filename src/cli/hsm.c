@@ -46,6 +46,15 @@ static bool is_lost(const struct cli *cli)
     return strcmp(value, "false") != 0;
 }
 
+static enum err run_as(struct cli *cli, const struct command *command)
+{
+    const struct command *before = cli->command;
+    cli->command = command;
+    enum err err = run_command(cli);
+    cli->command = before;
+    return err;
+}
+
 // Without the HSM only the recovery passphrase is asked for; what was given besides is sent, and is
 // the server's to refuse.
 static enum err run_lost(struct cli *cli)
@@ -62,14 +71,10 @@ static enum err run_lost(struct cli *cli)
         uses[count++] = *use;
     }
     command.uses = uses;
-    cli->command = &command;
-    return run_command(cli);
+    return run_as(cli, &command);
 }
 
 enum err hsm_reverse_migrate(struct cli *cli)
 {
-    const struct command *command = cli->command;
-    enum err err = is_lost(cli) ? run_lost(cli) : run_command(cli);
-    cli->command = command;
-    return err;
+    return is_lost(cli) ? run_lost(cli) : run_command(cli);
 }

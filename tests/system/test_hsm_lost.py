@@ -56,7 +56,7 @@ def test_a_server_whose_token_is_lost_moves_to_another(kept, tmp_path):
     server.restart()
     refused(server, 8, lambda: server.reverse_migrate(old, check=False), LOST)
     refused(server, 6, lambda: server.initialize(new, check=False), "keyward hsm reverse-migrate", "--hsm-lost")
-    refused(server, 1, lambda: give_up(server, NEW, check=False), "recovery passphrase is wrong")
+    refused(server, 3, lambda: give_up(server, NEW, check=False), "recovery passphrase is wrong")
     pin = server.secret_file("pin", old.pin)
     refused(server, 2, lambda: give_up(server, PASSPHRASE, "--credential-file", pin, check=False), "credential")
     server.keyward("open_wallet", "--recovery-passphrase-file", server.secret_file("recovery", PASSPHRASE), program="hsmclient")

@@ -229,7 +229,8 @@ def test_a_rotation_goes_on_after_every_kill(kept):
             kills += 1
         if kills > 0:
             break
-    assert kills > 0 and rotate(server, "data-keys", check=False).returncode in (0, 6)
+    assert kills > 0
+    wait_for("the new writer's answer", lambda: rotate(server, "data-keys", check=False).returncode in (0, 6))
     wait_for("the rotation to end", lambda: rotated(server))
     status = rotation(server)
     assert status["data_key_rotation"]["state"] == "done"
