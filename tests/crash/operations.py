@@ -424,6 +424,8 @@ def check(operation, server, outcome, again=True):
         await_keys(server, server.keys)
     audit = server.json("audit", "verify", check=False)
     need(audit["sound"] is True, f"the audit trail is not sound: {audit}")
+    older = server.json("audit", "list", "--verb", "older store found")["records"]
+    need(older == [], f"the store is taken for an older one: {older}")
 
 
 def await_keys(server, keys, seconds=90):
