@@ -34,6 +34,20 @@ def wait_for(what, condition, seconds=90.0):
         time.sleep(0.005)
 
 
+def served(server):
+    """Whether each key that the server was given is there with its bytes."""
+    return all(server.fetch(uid) == key for uid, key in server.keys.items())
+
+
+def soon_served(server):
+    def there():
+        try:
+            return served(server)
+        except Exception:  # the port may still refuse or be closed
+            return False
+    wait_for("the keys to be served", there)
+
+
 def write_private(path, text):
     """Whole at every instant, since several may write one at once."""
     path = pathlib.Path(path)

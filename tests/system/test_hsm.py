@@ -12,7 +12,7 @@ import pytest
 import prepared
 import tokens
 from prepared import documented, root_of_trust, security, set_security
-from server import PASSPHRASE, PROGRAMS, wait_for, write_private
+from server import PASSPHRASE, PROGRAMS, served, soon_served, wait_for, write_private
 from shim import Shim
 
 NEW = "another passphrase, much longer 8"
@@ -33,19 +33,6 @@ def beside(request, make_server, tmp_path, kept):
         server.token, server.keys = token, dict([server.create_key()])
         yield server
         server.remove()
-
-
-def served(server):
-    return all(server.fetch(uid) == key for uid, key in server.keys.items())
-
-
-def soon_served(server):
-    def there():
-        try:
-            return served(server)
-        except Exception:  # the port may still refuse or be closed
-            return False
-    wait_for("the keys to be served", there)
 
 
 def up(server):

@@ -7,23 +7,10 @@ import pytest
 import prepared
 import tokens
 from prepared import documented, root_of_trust, security, set_security
-from server import PASSPHRASE, wait_for
+from server import PASSPHRASE, served, soon_served
 
 NEW = "another passphrase, much longer 8"
 LOST = "keyward hsm reverse-migrate --hsm-lost"
-
-
-def served(server):
-    return all(server.fetch(uid) == key for uid, key in server.keys.items())
-
-
-def soon_served(server):
-    def there():
-        try:
-            return served(server)
-        except Exception:  # the port may still refuse or be closed
-            return False
-    wait_for("the keys to be served", there)
 
 
 def give_up(server, passphrase=PASSPHRASE, *more, check=True):

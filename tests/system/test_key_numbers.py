@@ -11,28 +11,18 @@ import more_tokens
 import prepared
 import tokens
 from prepared import root_of_trust, set_security
-from server import wait_for
+from server import served, soon_served, wait_for
 from shim import Shim
 
 UNIQUE = "exactly one root key has the number in use"
 ROOT_KEY = re.compile(r"OKV \S.* HSM Root Key")
 
 
-def served(server):
-    return all(server.fetch(uid) == key for uid, key in server.keys.items())
-
-
 def reboot(server):
     server.stop()
     prepared.drop_ram(server)
     server.start()
-
-    def there():
-        try:
-            return served(server)
-        except Exception:  # the port may still refuse or be closed
-            return False
-    wait_for("the keys to be served", there)
+    soon_served(server)
 
 
 def status(server):

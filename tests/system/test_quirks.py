@@ -10,23 +10,10 @@ import pytest
 import prepared
 import tokens
 from prepared import set_security
-from server import wait_for
+from server import served, soon_served, wait_for
 from shim import Shim
 
 NSS = tokens.LIBRARIES / "libsoftokn3.so"
-
-
-def served(server):
-    return all(server.fetch(uid) == key for uid, key in server.keys.items())
-
-
-def soon_served(server):
-    def there():
-        try:
-            return served(server)
-        except Exception:  # the port may still refuse or be closed
-            return False
-    wait_for("the keys to be served", there)
 
 
 def reboot(server):

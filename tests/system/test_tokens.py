@@ -17,7 +17,7 @@ import more_tokens
 import tokens
 from prepared import root_of_trust, set_security
 from root import needs_root
-from server import PASSPHRASE, wait_for
+from server import PASSPHRASE, served, soon_served, wait_for
 from shim import Shim
 
 REQUIRED = set("""C_CloseSession C_Decrypt C_DecryptInit C_Encrypt C_EncryptInit C_Finalize C_FindObjects C_FindObjectsFinal
@@ -67,19 +67,6 @@ class Clients:
         self.ending.set()
         self.thread.join()
         assert self.fetched and not self.failed, (self.fetched, self.failed[:3])
-
-
-def served(server):
-    return all(server.fetch(uid) == key for uid, key in server.keys.items())
-
-
-def soon_served(server):
-    def there():
-        try:
-            return served(server)
-        except Exception:
-            return False
-    wait_for("the keys to be served", there)
 
 
 def status(server):
